@@ -1,0 +1,1 @@
+//! Operators: the command line.

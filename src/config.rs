@@ -1,0 +1,1 @@
+//! Everything an operator may set, with its default.

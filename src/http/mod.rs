@@ -1,0 +1,1 @@
+//! Clients: SCIM over HTTP.

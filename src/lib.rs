@@ -1,0 +1,18 @@
+//! scimd: a SCIM 2.0 server for inbound provisioning.
+//!
+//! The rooms, from the ground up; each knows only those above it in this list (`ARCHITECTURE.md`).
+
+pub mod scim;
+
+pub mod store;
+
+pub mod auth;
+
+pub mod provider;
+
+pub mod http;
+
+pub mod admin;
+
+pub mod config;
+pub mod telemetry;

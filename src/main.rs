@@ -1,0 +1,3 @@
+//! The door: arguments, wiring, run.
+
+fn main() {}

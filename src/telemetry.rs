@@ -1,0 +1,1 @@
+//! Logs: structure, request context, redaction.
