@@ -1,0 +1,128 @@
+//! What a resource is: a document that a schema has accepted, and what the server adds to it (RFC 7643 §3).
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value};
+
+use super::schema::{Resolved, ResourceType};
+
+/// The attributes of a resource that are stored, in the spelling of their schema: core attributes and `externalId` at
+/// the top, those of an extension under its URN. Everything in it has passed its schema; unassigned attributes are
+/// absent, never `null` or `[]`. Without `id`, `meta`, `schemas`, `groups` and `members`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Document(Map<String, Value>);
+
+impl Document {
+    /// A document from its JSON text, as the store keeps it.
+    ///
+    /// # Errors
+    /// If the text is not a JSON object.
+    pub fn from_json(text: &str) -> serde_json::Result<Document> {
+        serde_json::from_str(text).map(Document)
+    }
+
+    /// The JSON text that [`Document::from_json`] reads.
+    pub fn to_json(&self) -> String {
+        Value::Object(self.0.clone()).to_string()
+    }
+
+    /// The whole value of an attribute; a sub-attribute in the path is ignored.
+    pub fn get(&self, attribute: Resolved) -> Option<&Value> {
+        self.container(attribute)?.get(&attribute.attribute.name)
+    }
+
+    /// Assigns the whole value of an attribute. The value must be what the schema accepts, and not unassigned.
+    pub fn set(&mut self, attribute: Resolved, value: Value) {
+        let container = match attribute.container() {
+            Some(urn) => self.0.entry(urn).or_insert_with(|| Value::Object(Map::new())).as_object_mut(),
+            None => Some(&mut self.0),
+        };
+        if let Some(container) = container {
+            container.insert(attribute.attribute.name.clone(), value);
+        }
+    }
+
+    /// Unassigns an attribute; an extension without attributes disappears. Returns the value that it had.
+    pub fn remove(&mut self, attribute: Resolved) -> Option<Value> {
+        let name = &attribute.attribute.name;
+        let Some(urn) = attribute.container() else {
+            return self.0.shift_remove(name);
+        };
+        let extension = self.0.get_mut(urn)?.as_object_mut()?;
+        let removed = extension.shift_remove(name);
+        if extension.is_empty() {
+            self.0.shift_remove(urn);
+        }
+        removed
+    }
+
+    /// Unassigns every attribute of an extension.
+    pub fn remove_extension(&mut self, urn: &str) {
+        self.0.shift_remove(urn);
+    }
+
+    /// The attributes of the extension with that URN (in its published spelling), if any is assigned.
+    pub fn extension(&self, urn: &str) -> Option<&Map<String, Value>> {
+        self.0.get(urn).and_then(Value::as_object)
+    }
+
+    /// The text of a singular core attribute.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// All top-level members: core attributes and extension objects.
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// All top-level members, owned.
+    pub fn into_members(self) -> Map<String, Value> {
+        self.0
+    }
+
+    /// The URNs of `schemas`: the base schema, required extensions, and extensions with an assigned attribute (RES-02).
+    pub fn schemas(&self, resource_type: &ResourceType) -> Vec<String> {
+        let extensions = resource_type
+            .extensions
+            .iter()
+            .filter(|extension| extension.required || self.extension(&extension.schema.id).is_some());
+        std::iter::once(resource_type.schema)
+            .chain(extensions.map(|extension| extension.schema))
+            .map(|schema| schema.id.clone())
+            .collect()
+    }
+
+    fn container(&self, attribute: Resolved) -> Option<&Map<String, Value>> {
+        match attribute.container() {
+            Some(urn) => self.extension(urn),
+            None => Some(&self.0),
+        }
+    }
+}
+
+/// The unassigned state: `null` and `[]` are the same as absence (RFC 7643 §2.5), and so is a complex value without
+/// any part (RES-15).
+pub fn is_unassigned(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(parts) => parts.is_empty(),
+        _ => false,
+    }
+}
+
+/// What the server knows about a resource beside its document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Meta {
+    /// When it was created.
+    pub created: DateTime<Utc>,
+    /// When a client last wrote it; not touched by changes of other resources.
+    pub last_modified: DateTime<Utc>,
+    /// Counts the changes of the resource itself, from 1.
+    pub version: i64,
+}
+
+/// An instant as representations show it: UTC, milliseconds, `Z` (TYPE-09).
+pub fn format_instant(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::Millis, true)
+}

@@ -1,0 +1,275 @@
+//! All schemas and resource types, loaded once; look-up by name, endpoint or URN.
+//!
+//! A registry lives as long as the process: schemas are read at start and never change, so resolved paths may
+//! point into it from any thread.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Attribute, ENTERPRISE_URN, GROUP_URN, Resolved, Role, Schema, Type, USER_URN};
+
+/// The schemas and resource types that this server offers.
+#[derive(Debug)]
+pub struct Registry {
+    schemas: Vec<&'static Schema>,
+    resource_types: Vec<&'static ResourceType>,
+}
+
+/// One kind of resource: an endpoint, a base schema and its extensions (RFC 7643 §6).
+#[derive(Debug)]
+pub struct ResourceType {
+    /// The name, `User`; also its id and `meta.resourceType`.
+    pub name: String,
+    /// The endpoint, `/Users`.
+    pub endpoint: String,
+    /// The base schema.
+    pub schema: &'static Schema,
+    /// The extensions that a resource of this type may carry.
+    pub extensions: Vec<Extension>,
+    /// The object as it is served at `/ResourceTypes`, without `meta`.
+    pub source: Value,
+    common: &'static [Attribute],
+}
+
+/// An extension of a resource type (RFC 7643 §3.3).
+#[derive(Debug)]
+pub struct Extension {
+    /// Its schema.
+    pub schema: &'static Schema,
+    /// Whether every resource of the type must carry it.
+    pub required: bool,
+}
+
+static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
+    let schemas = [
+        include_str!("user.json"),
+        include_str!("group.json"),
+        include_str!("enterprise_user.json"),
+        include_str!("service_provider_config.json"),
+        include_str!("resource_type.json"),
+        include_str!("schema.json"),
+    ];
+    Registry::load(&schemas, include_str!("resource_types.json")).expect("the built-in schema files are valid")
+});
+
+static COMMON: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
+    let mut attributes: Vec<Attribute> =
+        serde_json::from_str(include_str!("common.json")).expect("the common attributes are valid");
+    for attribute in &mut attributes {
+        settle(attribute, "", None);
+    }
+    attributes
+});
+
+impl Registry {
+    /// The schemas that scimd comes with: User, Group, EnterpriseUser and those of discovery.
+    pub fn builtin() -> &'static Registry {
+        &BUILTIN
+    }
+
+    fn load(schemas: &[&str], resource_types: &str) -> serde_json::Result<Registry> {
+        let resource_types: Vec<Value> = serde_json::from_str(resource_types)?;
+        let bases: Vec<&str> = resource_types.iter().filter_map(|source| source["schema"].as_str()).collect();
+        let schemas = schemas.iter().map(|text| load_schema(text, &bases)).collect::<serde_json::Result<Vec<_>>>()?;
+        let mut registry = Registry { schemas, resource_types: Vec::new() };
+        for source in &resource_types {
+            let resource_type = registry.load_resource_type(source.clone())?;
+            registry.resource_types.push(Box::leak(Box::new(resource_type)));
+        }
+        Ok(registry)
+    }
+
+    fn load_resource_type(&self, source: Value) -> serde_json::Result<ResourceType> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct File {
+            name: String,
+            endpoint: String,
+            schema: String,
+            #[serde(default)]
+            schema_extensions: Vec<ExtensionEntry>,
+        }
+        #[derive(Deserialize)]
+        struct ExtensionEntry {
+            schema: String,
+            required: bool,
+        }
+        let named = |urn: &str| {
+            self.schema(urn).ok_or_else(|| serde::de::Error::custom(format!("the schema {urn} is not defined")))
+        };
+        let file: File = serde_json::from_value(source.clone())?;
+        let extensions = file
+            .schema_extensions
+            .iter()
+            .map(|entry| Ok(Extension { schema: named(&entry.schema)?, required: entry.required }))
+            .collect::<serde_json::Result<Vec<_>>>()?;
+        Ok(ResourceType {
+            schema: named(&file.schema)?,
+            name: file.name,
+            endpoint: file.endpoint,
+            extensions,
+            source,
+            common: &COMMON,
+        })
+    }
+
+    /// Every schema, those of discovery included, in the order of publication.
+    pub fn schemas(&self) -> &[&'static Schema] {
+        &self.schemas
+    }
+
+    /// The schema of that URN; URNs compare without case.
+    pub fn schema(&self, urn: &str) -> Option<&'static Schema> {
+        self.schemas.iter().copied().find(|schema| schema.id.eq_ignore_ascii_case(urn))
+    }
+
+    /// Every resource type.
+    pub fn resource_types(&self) -> &[&'static ResourceType] {
+        &self.resource_types
+    }
+
+    /// The resource type of that name, `User`.
+    pub fn resource_type(&self, name: &str) -> Option<&'static ResourceType> {
+        self.resource_types.iter().copied().find(|resource_type| resource_type.name == name)
+    }
+}
+
+impl ResourceType {
+    /// The common attributes: `schemas`, `id`, `externalId`, `meta` (RFC 7643 §3.1).
+    pub fn common(&self) -> &'static [Attribute] {
+        self.common
+    }
+
+    /// The URNs of the base schema and every extension.
+    pub fn urns(&self) -> impl Iterator<Item = &'static Schema> {
+        std::iter::once(self.schema).chain(self.extensions.iter().map(|extension| extension.schema))
+    }
+
+    /// The extension of that URN; URNs compare without case.
+    pub fn extension(&self, urn: &str) -> Option<&Extension> {
+        self.extensions.iter().find(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
+    }
+
+    /// The attribute of that unqualified name: common, then core, then the one extension that defines it
+    /// (FLT-29). `None` also when several extensions do.
+    pub fn attribute(&self, name: &str) -> Option<Resolved> {
+        if let Some(attribute) = super::find(self.common, name) {
+            return Some(Resolved { schema: None, extension: false, attribute, sub_attribute: None });
+        }
+        if let Some(attribute) = self.schema.attribute(name) {
+            return Some(Resolved { schema: Some(self.schema), extension: false, attribute, sub_attribute: None });
+        }
+        let mut found = self.extensions.iter().filter_map(|extension| self.attribute_of(extension.schema, name));
+        match (found.next(), found.next()) {
+            (Some(resolved), None) => Some(resolved),
+            _ => None,
+        }
+    }
+
+    /// The attribute of that name in the base schema or in an extension.
+    pub fn attribute_of(&self, schema: &'static Schema, name: &str) -> Option<Resolved> {
+        let extension = !std::ptr::eq(schema, self.schema);
+        let attribute = schema.attribute(name)?;
+        Some(Resolved { schema: Some(schema), extension, attribute, sub_attribute: None })
+    }
+}
+
+/// Reads a schema; the attributes of the `bases` go without URN in the search index, so that a search over several
+/// resource types finds them under one name.
+fn load_schema(text: &str, bases: &[&str]) -> serde_json::Result<&'static Schema> {
+    #[derive(Deserialize)]
+    struct File {
+        id: String,
+        name: String,
+        attributes: Vec<Attribute>,
+    }
+    let source: Value = serde_json::from_str(text)?;
+    let mut file: File = serde_json::from_value(source.clone())?;
+    let is_base = bases.contains(&file.id.as_str());
+    let prefix = if is_base { String::new() } else { format!("{}:", file.id.to_ascii_lowercase()) };
+    for attribute in &mut file.attributes {
+        settle(attribute, &prefix, Some(&file.id));
+    }
+    Ok(Box::leak(Box::new(Schema { id: file.id, name: file.name, attributes: file.attributes, source })))
+}
+
+/// Gives an attribute and its parts their role and their name in the search index.
+fn settle(attribute: &mut Attribute, prefix: &str, urn: Option<&str>) {
+    attribute.index_path = format!("{prefix}{}", attribute.name.to_ascii_lowercase());
+    attribute.role = role(urn, &attribute.name);
+    for sub_attribute in &mut attribute.sub_attributes {
+        sub_attribute.index_path = format!("{}.{}", attribute.index_path, sub_attribute.name.to_ascii_lowercase());
+        sub_attribute.role = match attribute.role {
+            Role::Meta => meta_role(&sub_attribute.name),
+            Role::Stored if is_computed_part(urn, &attribute.name, sub_attribute) => Role::Referenced,
+            role => role,
+        };
+    }
+}
+
+fn role(urn: Option<&str>, name: &str) -> Role {
+    match (urn, name) {
+        (None, "id") => Role::Id,
+        (None, "schemas") => Role::Schemas,
+        (None, "meta") => Role::Meta,
+        (Some(GROUP_URN), "members") => Role::Members,
+        (Some(USER_URN), "groups") => Role::Groups,
+        _ => Role::Stored,
+    }
+}
+
+fn meta_role(name: &str) -> Role {
+    match name {
+        "resourceType" => Role::ResourceType,
+        "created" => Role::Created,
+        "lastModified" => Role::LastModified,
+        "location" => Role::Location,
+        _ => Role::Version,
+    }
+}
+
+/// `manager.$ref` and `manager.displayName` follow from `manager.value` (ENT-01).
+fn is_computed_part(urn: Option<&str>, attribute: &str, part: &Attribute) -> bool {
+    let is_manager = urn == Some(ENTERPRISE_URN) && attribute == "manager";
+    is_manager && (part.kind == Type::Reference || part.name == "displayName")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disc_09_every_schema_of_a_resource_type_is_defined() {
+        let registry = Registry::builtin();
+        let user = registry.resource_type("User").expect("User is built in");
+        assert_eq!(user.endpoint, "/Users");
+        assert_eq!(user.urns().map(|schema| schema.id.as_str()).collect::<Vec<_>>(), [USER_URN, ENTERPRISE_URN]);
+        assert!(registry.schema(&USER_URN.to_uppercase()).is_some());
+    }
+
+    #[test]
+    fn flt_29_core_comes_first_then_the_one_extension() {
+        let user = Registry::builtin().resource_type("User").expect("User is built in");
+        assert_eq!(user.attribute("USERNAME").expect("core").to_string(), "userName");
+        assert_eq!(
+            user.attribute("department").expect("extension").to_string(),
+            format!("{ENTERPRISE_URN}:department")
+        );
+        assert_eq!(user.attribute("externalid").expect("common").to_string(), "externalId");
+        assert!(user.attribute("salary").is_none());
+    }
+
+    #[test]
+    fn computed_parts_are_known_by_their_role() {
+        let registry = Registry::builtin();
+        let user = registry.resource_type("User").expect("User is built in");
+        let manager = user.attribute("manager").expect("extension").attribute;
+        let roles: Vec<Role> = ["value", "$ref", "displayName"]
+            .map(|name| manager.sub_attribute(name).expect("part of manager").role)
+            .to_vec();
+        assert_eq!(roles, [Role::Stored, Role::Referenced, Role::Referenced]);
+        assert_eq!(manager.index_path, format!("{}:manager", ENTERPRISE_URN.to_lowercase()));
+    }
+}
