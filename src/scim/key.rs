@@ -57,6 +57,11 @@ impl Key {
         Key(fold(text))
     }
 
+    /// The key of text that compares byte by byte.
+    pub fn of_text_exactly(text: &str) -> Key {
+        Key(text.to_owned())
+    }
+
     /// The key of an instant.
     pub fn of_instant(instant: DateTime<Utc>) -> Key {
         // Shifted so that instants before 1970 sort first; chrono's range stays far below 2^62 seconds.

@@ -168,6 +168,17 @@ impl ResourceType {
         }
     }
 
+    /// The stored reference whose other parts are computed from its target: `manager` of the enterprise extension.
+    pub fn reference(&self) -> Option<Resolved> {
+        let is_reference = |attribute: &&Attribute| {
+            attribute.sub_attributes.iter().any(|part| part.role == Role::Referenced)
+        };
+        self.urns().find_map(|schema| {
+            let attribute = schema.attributes.iter().find(is_reference)?;
+            self.attribute_of(schema, &attribute.name)
+        })
+    }
+
     /// The attribute of that name in the base schema or in an extension.
     pub fn attribute_of(&self, schema: &'static Schema, name: &str) -> Option<Resolved> {
         let extension = !std::ptr::eq(schema, self.schema);

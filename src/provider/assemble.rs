@@ -1,0 +1,197 @@
+//! Stored resource → the representation that a caller sees: `schemas`, `id`, groups, members, computed references and
+//! `meta`, for a whole page with one query each.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::scim::Result;
+use crate::scim::projection::Projection;
+use crate::scim::resource::format_instant;
+use crate::scim::schema::{Attribute, Registry, Resolved, ResourceType, Role};
+use crate::scim::version::Tag;
+use crate::store::Connection;
+use crate::store::members::{self, GroupOf, Member};
+use crate::store::resources::StoredResource;
+
+/// A resource as a client sees it.
+#[derive(Debug, Clone)]
+pub struct Representation {
+    /// The JSON object, projected.
+    pub body: Map<String, Value>,
+    /// What `ETag` and `meta.version` say.
+    pub tag: Tag,
+    /// `meta.location`, absolute.
+    pub location: String,
+}
+
+/// Assembles resources of one type.
+pub struct Assembler<'a> {
+    /// Whose they are.
+    pub tenant_id: i64,
+    /// Their type.
+    pub resource_type: &'static ResourceType,
+    /// Every type, for references.
+    pub registry: &'static Registry,
+    /// What to show.
+    pub projection: &'a Projection,
+    /// What stands in front of the endpoints.
+    pub base_url: &'a str,
+}
+
+/// What a page shows of other resources.
+#[derive(Default)]
+struct Related {
+    members: HashMap<i64, Vec<Member>>,
+    groups: HashMap<i64, Vec<GroupOf>>,
+    referenced: HashMap<String, Option<String>>,
+}
+
+impl Assembler<'_> {
+    /// The representation of one resource.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub fn one(&self, connection: &mut Connection, stored: StoredResource) -> Result<Representation> {
+        let related = self.related(connection, std::slice::from_ref(&stored))?;
+        Ok(self.representation(stored, &related))
+    }
+
+    /// The representations of a page, in order.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub fn all(&self, connection: &mut Connection, page: Vec<StoredResource>) -> Result<Vec<Representation>> {
+        let related = self.related(connection, &page)?;
+        Ok(page.into_iter().map(|stored| self.representation(stored, &related)).collect())
+    }
+
+    fn related(&self, connection: &mut Connection, page: &[StoredResource]) -> Result<Related> {
+        let mut related = Related::default();
+        let row_ids: Vec<i64> = page.iter().map(|stored| stored.row_id).collect();
+        if self.shown(Role::Members).is_some() {
+            related.members = members::of_groups(connection, &row_ids)?;
+        }
+        if self.shown(Role::Groups).is_some() {
+            related.groups = members::groups_of(connection, &row_ids)?;
+        }
+        if let Some(reference) = self.shown_reference() {
+            let ids: HashSet<&str> = page.iter().filter_map(|stored| referenced_id(stored, reference)).collect();
+            if !ids.is_empty() {
+                let name = &self.resource_type.name;
+                related.referenced = members::display_names(connection, self.tenant_id, name, &ids)?;
+            }
+        }
+        Ok(related)
+    }
+
+    /// The attribute of that role, if the type has it and the projection shows it.
+    fn shown(&self, role: Role) -> Option<&'static Attribute> {
+        let attribute = self.resource_type.schema.attributes.iter().find(|attribute| attribute.role == role)?;
+        self.projection.includes(attribute).then_some(attribute)
+    }
+
+    /// The stored reference whose parts are computed (`manager`), if the projection shows it.
+    fn shown_reference(&self) -> Option<Resolved> {
+        let reference = self.resource_type.reference()?;
+        self.projection.includes(reference.attribute).then_some(reference)
+    }
+
+    fn representation(&self, mut stored: StoredResource, related: &Related) -> Representation {
+        let location = self.location(&self.resource_type.name, &stored.id);
+        let mut computed = Vec::new();
+        if let Some(reference) = self.shown_reference() {
+            computed.extend(self.complete_reference(&mut stored, reference, related));
+        }
+        let mut body = Map::new();
+        body.insert("schemas".to_owned(), json!(stored.document.schemas(self.resource_type)));
+        body.insert("id".to_owned(), json!(stored.id));
+        let row_id = stored.row_id;
+        let meta = stored.meta;
+        let (extensions, core): (Vec<_>, Vec<_>) =
+            stored.document.into_members().into_iter().partition(|(name, _)| name.contains(':'));
+        body.extend(core);
+        if let Some(attribute) = self.shown(Role::Members) {
+            let members = related.members.get(&row_id).map(Vec::as_slice).unwrap_or_default();
+            // authentik adds users only where the key is present, so an empty list is shown as one.
+            let shown: Vec<Value> = members.iter().map(|member| self.member(member)).collect();
+            computed.extend(shown.iter().cloned());
+            body.insert(attribute.name.clone(), Value::Array(shown));
+        }
+        if let (Some(attribute), Some(groups)) = (self.shown(Role::Groups), related.groups.get(&row_id)) {
+            let shown: Vec<Value> = groups.iter().map(|group| self.group(group)).collect();
+            computed.extend(shown.iter().cloned());
+            body.insert(attribute.name.clone(), Value::Array(shown));
+        }
+        body.extend(extensions);
+        let tag = Tag::new(meta.version, &computed, self.shows_others());
+        body.insert(
+            "meta".to_owned(),
+            json!({
+                "resourceType": self.resource_type.name,
+                "created": format_instant(meta.created),
+                "lastModified": format_instant(meta.last_modified),
+                "location": location,
+                "version": tag.to_string(),
+            }),
+        );
+        Representation { body: self.projection.apply(body), tag, location }
+    }
+
+    /// Whether anything is shown that follows from other resources.
+    fn shows_others(&self) -> bool {
+        self.shown(Role::Members).is_some() || self.shown(Role::Groups).is_some() || self.shown_reference().is_some()
+    }
+
+    /// Adds `$ref` and `displayName` to a reference whose target is live (ENT-01, ENT-02). Returns what was added.
+    fn complete_reference(&self, stored: &mut StoredResource, reference: Resolved, related: &Related) -> Option<Value> {
+        let id = referenced_id(stored, reference)?.to_owned();
+        let display_name = related.referenced.get(&id)?;
+        let mut value = stored.document.get(reference)?.clone();
+        let parts = value.as_object_mut()?;
+        parts.insert("$ref".to_owned(), json!(self.location(&self.resource_type.name, &id)));
+        if let Some(display_name) = display_name {
+            parts.insert("displayName".to_owned(), json!(display_name));
+        }
+        stored.document.set(reference, value.clone());
+        Some(value)
+    }
+
+    fn member(&self, member: &Member) -> Value {
+        let mut shown = Map::new();
+        shown.insert("value".to_owned(), json!(member.value));
+        if let Some(resource) = &member.resource {
+            shown.insert("$ref".to_owned(), json!(self.location(&resource.resource_type, &member.value)));
+            if let Some(display) = &resource.display {
+                shown.insert("display".to_owned(), json!(display));
+            }
+            shown.insert("type".to_owned(), json!(resource.resource_type));
+        }
+        Value::Object(shown)
+    }
+
+    /// A member as a client sees it, for the conditions of PATCH paths.
+    pub fn members(&self, members: &[Member]) -> Vec<Value> {
+        members.iter().map(|member| self.member(member)).collect()
+    }
+
+    fn group(&self, group: &GroupOf) -> Value {
+        let mut shown = Map::new();
+        shown.insert("value".to_owned(), json!(group.value));
+        shown.insert("$ref".to_owned(), json!(self.location("Group", &group.value)));
+        if let Some(display) = &group.display {
+            shown.insert("display".to_owned(), json!(display));
+        }
+        shown.insert("type".to_owned(), json!(if group.direct { "direct" } else { "indirect" }));
+        Value::Object(shown)
+    }
+
+    fn location(&self, resource_type: &str, id: &str) -> String {
+        let endpoint = self.registry.resource_type(resource_type).map_or("", |resource_type| &resource_type.endpoint);
+        format!("{}{endpoint}/{id}", self.base_url)
+    }
+}
+
+fn referenced_id(stored: &StoredResource, reference: Resolved) -> Option<&str> {
+    stored.document.get(reference)?.get("value")?.as_str()
+}

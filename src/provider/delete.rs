@@ -1,0 +1,42 @@
+//! DELETE: for clients the resource is gone (RFC 7644 §3.6); for operators it is buried, with its last state and
+//! memberships (DEL-06).
+
+use super::record::{Changes, record};
+use super::{Call, Provider, lock_expected, place, reference};
+use crate::auth::Access;
+use crate::scim::Result;
+use crate::scim::schema::ResourceType;
+use crate::scim::version::Preconditions;
+use crate::store::Connection;
+use crate::store::audit::Operation;
+use crate::store::{members, resources};
+
+impl Provider {
+    /// Deletes a resource: it leaves every list, group and manager, and its unique value is free.
+    ///
+    /// # Errors
+    /// 404; 412; 403; database failures.
+    pub async fn delete(
+        &self,
+        call: Call,
+        resource_type: &'static ResourceType,
+        id: String,
+        preconditions: Preconditions,
+    ) -> Result<()> {
+        call.caller.may(Access::Write, &resource_type.endpoint)?;
+        let now = self.now();
+        let write = move |connection: &mut Connection| {
+            let place = place(connection, call.caller.tenant_id, resource_type)?;
+            let stored = lock_expected(connection, place, &id, &preconditions)?;
+            let groups = members::direct_groups(connection, stored.row_id)?;
+            let mut member_ids: Vec<String> = members::ids(connection, stored.row_id)?.into_keys().collect();
+            member_ids.sort_unstable();
+            let reports = reference::unassign(connection, &call, place, &stored, now)?;
+            resources::bury(connection, place, &stored, &call.caller.key_id, now)?;
+            members::forget(connection, stored.row_id)?;
+            let changes = Changes::of(Some(&stored.document), None).with_relations(groups, member_ids, reports);
+            record(connection, &call, Operation::Delete, &stored, now, &changes)
+        };
+        self.store.write(write).await
+    }
+}

@@ -1,0 +1,98 @@
+//! PATCH: a list of changes, all or none (RFC 7644 §3.5.2).
+
+use serde_json::{Map, Value, json};
+
+use super::assemble::Assembler;
+use super::membership::{self, Change};
+use super::record::{Changes, record};
+use super::{Call, Provider, Representation, lock_expected, place, reference};
+use crate::auth::Access;
+use crate::scim::Result;
+use crate::scim::patch::{self, MemberSource};
+use crate::scim::projection::Projection;
+use crate::scim::resource::format_instant;
+use crate::scim::schema::ResourceType;
+use crate::scim::version::Preconditions;
+use crate::store::audit::Operation;
+use crate::store::resources::StoredResource;
+use crate::store::{Connection, members, resources};
+
+impl Provider {
+    /// Applies the operations of a PATCH message. Without an effective change nothing is written (PATCH-10).
+    ///
+    /// # Errors
+    /// Those of the PATCH engine; 404; 412; `uniqueness`; 403; database failures.
+    pub async fn modify(
+        &self,
+        call: Call,
+        resource_type: &'static ResourceType,
+        id: String,
+        body: Map<String, Value>,
+        preconditions: Preconditions,
+        projection: Projection,
+    ) -> Result<Representation> {
+        call.caller.may(Access::Write, &resource_type.endpoint)?;
+        let request = patch::parse(&body, call.profile())?;
+        let (provider, now) = (self.clone(), self.now());
+        let write = move |connection: &mut Connection| {
+            let tenant_id = call.caller.tenant_id;
+            let place = place(connection, tenant_id, resource_type)?;
+            let mut stored = lock_expected(connection, place, &id, &preconditions)?;
+            let assembler = provider.assembler(tenant_id, resource_type, &projection);
+            let identity = identity(&stored, resource_type);
+            let mut rows = MemberRows { connection, group: &stored, assembler: &assembler };
+            let patched =
+                patch::apply(&request, resource_type, &stored.document, &identity, &mut rows, call.profile())?;
+            reference::check(connection, place, &patched.document, call.profile())?;
+            let change = Change::from(patched.members);
+            let members = membership::apply(connection, place, &stored, &change, call.profile())?;
+            let before = stored.document.clone();
+            if patched.document != before {
+                resources::replace(connection, place, &mut stored, patched.document, now)?;
+            } else if !members.is_empty() {
+                resources::touch(connection, &mut stored, true, now)?;
+            }
+            let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members);
+            if !changes.is_empty() {
+                record(connection, &call, Operation::Modify, &stored, now, &changes)?;
+            }
+            assembler.one(connection, stored)
+        };
+        self.store.write(write).await
+    }
+}
+
+/// What the server says of the resource, for clients that echo it (PATCH-11).
+fn identity(stored: &StoredResource, resource_type: &ResourceType) -> Map<String, Value> {
+    let identity = json!({
+        "schemas": stored.document.schemas(resource_type),
+        "id": stored.id,
+        "meta": {
+            "resourceType": resource_type.name,
+            "created": format_instant(stored.meta.created),
+            "lastModified": format_instant(stored.meta.last_modified),
+        },
+    });
+    match identity {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+/// The members of the group at hand, read only if an operation can't be decided without them.
+struct MemberRows<'a> {
+    connection: &'a mut Connection,
+    group: &'a StoredResource,
+    assembler: &'a Assembler<'a>,
+}
+
+impl MemberSource for MemberRows<'_> {
+    fn contains(&mut self, value: &str) -> Result<bool> {
+        members::contains(self.connection, self.group.row_id, value)
+    }
+
+    fn all(&mut self) -> Result<Vec<Value>> {
+        let members = members::of_groups(self.connection, &[self.group.row_id])?;
+        Ok(self.assembler.members(members.get(&self.group.row_id).map(Vec::as_slice).unwrap_or_default()))
+    }
+}

@@ -1,0 +1,70 @@
+//! Stored references to other resources: `manager` of the enterprise extension.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use super::Call;
+use super::record::{Changes, record};
+use crate::scim::resource::Document;
+use crate::scim::schema::Resolved;
+use crate::scim::{Error, ErrorKind, Profile, Result};
+use crate::store::Connection;
+use crate::store::audit::Operation;
+use crate::store::members;
+use crate::store::resources::{self, Place, StoredResource};
+
+/// Holds a reference to be one of a live resource, for `strict` callers; `compat` keeps unknown ids, since managers may
+/// be provisioned later (ENT-02).
+///
+/// # Errors
+/// `invalidValue`; database failures.
+pub(super) fn check(connection: &mut Connection, place: Place, document: &Document, profile: Profile) -> Result<()> {
+    if profile == Profile::Compat {
+        return Ok(());
+    }
+    let Some((reference, id)) = referenced(place, document) else {
+        return Ok(());
+    };
+    let name = &place.resource_type.name;
+    let known = members::display_names(connection, place.tenant_id, name, &HashSet::from([id]))?;
+    if known.contains_key(id) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidValue, format!("{reference}.value: '{id}' is not the id of a {name}.")))
+}
+
+/// Takes a resource that is about to be deleted out of the references to it. `lastModified` of the others stays: it is
+/// no write of theirs. Returns their ids.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn unassign(
+    connection: &mut Connection,
+    call: &Call,
+    place: Place,
+    target: &StoredResource,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>> {
+    let Some(reference) = place.resource_type.reference() else {
+        return Ok(Vec::new());
+    };
+    let mut reports = Vec::new();
+    for mut report in resources::lock_referring(connection, place, reference, &target.id)? {
+        let before = report.document.clone();
+        let mut document = before.clone();
+        document.remove(reference);
+        let last_modified = report.meta.last_modified;
+        resources::replace(connection, place, &mut report, document, last_modified)?;
+        let changes = Changes::of(Some(&before), Some(&report.document));
+        record(connection, call, Operation::Modify, &report, now, &changes)?;
+        reports.push(report.id);
+    }
+    Ok(reports)
+}
+
+fn referenced(place: Place, document: &Document) -> Option<(Resolved, &str)> {
+    let reference = place.resource_type.reference()?;
+    let id = document.get(reference)?.get("value")?.as_str()?;
+    Some((reference, id))
+}

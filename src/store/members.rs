@@ -1,0 +1,340 @@
+//! Group membership as rows, read from both ends: `members` of a group, `groups` of a user.
+//!
+//! A member that no live resource has is kept beside them as an *unresolved* member: one stale id must not fail a
+//! message of a thousand, and nothing is dropped silently.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+
+use super::Connection;
+use super::error::from_diesel;
+use super::sql::Sql;
+use crate::scim::Result;
+
+/// A member as a group shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The id of the member.
+    pub value: String,
+    /// The resource type and the displayName of a live member; `None` for an unresolved one.
+    pub resource: Option<MemberResource>,
+}
+
+/// What a group shows of a live member beside its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberResource {
+    /// The name of the resource type.
+    pub resource_type: String,
+    /// Its displayName.
+    pub display: Option<String>,
+}
+
+/// A group as a user shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupOf {
+    /// The id of the group.
+    pub value: String,
+    /// Its displayName.
+    pub display: Option<String>,
+    /// Whether the group lists the user itself, rather than through other groups (USR-04).
+    pub direct: bool,
+}
+
+/// A live resource that an id stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its row.
+    pub row_id: i64,
+    /// The name of its resource type.
+    pub resource_type: String,
+}
+
+/// The live resources of a tenant with these ids; ids without one are missing from the result.
+///
+/// # Errors
+/// Database failures.
+pub fn resolve(connection: &mut Connection, tenant_id: i64, ids: &[&str]) -> Result<HashMap<String, Target>> {
+    let mut targets = HashMap::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let statement: Sql<(Text, BigInt, Text)> =
+            Sql::new("SELECT r.id, r.row_id, r.resource_type FROM resources r WHERE r.tenant_id = ");
+        let statement = statement
+            .bind(tenant_id)
+            .push(" AND r.deleted_at IS NULL AND r.id IN (")
+            .bind_list(chunk.iter().copied())
+            .push(")");
+        let rows: Vec<(String, i64, String)> = kept(statement, chunk).load(connection).map_err(from_diesel)?;
+        targets.extend(rows.into_iter().map(|(id, row_id, resource_type)| (id, Target { row_id, resource_type })));
+    }
+    Ok(targets)
+}
+
+/// How many values one statement carries.
+const CHUNK: usize = 500;
+
+/// Keeps only full chunks and single rows as prepared statements: the texts that come again.
+fn kept<Row, T>(statement: Sql<Row>, chunk: &[T]) -> Sql<Row> {
+    if chunk.len() == CHUNK || chunk.len() == 1 { statement } else { statement.uncached() }
+}
+
+/// Adds members by their rows. Returns the rows that were not members before.
+///
+/// # Errors
+/// Database failures.
+pub fn add(connection: &mut Connection, group_row_id: i64, member_row_ids: &[i64]) -> Result<Vec<i64>> {
+    let mut added = Vec::new();
+    for chunk in member_row_ids.chunks(CHUNK) {
+        let mut statement: Sql<BigInt> = Sql::new("INSERT INTO group_members (group_row_id, member_row_id) VALUES ");
+        for (index, member_row_id) in chunk.iter().enumerate() {
+            statement = statement.push(if index == 0 { "(" } else { ", (" }).bind(group_row_id);
+            statement = statement.push(", ").bind(*member_row_id).push(")");
+        }
+        let statement = kept(statement.push(" ON CONFLICT DO NOTHING RETURNING member_row_id"), chunk);
+        added.extend(statement.load::<i64>(connection).map_err(from_diesel)?);
+    }
+    Ok(added)
+}
+
+/// Removes members by their rows. Returns the rows that were members before.
+///
+/// # Errors
+/// Database failures.
+pub fn remove(connection: &mut Connection, group_row_id: i64, member_row_ids: &[i64]) -> Result<Vec<i64>> {
+    let mut removed = Vec::new();
+    for chunk in member_row_ids.chunks(CHUNK) {
+        let statement: Sql<BigInt> = Sql::new("DELETE FROM group_members WHERE group_row_id = ");
+        let statement = statement
+            .bind(group_row_id)
+            .push(" AND member_row_id IN (")
+            .bind_list(chunk.iter().copied())
+            .push(") RETURNING member_row_id");
+        removed.extend(kept(statement, chunk).load::<i64>(connection).map_err(from_diesel)?);
+    }
+    Ok(removed)
+}
+
+/// Adds unresolved members. Returns those that were not there before.
+///
+/// # Errors
+/// Database failures.
+pub fn add_unresolved(connection: &mut Connection, group_row_id: i64, values: &[&str]) -> Result<Vec<String>> {
+    let mut added = Vec::new();
+    for chunk in values.chunks(CHUNK) {
+        let mut statement: Sql<Text> = Sql::new("INSERT INTO unresolved_members (group_row_id, value) VALUES ");
+        for (index, value) in chunk.iter().enumerate() {
+            statement = statement.push(if index == 0 { "(" } else { ", (" }).bind(group_row_id);
+            statement = statement.push(", ").bind(*value).push(")");
+        }
+        let statement = kept(statement.push(" ON CONFLICT DO NOTHING RETURNING value"), chunk);
+        added.extend(statement.load::<String>(connection).map_err(from_diesel)?);
+    }
+    Ok(added)
+}
+
+/// Removes unresolved members. Returns those that were there before.
+///
+/// # Errors
+/// Database failures.
+pub fn remove_unresolved(connection: &mut Connection, group_row_id: i64, values: &[&str]) -> Result<Vec<String>> {
+    let mut removed = Vec::new();
+    for chunk in values.chunks(CHUNK) {
+        let statement: Sql<Text> = Sql::new("DELETE FROM unresolved_members WHERE group_row_id = ");
+        let statement = statement
+            .bind(group_row_id)
+            .push(" AND value IN (")
+            .bind_list(chunk.iter().copied())
+            .push(") RETURNING value");
+        removed.extend(kept(statement, chunk).load::<String>(connection).map_err(from_diesel)?);
+    }
+    Ok(removed)
+}
+
+/// Which of these ids the group has as members, resolved or not. Costs what the ids cost, not what the group does.
+///
+/// # Errors
+/// Database failures.
+pub fn contains(connection: &mut Connection, group_row_id: i64, value: &str) -> Result<bool> {
+    let statement: Sql<Text> = Sql::new(
+        "SELECT m.id FROM resources m JOIN group_members gm ON gm.member_row_id = m.row_id WHERE m.id = ",
+    );
+    let statement = statement
+        .bind(value)
+        .push(" AND gm.group_row_id = ")
+        .bind(group_row_id)
+        .push(" UNION ALL SELECT u.value FROM unresolved_members u WHERE u.group_row_id = ")
+        .bind(group_row_id)
+        .push(" AND u.value = ")
+        .bind(value);
+    Ok(!statement.load::<String>(connection).map_err(from_diesel)?.is_empty())
+}
+
+/// The ids of all members of a group, resolved ones with their rows.
+///
+/// # Errors
+/// Database failures.
+pub fn ids(connection: &mut Connection, group_row_id: i64) -> Result<HashMap<String, Option<i64>>> {
+    let statement: Sql<(Text, Nullable<BigInt>)> = Sql::new(
+        "SELECT m.id, m.row_id FROM group_members gm JOIN resources m ON m.row_id = gm.member_row_id WHERE gm.group_row_id = ",
+    );
+    let statement = statement
+        .bind(group_row_id)
+        .push(" UNION ALL SELECT u.value, NULL FROM unresolved_members u WHERE u.group_row_id = ")
+        .bind(group_row_id);
+    let rows: Vec<(String, Option<i64>)> = statement.load(connection).map_err(from_diesel)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// The members of some groups, by the row of the group, in the order in which the members were created; unresolved
+/// ones come last.
+///
+/// # Errors
+/// Database failures.
+pub fn of_groups(connection: &mut Connection, group_row_ids: &[i64]) -> Result<HashMap<i64, Vec<Member>>> {
+    let mut members: HashMap<i64, Vec<Member>> = HashMap::new();
+    for chunk in group_row_ids.chunks(CHUNK) {
+        let statement: Sql<(BigInt, Text, Text, Nullable<Text>)> = Sql::new(
+            "SELECT gm.group_row_id, m.id, m.resource_type, m.display_name FROM group_members gm \
+             JOIN resources m ON m.row_id = gm.member_row_id WHERE gm.group_row_id IN (",
+        );
+        let statement = statement.bind_list(chunk.iter().copied()).push(") ORDER BY gm.group_row_id, gm.member_row_id");
+        let rows: Vec<(i64, String, String, Option<String>)> =
+            kept(statement, chunk).load(connection).map_err(from_diesel)?;
+        for (group_row_id, value, resource_type, display) in rows {
+            let member = Member { value, resource: Some(MemberResource { resource_type, display }) };
+            members.entry(group_row_id).or_default().push(member);
+        }
+        let statement: Sql<(BigInt, Text)> =
+            Sql::new("SELECT u.group_row_id, u.value FROM unresolved_members u WHERE u.group_row_id IN (");
+        let statement = statement.bind_list(chunk.iter().copied()).push(") ORDER BY u.group_row_id, u.value");
+        let rows: Vec<(i64, String)> = kept(statement, chunk).load(connection).map_err(from_diesel)?;
+        for (group_row_id, value) in rows {
+            members.entry(group_row_id).or_default().push(Member { value, resource: None });
+        }
+    }
+    Ok(members)
+}
+
+/// The groups that some resources are in, by the row of the resource, direct ones first, each group once. Nested groups
+/// count, and cycles end (GRP-05).
+///
+/// # Errors
+/// Database failures.
+pub fn groups_of(connection: &mut Connection, member_row_ids: &[i64]) -> Result<HashMap<i64, Vec<GroupOf>>> {
+    let mut groups: HashMap<i64, Vec<GroupOf>> = HashMap::new();
+    for chunk in member_row_ids.chunks(CHUNK) {
+        let statement: Sql<(BigInt, Text, Nullable<Text>, Bool)> = Sql::new(
+            "WITH RECURSIVE up (member_row_id, group_row_id) AS (\
+             SELECT gm.member_row_id, gm.group_row_id FROM group_members gm WHERE gm.member_row_id IN (",
+        );
+        let statement = statement.bind_list(chunk.iter().copied()).push(
+            ") UNION SELECT up.member_row_id, gm.group_row_id FROM up JOIN group_members gm ON gm.member_row_id = up.group_row_id) \
+             SELECT up.member_row_id, g.id, g.display_name, EXISTS (SELECT 1 FROM group_members d WHERE \
+             d.group_row_id = up.group_row_id AND d.member_row_id = up.member_row_id) AS direct \
+             FROM up JOIN resources g ON g.row_id = up.group_row_id ORDER BY up.member_row_id, direct DESC, g.row_id",
+        );
+        let rows: Vec<(i64, String, Option<String>, bool)> =
+            kept(statement, chunk).load(connection).map_err(from_diesel)?;
+        for (member_row_id, value, display, direct) in rows {
+            groups.entry(member_row_id).or_default().push(GroupOf { value, display, direct });
+        }
+    }
+    Ok(groups)
+}
+
+/// The ids of the groups that list the resource itself.
+///
+/// # Errors
+/// Database failures.
+pub fn direct_groups(connection: &mut Connection, member_row_id: i64) -> Result<Vec<String>> {
+    let statement: Sql<Text> = Sql::new(
+        "SELECT g.id FROM group_members gm JOIN resources g ON g.row_id = gm.group_row_id WHERE gm.member_row_id = ",
+    );
+    statement.bind(member_row_id).push(" ORDER BY g.row_id").load(connection).map_err(from_diesel)
+}
+
+/// Takes a resource out of every group, and every member out of it: what burying it means for memberships.
+///
+/// # Errors
+/// Database failures.
+pub fn forget(connection: &mut Connection, row_id: i64) -> Result<()> {
+    let statements: [Sql; 3] = [
+        Sql::new("DELETE FROM group_members WHERE member_row_id = ").bind(row_id),
+        Sql::new("DELETE FROM group_members WHERE group_row_id = ").bind(row_id),
+        Sql::new("DELETE FROM unresolved_members WHERE group_row_id = ").bind(row_id),
+    ];
+    for statement in statements {
+        statement.execute(connection).map_err(from_diesel)?;
+    }
+    Ok(())
+}
+
+/// Makes members of what was named before it existed again: the unresolved members with the id of a restored resource.
+/// Returns the rows of the groups.
+///
+/// # Errors
+/// Database failures.
+pub fn resolve_pending(connection: &mut Connection, tenant_id: i64, id: &str, row_id: i64) -> Result<Vec<i64>> {
+    let statement: Sql<BigInt> = Sql::new("DELETE FROM unresolved_members WHERE value = ")
+        .bind(id)
+        .push(" AND group_row_id IN (SELECT g.row_id FROM resources g WHERE g.tenant_id = ")
+        .bind(tenant_id)
+        .push(") RETURNING group_row_id");
+    let group_row_ids: Vec<i64> = statement.load(connection).map_err(from_diesel)?;
+    for group_row_id in &group_row_ids {
+        add(connection, *group_row_id, &[row_id])?;
+    }
+    Ok(group_row_ids)
+}
+
+/// How many unresolved members each group has: id, displayName, number.
+///
+/// # Errors
+/// Database failures.
+pub fn unresolved_by_group(connection: &mut Connection, tenant_id: i64) -> Result<Vec<(String, Option<String>, i64)>> {
+    let statement: Sql<(Text, Nullable<Text>, BigInt)> = Sql::new(
+        "SELECT g.id, g.display_name, count(*) FROM unresolved_members u JOIN resources g ON g.row_id = u.group_row_id \
+         WHERE g.tenant_id = ",
+    );
+    let statement = statement.bind(tenant_id).push(" GROUP BY g.id, g.display_name ORDER BY g.id");
+    statement.load(connection).map_err(from_diesel)
+}
+
+/// The number of unresolved members in all tenants.
+///
+/// # Errors
+/// Database failures.
+pub fn count_unresolved(connection: &mut Connection) -> Result<i64> {
+    let statement: Sql<BigInt> = Sql::new("SELECT count(*) FROM unresolved_members");
+    statement.get_result(connection).map_err(from_diesel)
+}
+
+/// The displayNames of live users by id, for computed references (`manager.displayName`). Ids without a live resource
+/// of that type are missing from the result.
+///
+/// # Errors
+/// Database failures.
+pub fn display_names(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    ids: &HashSet<&str>,
+) -> Result<HashMap<String, Option<String>>> {
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    let mut names = HashMap::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let statement: Sql<(Text, Nullable<Text>)> =
+            Sql::new("SELECT r.id, r.display_name FROM resources r WHERE r.tenant_id = ");
+        let statement = statement
+            .bind(tenant_id)
+            .push(" AND r.deleted_at IS NULL AND r.resource_type = ")
+            .bind(resource_type)
+            .push(" AND r.id IN (")
+            .bind_list(chunk.iter().copied())
+            .push(")");
+        let rows: Vec<(String, Option<String>)> = kept(statement, chunk).load(connection).map_err(from_diesel)?;
+        names.extend(rows);
+    }
+    Ok(names)
+}

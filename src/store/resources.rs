@@ -1,0 +1,431 @@
+//! Rows ↔ resources: insert, find, lock, replace, bury.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
+
+use super::Connection;
+use super::error::{from_diesel, unique};
+use super::schema::resources;
+use super::sql::Sql;
+use super::unique::{GroupNames, unique_key};
+use super::values;
+use crate::scim::group_name;
+use crate::scim::resource::{Document, Meta};
+use crate::scim::schema::{GROUP_URN, Resolved, ResourceType};
+use crate::scim::{Error, Result};
+
+/// A resource as the database keeps it, live or buried.
+#[derive(Debug, Clone)]
+pub struct StoredResource {
+    /// The key inside the database; grows in the order of creation and never leaves the store's callers.
+    pub row_id: i64,
+    /// The SCIM id.
+    pub id: String,
+    /// The name of the resource type.
+    pub resource_type: String,
+    /// The attributes.
+    pub document: Document,
+    /// Times and version.
+    pub meta: Meta,
+    /// The internal name of a group, for applications and people.
+    pub name: Option<String>,
+    /// When and by which key it was deleted.
+    pub deleted: Option<(DateTime<Utc>, String)>,
+}
+
+/// The columns of a row `r`, in the order of [`Row`].
+pub(super) const ROW_COLUMNS: &str =
+    "r.row_id, r.id, r.resource_type, r.document, r.version, r.created_at, r.modified_at, r.name, r.deleted_at, r.deleted_by";
+
+/// The SQL types of [`ROW_COLUMNS`].
+pub(super) type RowType =
+    (BigInt, Text, Text, Text, BigInt, Timestamp, Timestamp, Nullable<Text>, Nullable<Timestamp>, Nullable<Text>);
+
+/// [`ROW_COLUMNS`] in Rust.
+pub(super) type Row = (
+    i64,
+    String,
+    String,
+    String,
+    i64,
+    NaiveDateTime,
+    NaiveDateTime,
+    Option<String>,
+    Option<NaiveDateTime>,
+    Option<String>,
+);
+
+impl TryFrom<Row> for StoredResource {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let (row_id, id, resource_type, document, version, created_at, modified_at, name, deleted_at, deleted_by) = row;
+        let document = Document::from_json(&document).map_err(Error::internal)?;
+        let meta = Meta { created: created_at.and_utc(), last_modified: modified_at.and_utc(), version };
+        let deleted = deleted_at.map(|at| (at.and_utc(), deleted_by.unwrap_or_default()));
+        Ok(StoredResource { row_id, id, resource_type, document, meta, name, deleted })
+    }
+}
+
+/// Where a resource belongs, and the rules of that place.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The tenant.
+    pub tenant_id: i64,
+    /// Which group names may be shared in it.
+    pub group_names: GroupNames,
+    /// The resource type.
+    pub resource_type: &'static ResourceType,
+}
+
+/// Inserts a live resource with its search index. The unique index is the judge of uniqueness.
+///
+/// # Errors
+/// `uniqueness` if a live resource holds the unique value; database failures.
+pub fn insert(
+    connection: &mut Connection,
+    place: Place,
+    id: &str,
+    document: &Document,
+    now: DateTime<Utc>,
+) -> Result<StoredResource> {
+    let name = internal_name(connection, place, document, None)?;
+    let columns = Columns::of(place, document);
+    let statement: Sql<BigInt> = Sql::new(
+        "INSERT INTO resources (tenant_id, id, resource_type, unique_key, name, external_id, display_name, active, \
+         document, version, created_at, modified_at) VALUES (",
+    );
+    let statement = statement
+        .bind(place.tenant_id)
+        .push(", ")
+        .bind(id)
+        .push(", ")
+        .bind(place.resource_type.name.as_str())
+        .push(", ")
+        .bind(columns.unique_key)
+        .push(", ")
+        .bind(name.clone())
+        .push(", ")
+        .bind(columns.external_id)
+        .push(", ")
+        .bind(columns.display_name)
+        .push(", ")
+        .bind(columns.active)
+        .push(", ")
+        .bind(document.to_json())
+        .push(", 1, ")
+        .bind(now.naive_utc())
+        .push(", ")
+        .bind(now.naive_utc())
+        .push(") RETURNING row_id");
+    let row_id: i64 = statement.get_result(connection).map_err(|error| conflict(error, place, document))?;
+    values::insert(connection, place.tenant_id, row_id, values::indexed_values(place.resource_type, document))?;
+    Ok(StoredResource {
+        row_id,
+        id: id.to_owned(),
+        resource_type: place.resource_type.name.clone(),
+        document: document.clone(),
+        meta: Meta { created: now, last_modified: now, version: 1 },
+        name,
+        deleted: None,
+    })
+}
+
+/// The live resource of that id.
+///
+/// # Errors
+/// Database failures.
+pub fn find(connection: &mut Connection, tenant_id: i64, resource_type: &str, id: &str) -> Result<Option<StoredResource>> {
+    select_one(connection, live(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id))
+}
+
+/// The live resource of that id, kept from others until the transaction ends.
+///
+/// # Errors
+/// Database failures.
+pub fn lock(connection: &mut Connection, tenant_id: i64, resource_type: &str, id: &str) -> Result<Option<StoredResource>> {
+    let clause = connection.lock_clause();
+    let condition = live(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id);
+    select_one(connection, condition.push(clause))
+}
+
+/// The live resource that holds the unique value of `document`, kept from others until the transaction ends.
+///
+/// # Errors
+/// Database failures.
+pub fn lock_holder(connection: &mut Connection, place: Place, document: &Document) -> Result<Option<StoredResource>> {
+    let Some(key) = unique_key(place.resource_type, document, place.group_names) else {
+        return Ok(None);
+    };
+    let clause = connection.lock_clause();
+    let condition = live(place.tenant_id)
+        .push(" AND r.resource_type = ")
+        .bind(place.resource_type.name.as_str())
+        .push(" AND r.unique_key = ")
+        .bind(key)
+        .push(clause);
+    select_one(connection, condition)
+}
+
+/// The buried resource of that id, kept from others until the transaction ends.
+///
+/// # Errors
+/// Database failures.
+pub fn lock_buried(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<StoredResource>> {
+    let clause = connection.lock_clause();
+    let condition = buried(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id);
+    select_one(connection, condition.push(clause))
+}
+
+/// The live resources whose reference (`manager`) is this id, kept from others until the transaction ends.
+///
+/// # Errors
+/// Database failures.
+pub fn lock_referring(
+    connection: &mut Connection,
+    place: Place,
+    reference: Resolved,
+    id: &str,
+) -> Result<Vec<StoredResource>> {
+    let Some(value) = reference.attribute.sub_attribute("value") else {
+        return Ok(Vec::new());
+    };
+    let clause = connection.lock_clause();
+    let condition = live(place.tenant_id)
+        .push(" AND r.row_id IN (SELECT row_id FROM resource_values WHERE tenant_id = ")
+        .bind(place.tenant_id)
+        .push(" AND path = ")
+        .bind(value.index_path.as_str())
+        .push(" AND key = ")
+        .bind(id)
+        .push(") ORDER BY r.row_id");
+    select(connection, condition.push(clause))
+}
+
+/// The buried resources of a type, latest first, at most `limit`.
+///
+/// # Errors
+/// Database failures.
+pub fn list_buried(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    limit: i64,
+) -> Result<Vec<StoredResource>> {
+    let condition = buried(tenant_id).push(" AND r.resource_type = ").bind(resource_type);
+    select(connection, condition.push(" ORDER BY r.deleted_at DESC, r.row_id DESC LIMIT ").bind(limit))
+}
+
+/// Every query of live resources starts here.
+fn live(tenant_id: i64) -> Sql {
+    Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.deleted_at IS NULL")
+}
+
+fn buried(tenant_id: i64) -> Sql {
+    Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.deleted_at IS NOT NULL")
+}
+
+fn select_one(connection: &mut Connection, condition: Sql) -> Result<Option<StoredResource>> {
+    Ok(select(connection, condition)?.pop())
+}
+
+fn select(connection: &mut Connection, condition: Sql) -> Result<Vec<StoredResource>> {
+    let statement: Sql<RowType> = Sql::new("SELECT ").push(ROW_COLUMNS).push(" FROM resources r WHERE ");
+    let rows: Vec<Row> = statement.append(condition).load(connection).map_err(from_diesel)?;
+    rows.into_iter().map(StoredResource::try_from).collect()
+}
+
+/// Writes a changed document over the stored one, with the difference of the search index. Version and
+/// `last_modified` move.
+///
+/// # Errors
+/// `uniqueness` if another live resource holds the unique value; database failures.
+pub fn replace(
+    connection: &mut Connection,
+    place: Place,
+    stored: &mut StoredResource,
+    document: Document,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let name = internal_name(connection, place, &document, Some(stored))?;
+    let columns = Columns::of(place, &document);
+    diesel::update(resources::table.find(stored.row_id))
+        .set((
+            resources::unique_key.eq(columns.unique_key),
+            resources::name.eq(name.clone()),
+            resources::external_id.eq(columns.external_id),
+            resources::display_name.eq(columns.display_name),
+            resources::active.eq(columns.active),
+            resources::document.eq(document.to_json()),
+            resources::version.eq(stored.meta.version + 1),
+            resources::modified_at.eq(now.naive_utc()),
+        ))
+        .execute(connection)
+        .map_err(|error| conflict(error, place, &document))?;
+    let old = values::indexed_values(place.resource_type, &stored.document);
+    let new = values::indexed_values(place.resource_type, &document);
+    values::replace(connection, place.tenant_id, stored.row_id, &old, &new)?;
+    stored.document = document;
+    stored.name = name;
+    stored.meta.version += 1;
+    stored.meta.last_modified = now;
+    Ok(())
+}
+
+/// Moves `last_modified`, and the version if asked, of a resource whose document stays.
+///
+/// # Errors
+/// Database failures.
+pub fn touch(
+    connection: &mut Connection,
+    stored: &mut StoredResource,
+    new_version: bool,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    stored.meta.version += i64::from(new_version);
+    stored.meta.last_modified = now;
+    diesel::update(resources::table.find(stored.row_id))
+        .set((resources::version.eq(stored.meta.version), resources::modified_at.eq(now.naive_utc())))
+        .execute(connection)
+        .map_err(from_diesel)?;
+    Ok(())
+}
+
+/// Buries a resource (RFC 7644 §3.6 for clients, history for operators): the row stays, disabled, its values leave the
+/// search index, its unique value and its name are free. Memberships are the business of [`super::members`].
+///
+/// # Errors
+/// Database failures.
+pub fn bury(
+    connection: &mut Connection,
+    place: Place,
+    stored: &StoredResource,
+    deleted_by: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    diesel::update(resources::table.find(stored.row_id))
+        .set((
+            resources::active.eq(false),
+            resources::deleted_at.eq(Some(now.naive_utc())),
+            resources::deleted_by.eq(Some(deleted_by)),
+        ))
+        .execute(connection)
+        .map_err(from_diesel)?;
+    let values = values::indexed_values(place.resource_type, &stored.document);
+    values::delete(connection, place.tenant_id, stored.row_id, values)
+}
+
+/// Brings a buried resource back under its id, with its last attributes. Version and `last_modified` move.
+///
+/// # Errors
+/// `uniqueness` if a live resource holds its unique value by now; database failures.
+pub fn unbury(connection: &mut Connection, place: Place, stored: &mut StoredResource, now: DateTime<Utc>) -> Result<()> {
+    let document = stored.document.clone();
+    let name = internal_name(connection, place, &document, None)?;
+    let columns = Columns::of(place, &document);
+    stored.meta.version += 1;
+    stored.meta.last_modified = now;
+    diesel::update(resources::table.find(stored.row_id))
+        .set((
+            resources::unique_key.eq(columns.unique_key),
+            resources::name.eq(name.clone()),
+            resources::active.eq(columns.active),
+            resources::deleted_at.eq(None::<NaiveDateTime>),
+            resources::deleted_by.eq(None::<String>),
+            resources::version.eq(stored.meta.version),
+            resources::modified_at.eq(now.naive_utc()),
+        ))
+        .execute(connection)
+        .map_err(|error| conflict(error, place, &document))?;
+    values::insert(
+        connection,
+        place.tenant_id,
+        stored.row_id,
+        values::indexed_values(place.resource_type, &document),
+    )?;
+    stored.name = name;
+    stored.deleted = None;
+    Ok(())
+}
+
+/// Recomputes the unique keys of a tenant's live groups after the rule of group names changed.
+///
+/// # Errors
+/// `uniqueness` if two live groups clash under the new rule; database failures.
+pub fn rekey_groups(connection: &mut Connection, place: Place) -> Result<()> {
+    let condition = live(place.tenant_id).push(" AND r.resource_type = ").bind(place.resource_type.name.as_str());
+    for stored in select(connection, condition.push(" ORDER BY r.row_id"))? {
+        let key = unique_key(place.resource_type, &stored.document, place.group_names);
+        diesel::update(resources::table.find(stored.row_id))
+            .set(resources::unique_key.eq(key))
+            .execute(connection)
+            .map_err(|error| conflict(error, place, &stored.document))?;
+    }
+    Ok(())
+}
+
+/// What of a document stands in columns of its own.
+struct Columns {
+    unique_key: Option<String>,
+    external_id: Option<String>,
+    display_name: Option<String>,
+    active: bool,
+}
+
+impl Columns {
+    fn of(place: Place, document: &Document) -> Columns {
+        Columns {
+            unique_key: unique_key(place.resource_type, document, place.group_names),
+            external_id: document.text("externalId").map(str::to_owned),
+            display_name: document.text("displayName").map(str::to_owned),
+            active: document.members().get("active") != Some(&serde_json::Value::Bool(false)),
+        }
+    }
+}
+
+fn conflict(error: diesel::result::Error, place: Place, document: &Document) -> Error {
+    let named = if is_group(place.resource_type) { "displayName" } else { "userName" };
+    let detail = match document.text(named) {
+        Some(value) => format!("{named} '{value}' is already in use."),
+        None => "A unique value is already in use.".to_owned(),
+    };
+    unique(error, detail)
+}
+
+fn is_group(resource_type: &ResourceType) -> bool {
+    resource_type.schema.id == GROUP_URN
+}
+
+/// The internal name of a group: the folded displayName, with a number where that is taken. It stays when a rename
+/// leaves the folded form as it was (decision on group names).
+fn internal_name(
+    connection: &mut Connection,
+    place: Place,
+    document: &Document,
+    current: Option<&StoredResource>,
+) -> Result<Option<String>> {
+    if !is_group(place.resource_type) {
+        return Ok(None);
+    }
+    let wanted = group_name::folded(document.text("displayName").unwrap_or_default());
+    if let Some(current) = current {
+        let before = group_name::folded(current.document.text("displayName").unwrap_or_default());
+        if before == wanted && current.name.is_some() {
+            return Ok(current.name.clone());
+        }
+    }
+    let end = format!("{wanted}`");
+    let taken: Vec<Option<String>> = resources::table
+        .filter(resources::tenant_id.eq(place.tenant_id).and(resources::deleted_at.is_null()))
+        .filter(resources::name.eq(&wanted).or(resources::name.gt(format!("{wanted}_")).and(resources::name.lt(&end))))
+        .select(resources::name)
+        .load(connection)
+        .map_err(from_diesel)?;
+    Ok(Some(group_name::distinct(&wanted, taken.into_iter().flatten())))
+}

@@ -1,0 +1,140 @@
+//! Search: a condition, a sort order and a page become one SQL statement on the indexes, and one that counts.
+//!
+//! | Filter | SQL |
+//! |---|---|
+//! | `title eq "x"` | `row_id IN (SELECT row_id FROM resource_values WHERE tenant_id = ? AND path = ? AND key = ?)` |
+//! | `title sw "x"` | … `AND key >= ? AND key < ?` |
+//! | `emails[a and b]` | sets of (`row_id`, `element`): intersected, united, subtracted |
+//! | `id`, `meta.*` | columns of `resources` |
+//! | `members.*`, `groups.*` | `group_members` |
+//!
+//! No predicate is ever NULL, so `not` is plain negation.
+
+mod check;
+mod elements;
+mod membership;
+mod predicate;
+
+use diesel::RunQueryDsl;
+use diesel::sql_types::BigInt;
+
+use super::Connection;
+use super::resources::{ROW_COLUMNS, Row, RowType, StoredResource};
+use super::sql::Sql;
+use crate::scim::filter::Condition;
+use crate::scim::query::Sort;
+use crate::scim::schema::{ResourceType, Role};
+use crate::scim::{Error, ErrorKind, Result};
+
+/// What to look for.
+#[derive(Debug)]
+pub struct Search<'a> {
+    /// Whose resources.
+    pub tenant_id: i64,
+    /// Of which type.
+    pub resource_type: &'static ResourceType,
+    /// Which of them; `None` for all.
+    pub condition: Option<&'a Condition>,
+    /// In which order; `None` for that of creation.
+    pub sort: Option<&'a Sort>,
+    /// How many to skip.
+    pub offset: u64,
+    /// How many to return.
+    pub count: usize,
+    /// The URL in front of the endpoints, in `meta.location` and `$ref`: `https://example.com/scim/v2`.
+    pub base_url: &'a str,
+}
+
+/// A page of results.
+#[derive(Debug)]
+pub struct Found {
+    /// How many match, on all pages.
+    pub total: u64,
+    /// Those on this page, in order.
+    pub resources: Vec<StoredResource>,
+}
+
+/// Runs a search: the page and the total, as of the same moment when called within one transaction.
+///
+/// # Errors
+/// `invalidValue` for a sort order by something that is computed; database failures.
+pub fn search(connection: &mut Connection, search: &Search<'_>) -> Result<Found> {
+    let total = count(connection, search)?;
+    let beyond = search.count == 0 || search.offset >= total;
+    let resources = if beyond { Vec::new() } else { page(connection, search)? };
+    Ok(Found { total, resources })
+}
+
+fn count(connection: &mut Connection, search: &Search<'_>) -> Result<u64> {
+    let statement: Sql<BigInt> = Sql::new("SELECT count(*) FROM resources r WHERE ");
+    let statement = statement.append(predicate(search, connection));
+    let total: i64 = statement.get_result(connection).map_err(super::error::from_diesel)?;
+    Ok(total.unsigned_abs())
+}
+
+fn page(connection: &mut Connection, search: &Search<'_>) -> Result<Vec<StoredResource>> {
+    let statement: Sql<RowType> = Sql::new("SELECT ").push(ROW_COLUMNS).push(" FROM resources r");
+    let (join, order) = order_by(search)?;
+    let statement = statement.append(join).push(" WHERE ").append(predicate(search, connection)).append(order);
+    let count = i64::try_from(search.count).unwrap_or(i64::MAX);
+    let offset = i64::try_from(search.offset).unwrap_or(i64::MAX);
+    let statement = statement.push(" LIMIT ").bind(count).push(" OFFSET ").bind(offset);
+    let rows: Vec<Row> = statement.load(connection).map_err(super::error::from_diesel)?;
+    rows.into_iter().map(StoredResource::try_from).collect()
+}
+
+/// Every search starts here, so that nobody forgets the tenant or the tombstone.
+fn predicate(search: &Search<'_>, connection: &Connection) -> Sql {
+    let live = Sql::new("r.tenant_id = ")
+        .bind(search.tenant_id)
+        .push(" AND r.resource_type = ")
+        .bind(search.resource_type.name.as_str())
+        .push(" AND r.deleted_at IS NULL");
+    let Some(condition) = search.condition else {
+        return live;
+    };
+    let writer = predicate::Writer {
+        tenant_id: search.tenant_id,
+        resource_type: search.resource_type,
+        base_url: search.base_url,
+        position_function: connection.position_function(),
+    };
+    live.push(" AND ").append(writer.condition(condition))
+}
+
+/// The join that brings the sort key, and the order. Resources without a value come last ascending, first descending
+/// (SORT-03); ties are in the order of creation (SORT-06).
+fn order_by(search: &Search<'_>) -> Result<(Sql, Sql)> {
+    let Some(sort) = search.sort else {
+        return Ok((Sql::default(), Sql::new(" ORDER BY r.row_id")));
+    };
+    let direction = if sort.descending { " DESC" } else { " ASC" };
+    let column = match sort.attribute.role() {
+        Role::Id | Role::Location => "r.id",
+        Role::ResourceType => "r.resource_type",
+        Role::Created => "r.created_at",
+        Role::LastModified => "r.modified_at",
+        Role::Version => "r.version",
+        Role::Stored => return Ok(order_by_value(search, sort, direction)),
+        _ => {
+            return Err(Error::new(ErrorKind::InvalidValue, format!("sortBy: '{}' can't be sorted by.", sort.attribute)));
+        }
+    };
+    Ok((Sql::default(), Sql::new(" ORDER BY ").push(column).push(direction).push(", r.row_id")))
+}
+
+fn order_by_value(search: &Search<'_>, sort: &Sort, direction: &'static str) -> (Sql, Sql) {
+    let join = Sql::new(" LEFT JOIN (SELECT row_id, key, tail FROM resource_values WHERE tenant_id = ")
+        .bind(search.tenant_id)
+        .push(" AND path = ")
+        .bind(sort.attribute.index_path())
+        .push(" AND element = 0) s ON s.row_id = r.row_id");
+    let order = Sql::new(" ORDER BY (s.key IS NULL)")
+        .push(direction)
+        .push(", s.key")
+        .push(direction)
+        .push(", s.tail")
+        .push(direction)
+        .push(", r.row_id");
+    (join, order)
+}

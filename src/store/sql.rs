@@ -1,0 +1,157 @@
+//! SQL text with its binds, as a diesel query: for what the query builder cannot say (recursion, set algebra over
+//! the search index, inserts of many rows).
+//!
+//! Written once, it runs on both backends. Values are binds, always; text comes from this room only.
+
+use chrono::NaiveDateTime;
+use diesel::backend::Backend;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Bool, HasSqlType, Nullable, Text, Timestamp};
+use std::marker::PhantomData;
+
+/// A statement under construction. `Row` is the SQL type of a row that it returns; `()` for none.
+#[derive(Debug, Clone)]
+pub struct Sql<Row = ()> {
+    parts: Vec<Part>,
+    cached: bool,
+    row: PhantomData<Row>,
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    Text(&'static str),
+    Composed(String),
+    Bind(Bind),
+}
+
+/// A value that goes to the database.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Bind {
+    /// A whole number.
+    BigInt(i64),
+    /// Text.
+    Text(String),
+    /// Text or nothing.
+    NullableText(Option<String>),
+    /// A truth value.
+    Bool(bool),
+    /// An instant, UTC.
+    Timestamp(NaiveDateTime),
+}
+
+impl From<i64> for Bind {
+    fn from(value: i64) -> Self {
+        Bind::BigInt(value)
+    }
+}
+
+impl From<&str> for Bind {
+    fn from(value: &str) -> Self {
+        Bind::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Bind {
+    fn from(value: String) -> Self {
+        Bind::Text(value)
+    }
+}
+
+impl From<NaiveDateTime> for Bind {
+    fn from(value: NaiveDateTime) -> Self {
+        Bind::Timestamp(value)
+    }
+}
+
+impl<Row> Default for Sql<Row> {
+    fn default() -> Self {
+        Sql { parts: Vec::new(), cached: true, row: PhantomData }
+    }
+}
+
+impl<Row> Sql<Row> {
+    /// A statement that starts with this text.
+    pub fn new(text: &'static str) -> Self {
+        Sql::default().push(text)
+    }
+
+    /// Appends text.
+    pub fn push(mut self, text: &'static str) -> Self {
+        self.parts.push(Part::Text(text));
+        self
+    }
+
+    /// Appends text put together at run time, never from a client's words.
+    pub fn push_composed(mut self, text: String) -> Self {
+        self.parts.push(Part::Composed(text));
+        self
+    }
+
+    /// Appends a value.
+    pub fn bind(mut self, value: impl Into<Bind>) -> Self {
+        self.parts.push(Part::Bind(value.into()));
+        self
+    }
+
+    /// Appends all of another statement.
+    pub fn append<Other>(mut self, other: Sql<Other>) -> Self {
+        self.cached &= other.cached;
+        self.parts.extend(other.parts);
+        self
+    }
+
+    /// Appends values separated by commas.
+    pub fn bind_list<T: Into<Bind>>(mut self, values: impl IntoIterator<Item = T>) -> Self {
+        for (index, value) in values.into_iter().enumerate() {
+            self = if index > 0 { self.push(", ") } else { self }.bind(value);
+        }
+        self
+    }
+
+    /// The same statement, not kept as a prepared one: for texts that hardly ever come again.
+    pub fn uncached(mut self) -> Self {
+        self.cached = false;
+        self
+    }
+}
+
+impl<Row, DB> QueryFragment<DB> for Sql<Row>
+where
+    DB: Backend + HasSqlType<BigInt> + HasSqlType<Text> + HasSqlType<Bool> + HasSqlType<Timestamp>,
+    i64: ToSql<BigInt, DB>,
+    String: ToSql<Text, DB>,
+    Option<String>: ToSql<Nullable<Text>, DB>,
+    bool: ToSql<Bool, DB>,
+    NaiveDateTime: ToSql<Timestamp, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if !self.cached {
+            out.unsafe_to_cache_prepared();
+        }
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_sql(text),
+                Part::Composed(text) => out.push_sql(text),
+                Part::Bind(Bind::BigInt(value)) => out.push_bind_param::<BigInt, _>(value)?,
+                Part::Bind(Bind::Text(value)) => out.push_bind_param::<Text, _>(value)?,
+                Part::Bind(Bind::NullableText(value)) => out.push_bind_param::<Nullable<Text>, _>(value)?,
+                Part::Bind(Bind::Bool(value)) => out.push_bind_param::<Bool, _>(value)?,
+                Part::Bind(Bind::Timestamp(value)) => out.push_bind_param::<Timestamp, _>(value)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<Row: 'static> QueryId for Sql<Row> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Row> Query for Sql<Row> {
+    type SqlType = Row;
+}
+
+impl<Row, Conn> diesel::RunQueryDsl<Conn> for Sql<Row> {}
