@@ -5,6 +5,7 @@ pub mod filter;
 pub mod key;
 pub mod path;
 pub mod profile;
+pub mod projection;
 pub mod resource;
 pub mod schema;
 
