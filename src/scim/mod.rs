@@ -6,6 +6,8 @@ pub mod key;
 pub mod path;
 pub mod profile;
 pub mod projection;
+pub mod query;
+pub mod query_string;
 pub mod resource;
 pub mod schema;
 
