@@ -10,6 +10,7 @@ pub mod query;
 pub mod query_string;
 pub mod resource;
 pub mod schema;
+pub mod version;
 
 pub use error::{Error, ErrorKind, Result};
 pub use profile::Profile;
