@@ -1,12 +1,18 @@
 //! What SCIM is: schemas, documents, filters, PATCH. No I/O, no clock, no SQL, no HTTP (RFC 7643, RFC 7644).
 
+pub mod discovery;
 pub mod error;
 pub mod filter;
 pub mod key;
+pub mod message;
 pub mod path;
 pub mod profile;
+pub mod projection;
+pub mod query;
+pub mod query_string;
 pub mod resource;
 pub mod schema;
+pub mod version;
 
 pub use error::{Error, ErrorKind, Result};
 pub use profile::Profile;

@@ -1,0 +1,95 @@
+//! The envelopes of the protocol: message URNs, lists and errors (RFC 7644 §3.1, §3.4.2, §3.12). It knows nothing of
+//! what lies in them.
+
+use serde_json::{Value, json};
+
+use super::Error;
+
+/// The media type of every body (RFC 7644 §8.1).
+pub const MEDIA_TYPE: &str = "application/scim+json";
+
+/// The URN of the answer to a query.
+pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
+/// The URN of a query in a body.
+pub const SEARCH_REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
+/// The URN of a PATCH request.
+pub const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+/// The URN of a bulk request.
+pub const BULK_REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+/// The URN of the answer to a bulk request.
+pub const BULK_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
+/// The URN of an error.
+pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
+
+/// The largest body of a request, in bytes; advertised as `bulk.maxPayloadSize`.
+pub const MAX_BODY: usize = 10 * 1024 * 1024;
+/// The most operations in one PATCH or bulk request; advertised as `bulk.maxOperations`, which some clients apply to
+/// PATCH as well.
+pub const MAX_OPERATIONS: usize = 1000;
+
+/// The body of every answer that says no: the status as text, the `scimType` if there is one, a sentence (ERR-01).
+pub fn error_body(error: &Error) -> Value {
+    let mut body = json!({"schemas": [ERROR], "status": error.kind().status().to_string()});
+    if let Some(scim_type) = error.kind().scim_type() {
+        body["scimType"] = json!(scim_type);
+    }
+    body["detail"] = json!(error.detail());
+    body
+}
+
+/// The answer to a query: `total` counts all matches, `start_index` is the position of the first of these resources.
+///
+/// `Resources` is there even when it is empty, and `itemsPerPage` is its length (QRY-02, PAGE-05).
+pub fn list_response(total: u64, start_index: u64, resources: Vec<Value>) -> Value {
+    json!({
+        "schemas": [LIST_RESPONSE],
+        "totalResults": total,
+        "startIndex": start_index,
+        "itemsPerPage": resources.len(),
+        "Resources": resources,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::ErrorKind;
+
+    #[test]
+    fn err_01_an_error_says_its_status_as_text() {
+        let error = Error::new(ErrorKind::Uniqueness, "userName 'ines' is already in use.");
+        assert_eq!(
+            error_body(&error).to_string(),
+            r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"409","scimType":"uniqueness","detail":"userName 'ines' is already in use."}"#
+        );
+    }
+
+    #[test]
+    fn err_01_a_scim_type_is_there_only_where_the_tables_have_one() {
+        let body = error_body(&Error::new(ErrorKind::NotFound, "No such user."));
+        assert_eq!(body, json!({"schemas": [ERROR], "status": "404", "detail": "No such user."}));
+    }
+
+    #[test]
+    fn err_03_the_cause_of_an_internal_error_stays_inside() {
+        let body = error_body(&Error::internal("SELECT secret FROM users")).to_string();
+        assert!(!body.contains("secret"), "{body}");
+    }
+
+    #[test]
+    fn qry_02_an_empty_list_has_resources() {
+        assert_eq!(
+            list_response(0, 1, Vec::new()).to_string(),
+            r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":0,"startIndex":1,"itemsPerPage":0,"Resources":[]}"#
+        );
+    }
+
+    #[test]
+    fn page_05_items_per_page_counts_what_is_there() {
+        let list = list_response(100, 11, vec![json!({"id": "1"}), json!({"id": "2"})]);
+        assert_eq!(
+            (&list["totalResults"], &list["startIndex"], &list["itemsPerPage"]),
+            (&json!(100), &json!(11), &json!(2))
+        );
+    }
+}

@@ -1,0 +1,287 @@
+//! One search of one resource type, understood: what to find, in which order, which page, which parts
+//! (RFC 7644 §3.4.2). It does not know how the answer is found.
+
+use super::filter::{self, Condition};
+use super::path::{self, Target};
+use super::projection::Projection;
+use super::schema::{Resolved, ResourceType, Returned};
+use super::{Error, ErrorKind, Profile, Result};
+
+pub use super::query_string::Parameters;
+
+/// The number of resources on a page when the client names none.
+pub const DEFAULT_COUNT: usize = 100;
+/// The most resources on a page; a larger `count` is clamped (PAGE-04).
+pub const MAX_COUNT: usize = 1000;
+
+/// A search with all its names resolved.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// The resource type that is searched.
+    pub resource_type: &'static ResourceType,
+    /// What a resource must satisfy; without a filter, every resource is found.
+    pub condition: Option<Condition>,
+    /// The order; without it, the order of creation (SORT-06).
+    pub sort: Option<Sort>,
+    /// The part of the result that is answered.
+    pub page: Page,
+    /// The parts of each resource that are shown.
+    pub projection: Projection,
+}
+
+/// The order of a result (RFC 7644 §3.4.2.3).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sort {
+    /// The attribute to sort by, never a complex one: `emails` has become `emails.value`.
+    pub attribute: Resolved,
+    /// Whether the largest value comes first.
+    pub descending: bool,
+}
+
+/// One page of a result (RFC 7644 §3.4.2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// The position of the first resource, from 1; at most `i64::MAX`, which is where databases stop counting.
+    pub start_index: u64,
+    /// The most resources to answer, from 0 to [`MAX_COUNT`].
+    pub count: usize,
+}
+
+impl Query {
+    /// Gives the parameters their meaning for one resource type.
+    ///
+    /// # Errors
+    /// Those of the filter ([`filter::parse`], [`filter::resolve`]); `invalidValue` for a `sortBy` that names no
+    /// sortable attribute, a bad `sortOrder`, a `startIndex` or `count` that is no integer, and for `attributes`
+    /// together with `excludedAttributes`.
+    pub fn resolve(parameters: &Parameters, resource_type: &'static ResourceType, profile: Profile) -> Result<Query> {
+        let condition = match &parameters.filter {
+            Some(text) => Some(filter::resolve(&filter::parse(text, profile)?, resource_type, profile)?),
+            None => None,
+        };
+        Ok(Query {
+            resource_type,
+            condition,
+            sort: Sort::resolve(parameters, resource_type)?,
+            page: Page::resolve(parameters)?,
+            projection: Projection::parse(
+                resource_type,
+                parameters.attributes.as_deref(),
+                parameters.excluded_attributes.as_deref(),
+            )?,
+        })
+    }
+}
+
+impl Sort {
+    fn resolve(parameters: &Parameters, resource_type: &'static ResourceType) -> Result<Option<Sort>> {
+        let Some(sort_by) = &parameters.sort_by else {
+            return Ok(None);
+        };
+        let attribute = sortable(resource_type, sort_by)?;
+        let descending = match &parameters.sort_order {
+            None => false,
+            Some(order) if order.eq_ignore_ascii_case("ascending") => false,
+            Some(order) if order.eq_ignore_ascii_case("descending") => true,
+            Some(_) => return Err(invalid("'sortOrder' is neither ascending nor descending.")),
+        };
+        Ok(Some(Sort { attribute, descending }))
+    }
+}
+
+/// A complex attribute stands for its `value`, if it has one (SORT-04, SORT-05). An order by what is never returned
+/// would tell it, so such an attribute is as good as unknown.
+fn sortable(resource_type: &'static ResourceType, name: &str) -> Result<Resolved> {
+    let attribute = match path::resolve(resource_type, name.trim()) {
+        Some(Target::Attribute(attribute)) if !is_secret(attribute) => attribute,
+        _ => return Err(invalid(format!("'sortBy' names '{name}', which is not an attribute of this resource type."))),
+    };
+    if !attribute.leaf().is_complex() {
+        return Ok(attribute);
+    }
+    let value = attribute.attribute.sub_attribute("value").map(|value| attribute.with_sub_attribute(value));
+    value.filter(|value| !is_secret(*value)).ok_or_else(|| {
+        invalid(format!("'sortBy' names '{attribute}', which is complex and has no value; name one of its parts."))
+    })
+}
+
+fn is_secret(attribute: Resolved) -> bool {
+    [attribute.attribute, attribute.leaf()].iter().any(|attribute| attribute.returned == Returned::Never)
+}
+
+impl Page {
+    fn resolve(parameters: &Parameters) -> Result<Page> {
+        let mut page = Page::default();
+        if let Some(text) = &parameters.start_index {
+            page.start_index = integer("startIndex", text)?.max(1).unsigned_abs();
+        }
+        if let Some(text) = &parameters.count {
+            let count = usize::try_from(integer("count", text)?.max(0)).unwrap_or(usize::MAX);
+            page.count = count.min(MAX_COUNT);
+        }
+        Ok(page)
+    }
+
+    /// How many resources of the result come before this page.
+    pub fn offset(&self) -> u64 {
+        self.start_index.saturating_sub(1)
+    }
+}
+
+/// The first page, of the default size.
+impl Default for Page {
+    fn default() -> Self {
+        Page { start_index: 1, count: DEFAULT_COUNT }
+    }
+}
+
+/// An integer of any length; what does not fit is as good as the largest or smallest that does, since both parameters
+/// are clamped anyway.
+fn integer(name: &str, text: &str) -> Result<i64> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(invalid(format!("'{name}' is not an integer.")));
+    }
+    let limit = if text.starts_with('-') { i64::MIN } else { i64::MAX };
+    Ok(text.parse().unwrap_or(limit))
+}
+
+fn invalid(detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidValue, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::schema::{ENTERPRISE_URN, Registry};
+
+    fn resolve(raw_query: &str) -> Result<Query> {
+        let user = Registry::builtin().resource_type("User").expect("User is built in");
+        Query::resolve(&Parameters::parse(raw_query)?, user, Profile::Compat)
+    }
+
+    fn query(raw_query: &str) -> Query {
+        resolve(raw_query).unwrap_or_else(|error| panic!("{raw_query}: {error}"))
+    }
+
+    fn kind(raw_query: &str) -> ErrorKind {
+        resolve(raw_query).expect_err(raw_query).kind()
+    }
+
+    fn sort(raw_query: &str) -> (String, bool) {
+        let sort = query(raw_query).sort.expect("an order");
+        (sort.attribute.to_string(), sort.descending)
+    }
+
+    fn page(raw_query: &str) -> (u64, usize) {
+        let page = query(raw_query).page;
+        (page.start_index, page.count)
+    }
+
+    #[test]
+    fn a_query_without_parameters_is_the_first_page_of_everything() {
+        let query = query("");
+        assert_eq!((query.condition, query.sort, query.page), (None, None, Page::default()));
+        assert!(query.projection.is_default());
+    }
+
+    #[test]
+    fn flt_08_an_empty_filter_is_refused() {
+        for raw_query in ["filter=", "filter", "filter=+", "filter=%20"] {
+            assert_eq!(kind(raw_query), ErrorKind::InvalidFilter, "{raw_query}");
+        }
+    }
+
+    #[test]
+    fn a_filter_is_resolved() {
+        assert!(query("filter=userName+eq+%22lena%22").condition.is_some());
+        assert_eq!(kind("filter=salary+eq+1"), ErrorKind::InvalidFilter);
+        assert_eq!(kind("filter=password+pr"), ErrorKind::Sensitive);
+    }
+
+    #[test]
+    fn sort_01_names_and_orders_compare_without_case() {
+        assert_eq!(sort("sortBy=USERNAME"), ("userName".to_owned(), false));
+        assert_eq!(sort("sortBy=userName&sortOrder=Ascending"), ("userName".to_owned(), false));
+        assert_eq!(sort("sortBy=meta.lastModified&sortOrder=DESCENDING"), ("meta.lastModified".to_owned(), true));
+        assert_eq!(
+            sort(&format!("sortBy={ENTERPRISE_URN}:department")),
+            (format!("{ENTERPRISE_URN}:department"), false)
+        );
+    }
+
+    #[test]
+    fn sort_04_a_complex_attribute_stands_for_its_value() {
+        assert_eq!(sort("sortBy=emails").0, "emails.value");
+        assert_eq!(sort("sortBy=emails.type").0, "emails.type");
+        assert_eq!(sort("sortBy=manager").0, format!("{ENTERPRISE_URN}:manager.value"));
+    }
+
+    #[test]
+    fn sort_05_what_cannot_be_sorted_by_is_refused() {
+        for raw_query in [
+            "sortBy=name",
+            "sortBy=addresses",
+            "sortBy=salary",
+            "sortBy=password",
+            "sortBy=",
+            &format!("sortBy={ENTERPRISE_URN}"),
+            "sortBy=userName&sortOrder=up",
+            "sortBy=userName&sortOrder=",
+        ] {
+            assert_eq!(kind(raw_query), ErrorKind::InvalidValue, "{raw_query}");
+        }
+    }
+
+    #[test]
+    fn sort_06_an_order_without_attribute_is_ignored() {
+        assert_eq!(query("sortOrder=descending").sort, None);
+        assert_eq!(query("sortOrder=up").sort, None);
+    }
+
+    #[test]
+    fn page_01_the_first_index_is_one() {
+        assert_eq!(page("startIndex=5").0, 5);
+        for raw_query in ["startIndex=1", "startIndex=0", "startIndex=-7", "startIndex=-99999999999999999999"] {
+            assert_eq!(page(raw_query).0, 1, "{raw_query}");
+        }
+        assert_eq!(query("startIndex=5").page.offset(), 4);
+    }
+
+    #[test]
+    fn page_02_a_negative_count_is_zero() {
+        assert_eq!(page("count=0").1, 0);
+        assert_eq!(page("count=-1").1, 0);
+        assert_eq!(page("count=-9223372036854775809").1, 0);
+    }
+
+    #[test]
+    fn page_04_the_count_is_clamped() {
+        assert_eq!(page("").1, 100);
+        assert_eq!(page("count=1000").1, 1000);
+        for raw_query in ["count=1001", "count=9223372036854775808", "count=18446744073709551616"] {
+            assert_eq!(page(raw_query).1, 1000, "{raw_query}");
+        }
+        assert_eq!(page("startIndex=9223372036854775808").0, i64::MAX.unsigned_abs());
+    }
+
+    #[test]
+    fn page_06_what_is_no_integer_is_refused() {
+        for text in ["abc", "1.5", "1e3", "", "-", "%2B", "0x10", "1+2", "--1", "\u{665}", "null"] {
+            assert_eq!(kind(&format!("count={text}")), ErrorKind::InvalidValue, "{text}");
+            assert_eq!(kind(&format!("startIndex={text}")), ErrorKind::InvalidValue, "{text}");
+        }
+    }
+
+    #[test]
+    fn page_06_a_sign_and_surrounding_spaces_are_accepted() {
+        assert_eq!(page("startIndex=+5&count=%2B7"), (5, 7));
+        assert_eq!(page("startIndex=007&count=%205%20"), (7, 5));
+    }
+
+    #[test]
+    fn proj_05_both_projections_are_refused() {
+        assert_eq!(kind("attributes=userName&excludedAttributes=name"), ErrorKind::InvalidValue);
+    }
+}

@@ -1,0 +1,334 @@
+//! Versions of resources: entity tags and the preconditions that name them (RFC 7644 §3.14, RFC 9110 §8.8, §13.1).
+//!
+//! A resource counts its own changes. Its representation can also change with other resources: a user shows its groups,
+//! a group its members, an employee the name of the manager. Counting those too would make one write touch every
+//! resource that mentions the written one, so the tag has a second part instead, a hash of what is shown of others:
+//!
+//! ```text
+//! W/"<own>"           nothing computed from other resources can be shown
+//! W/"<own>.<hash>"    otherwise, also while there is nothing to show: the first group of a user changes the hash
+//! ```
+//!
+//! Reads compare the whole tag, so that an answer of 304 is never wrong. Writes compare the own part, since a change of
+//! another resource is no reason to refuse them.
+
+use std::fmt;
+use std::io;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::projection::Projection;
+use super::schema::{Attribute, Role};
+
+/// The version of one representation: `meta.version` and the `ETag` header show it as it is displayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// Counts the changes of the resource itself, from 1.
+    pub own: i64,
+    /// A hash of the parts computed from other resources; `None` where the projection shows no such part.
+    pub computed: Option<String>,
+}
+
+impl Tag {
+    /// The tag of a representation that the projection has been applied to.
+    pub fn of(own: i64, projection: &Projection, representation: &Map<String, Value>) -> Tag {
+        let computed = shows_computed(projection).then(|| hash_of_computed(projection, representation));
+        Tag { own, computed }
+    }
+
+    /// Writes the tag into a representation, if that shows `meta.version`.
+    pub fn stamp(&self, representation: &mut Map<String, Value>) {
+        if let Some(version) = representation.get_mut("meta").and_then(|meta| meta.get_mut("version")) {
+            *version = Value::String(self.to_string());
+        }
+    }
+
+    /// Whether a tag in a request names this state of the resource itself.
+    fn has_own(&self, opaque: &str) -> bool {
+        opaque.split('.').next() == Some(self.own.to_string().as_str())
+    }
+
+    fn opaque(&self) -> String {
+        match &self.computed {
+            Some(computed) => format!("{}.{computed}", self.own),
+            None => self.own.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "W/\"{}\"", self.opaque())
+    }
+}
+
+/// Whether an `If-Match` header lets a write proceed; `false` means 412 (VER-04).
+///
+/// Only the own part counts: a membership that changed elsewhere does not fail a write.
+pub fn if_match_holds(header: &str, current: &Tag) -> bool {
+    is_any(header) || opaque_tags(header).any(|opaque| current.has_own(opaque))
+}
+
+/// Whether an `If-None-Match` header asks for the representation; `false` means 304 (VER-03).
+///
+/// A representation that shows nothing computed depends on the own part alone, so there a tag of any other
+/// representation of the same state matches as well.
+pub fn if_none_match_holds(header: &str, current: &Tag) -> bool {
+    let is_same = |opaque: &str| match current.computed {
+        Some(_) => opaque == current.opaque(),
+        None => current.has_own(opaque),
+    };
+    !is_any(header) && !opaque_tags(header).any(is_same)
+}
+
+/// Whether an `If-None-Match` header lets a write of an existing resource proceed; `false` means 412 (VER-07).
+pub fn if_none_match_allows_write(header: &str, current: &Tag) -> bool {
+    !if_match_holds(header, current)
+}
+
+fn is_any(header: &str) -> bool {
+    header.trim() == "*"
+}
+
+/// The text between the quotes of each tag in a list, weak or strong (VER-05). What is no tag is left out.
+fn opaque_tags(header: &str) -> impl Iterator<Item = &str> {
+    let mut rest = header;
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', ',']);
+            if rest.is_empty() {
+                return None;
+            }
+            let (tag, behind) = split_tag(rest);
+            rest = behind;
+            if tag.is_some() {
+                return tag;
+            }
+        }
+    })
+}
+
+/// The first element of a list, if it is a tag, and what follows it. A comma in quotes separates nothing.
+fn split_tag(list: &str) -> (Option<&str>, &str) {
+    let quoted = list.strip_prefix("W/").unwrap_or(list).strip_prefix('"');
+    if let Some((opaque, behind)) = quoted.and_then(|quoted| quoted.split_once('"')) {
+        let behind = behind.trim_start_matches([' ', '\t']);
+        if behind.is_empty() || behind.starts_with(',') {
+            return (Some(opaque), behind);
+        }
+    }
+    (None, list.split_once(',').map_or("", |(_, behind)| behind))
+}
+
+fn shows_computed(projection: &Projection) -> bool {
+    let mut attributes = projection.resource_type().urns().flat_map(|schema| &schema.attributes);
+    attributes.any(|attribute| {
+        projection.includes(attribute)
+            && (is_computed(attribute)
+                || referenced_parts(attribute).any(|part| projection.includes_part(attribute, part)))
+    })
+}
+
+fn hash_of_computed(projection: &Projection, representation: &Map<String, Value>) -> String {
+    let mut hash = Hash(Sha256::new());
+    for (key, value) in representation {
+        match (projection.resource_type().extension(key), value) {
+            (Some(extension), Value::Object(members)) => {
+                for (key, value) in members {
+                    hash.add_attribute(extension.schema.attribute(key), value);
+                }
+            }
+            _ => hash.add_attribute(projection.resource_type().schema.attribute(key), value),
+        }
+    }
+    hash.finish()
+}
+
+/// Whether the whole value comes from other resources. Members count as computed although clients write them: a member
+/// that is deleted or renamed changes them behind the group's back.
+fn is_computed(attribute: &Attribute) -> bool {
+    matches!(attribute.role, Role::Groups | Role::Members)
+}
+
+fn referenced_parts(attribute: &Attribute) -> impl Iterator<Item = &Attribute> {
+    attribute.sub_attributes.iter().filter(|part| part.role == Role::Referenced)
+}
+
+struct Hash(Sha256);
+
+impl Hash {
+    fn add_attribute(&mut self, attribute: Option<&Attribute>, value: &Value) {
+        let Some(attribute) = attribute else {
+            return;
+        };
+        if is_computed(attribute) {
+            return self.add(attribute, value);
+        }
+        for part in referenced_parts(attribute) {
+            for part_value in objects(value).filter_map(|element| element.get(&part.name)) {
+                self.add(part, part_value);
+            }
+        }
+    }
+
+    fn add(&mut self, attribute: &Attribute, value: &Value) {
+        self.0.update(attribute.index_path.as_bytes());
+        serde_json::to_writer(self, value).expect("a JSON value is written and a hash takes every byte");
+    }
+
+    /// 72 bits, 12 characters: plenty against chance, and nobody gains by a collision with his own data.
+    fn finish(self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0.finalize()[..9])
+    }
+}
+
+/// Takes JSON as it is written, so that a large group is not held as text a second time.
+impl io::Write for &mut Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn objects(value: &Value) -> impl Iterator<Item = &Map<String, Value>> {
+    let elements = match value {
+        Value::Array(elements) => elements.as_slice(),
+        other => std::slice::from_ref(other),
+    };
+    elements.iter().filter_map(Value::as_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::schema::{ENTERPRISE_URN, Registry};
+    use serde_json::json;
+
+    fn tag_of(resource_type: &str, attributes: Option<&str>, representation: Value) -> Tag {
+        let resource_type = Registry::builtin().resource_type(resource_type).expect("built in");
+        let projection = Projection::parse(resource_type, attributes, None).expect("legal");
+        let shown = projection.apply(representation.as_object().expect("an object").clone());
+        Tag::of(3, &projection, &shown)
+    }
+
+    fn user(groups: Value, manager_name: &str) -> Value {
+        json!({
+            "userName": "ines",
+            "groups": groups,
+            ENTERPRISE_URN: {"department": "Field", "manager": {"value": "2", "displayName": manager_name}},
+        })
+    }
+
+    fn tag(own: i64, computed: Option<&str>) -> Tag {
+        Tag { own, computed: computed.map(str::to_owned) }
+    }
+
+    #[test]
+    fn ver_01_tags_are_weak_and_quoted() {
+        assert_eq!(tag(3, None).to_string(), r#"W/"3""#);
+        assert_eq!(tag(3, Some("abc")).to_string(), r#"W/"3.abc""#);
+    }
+
+    #[test]
+    fn ver_02_what_others_contribute_changes_the_tag() {
+        let before = tag_of("User", None, user(json!([{"value": "9", "display": "Field"}]), "Ada"));
+        let same = tag_of("User", None, user(json!([{"value": "9", "display": "Field"}]), "Ada"));
+        assert_eq!(before, same);
+        for (groups, manager_name) in [
+            (json!([{"value": "9", "display": "Field team"}]), "Ada"),
+            (json!([]), "Ada"),
+            (json!([{"value": "9", "display": "Field"}]), "Ada L."),
+        ] {
+            assert_ne!(before, tag_of("User", None, user(groups.clone(), manager_name)), "{groups} {manager_name}");
+        }
+        let group = |display| {
+            tag_of("Group", None, json!({"displayName": "A", "members": [{"value": "1", "display": display}]}))
+        };
+        assert_ne!(group("Ines"), group("Inés"));
+    }
+
+    #[test]
+    fn ver_02_the_last_group_that_goes_changes_the_tag() {
+        let member = tag_of("User", None, json!({"userName": "ines", "groups": [{"value": "9"}]}));
+        let alone = tag_of("User", None, json!({"userName": "ines"}));
+        assert!(alone.computed.is_some());
+        assert!(if_none_match_holds(&member.to_string(), &alone));
+        assert!(if_none_match_holds(&alone.to_string(), &member));
+    }
+
+    #[test]
+    fn ver_03_a_projection_without_computed_parts_has_the_own_part_alone() {
+        let shown = |attributes| tag_of("User", Some(attributes), user(json!([]), "Ada")).computed;
+        assert_eq!(shown("userName"), None);
+        assert_eq!(shown("manager.value"), None);
+        assert!(shown("manager").is_some());
+        assert!(shown("groups.value").is_some());
+    }
+
+    #[test]
+    fn ver_03_an_unchanged_representation_is_not_sent_again() {
+        let current = tag(3, Some("abc"));
+        for header in [r#"W/"3.abc""#, r#""3.abc""#, r#"W/"1", "3.abc""#, "*", " * "] {
+            assert!(!if_none_match_holds(header, &current), "{header}");
+        }
+        for header in [r#"W/"3""#, r#"W/"3.abd""#, r#"W/"4.abc""#, "3.abc", ""] {
+            assert!(if_none_match_holds(header, &current), "{header}");
+        }
+    }
+
+    #[test]
+    fn v_27_a_partial_representation_is_unchanged_by_the_tag_of_a_full_one() {
+        let current = tag(3, None);
+        assert!(!if_none_match_holds(r#"W/"3""#, &current));
+        assert!(!if_none_match_holds(r#"W/"3.abc""#, &current));
+        assert!(if_none_match_holds(r#"W/"2.abc""#, &current));
+    }
+
+    #[test]
+    fn ver_04_a_write_compares_the_own_part() {
+        let current = tag(3, Some("abc"));
+        for header in [r#"W/"3""#, r#""3.old""#, r#"W/"3.abc""#, "*"] {
+            assert!(if_match_holds(header, &current), "{header}");
+        }
+        for header in [r#"W/"2""#, r#"W/"33""#, r#"W/"03""#, r#"W/"3x""#, ""] {
+            assert!(!if_match_holds(header, &current), "{header}");
+        }
+    }
+
+    #[test]
+    fn ver_05_lists_are_read_and_bad_tags_never_match() {
+        let current = tag(3, None);
+        for header in [r#""1","3""#, r#", W/"1" ,	W/"3""#, r#""a,b", "3""#, r#"bad, "3""#, r#""x"y, "3", "z"#] {
+            assert!(if_match_holds(header, &current), "{header}");
+        }
+        for header in ["3", "W/3", r#"w/"3""#, r#""3"#, r#"3""#, r#"'3'"#, r#""3"x"#, r#"*, "1""#, r#""1,"3"#] {
+            assert!(!if_match_holds(header, &current), "{header}");
+        }
+    }
+
+    #[test]
+    fn ver_07_a_write_may_demand_that_nothing_exists() {
+        let current = tag(3, Some("abc"));
+        assert!(!if_none_match_allows_write("*", &current));
+        assert!(!if_none_match_allows_write(r#"W/"3.old""#, &current));
+        assert!(if_none_match_allows_write(r#"W/"2.abc""#, &current));
+    }
+
+    #[test]
+    fn res_13_the_tag_is_stamped_where_the_version_is_shown() {
+        let stamped = |mut representation: Value| {
+            tag(3, Some("abc")).stamp(representation.as_object_mut().expect("an object"));
+            representation
+        };
+        assert_eq!(stamped(json!({"meta": {"version": ""}})), json!({"meta": {"version": "W/\"3.abc\""}}));
+        assert_eq!(stamped(json!({"meta": {"created": ""}})), json!({"meta": {"created": ""}}));
+        assert_eq!(stamped(json!({"id": "1"})), json!({"id": "1"}));
+    }
+}
