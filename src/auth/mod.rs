@@ -1,1 +1,304 @@
-//! Who is calling, and what they may do.
+//! Who is calling: from a bearer token to a [`Caller`] (RFC 6750, RFC 7644 §2 and §7.4).
+//!
+//! Cheap refusals come first, so that guessing cannot use up the CPU:
+//!
+//! ```text
+//! scheme ─► shape, checksum ─► key record ─► expired? revoked? ─► fingerprint ─► verified lately? ──yes──► Caller
+//!   │              │           (1 s old         │                     │                │ no                  ▲
+//!   │              │            at most)        │                     │        budget of the key id          │
+//!   ▼              ▼               ▼            ▼                     ▼                │                     │
+//!  401            401             401          401                   401        argon2, one at a time ───────┘
+//!                                                                               per token and two cores
+//! ```
+//!
+//! This room knows nothing of actix, operations, or where keys are kept: they come from a [`KeySource`].
+
+mod cache;
+mod caller;
+mod counters;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chrono::NaiveDateTime;
+use subtle::ConstantTimeEq;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+
+pub use caller::{Access, Caller, Profile, Scopes};
+pub use counters::{Counters, Refusal};
+pub use token::{Token, hash, verify};
+
+use crate::scim::{Error, ErrorKind, Result};
+use cache::{KeyCache, KnownKey, Recalled};
+use token::{KeyId, TokenDigest, fingerprint_of};
+
+/// What a [`KeySource`] promises: its answer, later, on any thread.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// Where keys are kept. Neither method may block the thread that calls it.
+pub trait KeySource: Send + Sync {
+    /// The record of a key id, also if it is expired or revoked; nothing if there is none.
+    fn find<'a>(&'a self, key_id: &'a str) -> Answer<'a, Option<KeyRecord>>;
+
+    /// Writes down that the key was used. Called at most once a minute per key, off the request's path.
+    fn used<'a>(&'a self, key_id: &'a str, at: NaiveDateTime) -> Answer<'a, ()>;
+}
+
+/// What must be known of a key to decide on its token.
+#[derive(Debug, Clone)]
+pub struct KeyRecord {
+    /// The public part of the token.
+    pub key_id: String,
+    /// The row of the tenant that the key belongs to.
+    pub tenant_id: i64,
+    /// The name of that tenant.
+    pub tenant: String,
+    /// The PHC string that [`hash`] made.
+    pub secret_hash: String,
+    /// What [`Token::fingerprint`] gave.
+    pub fingerprint: String,
+    /// What the key may do.
+    pub scopes: Scopes,
+    /// How far its client may stray from the RFC.
+    pub profile: Profile,
+    /// The row of the resource that `/Me` stands for.
+    pub subject: Option<i64>,
+    /// The key opens nothing from then on.
+    pub expires_at: Option<NaiveDateTime>,
+    /// Set once an operator has revoked the key. Whatever the time, the key is dead.
+    pub revoked_at: Option<NaiveDateTime>,
+    /// The last use that was written down.
+    pub last_used_at: Option<NaiveDateTime>,
+}
+
+/// Turns `Authorization` headers into [`Caller`]s. One per process, shared by all threads.
+pub struct Authenticator {
+    source: Arc<dyn KeySource>,
+    cache: KeyCache,
+    counters: Arc<Counters>,
+    /// One run of argon2 per two cores: the other one keeps serving those who are already known.
+    hashing: Arc<Semaphore>,
+    /// Look-ups of key ids never seen. They wait in a line of their own, so that made-up ids cannot keep the store busy
+    /// with the once-a-second look-ups of good keys waiting behind them.
+    strangers: Semaphore,
+}
+
+impl Authenticator {
+    /// An authenticator that remembers nothing yet.
+    pub fn new(source: Arc<dyn KeySource>) -> Authenticator {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Authenticator {
+            source,
+            cache: KeyCache::new(),
+            counters: Arc::default(),
+            hashing: Arc::new(Semaphore::new((cores / 2).max(1))),
+            strangers: Semaphore::new(STRANGERS),
+        }
+    }
+
+    /// Whoever may use the token in this `Authorization` header at the time `now`.
+    ///
+    /// Must be called within a tokio runtime. A token that was verified lately costs one SHA-256 and two cache look-ups.
+    ///
+    /// # Errors
+    /// `Unauthorized` if there is no bearer token, and with one other sentence for every token that is wrong in any way;
+    /// `Busy` if too many unverified tokens wait; whatever the [`KeySource`] fails with.
+    pub async fn authenticate(&self, authorization: Option<&[u8]>, now: NaiveDateTime) -> Result<Arc<Caller>> {
+        let Some(credentials) = authorization.and_then(bearer) else {
+            return Err(self.refuse(Refusal::Missing));
+        };
+        let Some(token) = Token::parse(credentials) else {
+            return Err(self.refuse(Refusal::Malformed));
+        };
+        let Some(key) = self.key(&token, now).await? else {
+            return Err(self.refuse(Refusal::Unknown));
+        };
+        if key.revoked {
+            return Err(self.refuse(Refusal::Revoked));
+        }
+        if key.expires_at.is_some_and(|expiry| expiry <= now) {
+            return Err(self.refuse(Refusal::Expired));
+        }
+        let digest = token.digest();
+        if !bool::from(fingerprint_of(&digest).ct_eq(key.fingerprint.as_bytes())) {
+            return Err(self.refuse(Refusal::WrongSecret));
+        }
+        let verified = self.cache.is_verified(&digest, &key.secret_hash, now);
+        if !verified && !self.verify(&token, digest, &key, now).await? {
+            return Err(self.refuse(Refusal::WrongSecret));
+        }
+        self.note_use(&key, now);
+        Ok(Arc::clone(&key.caller))
+    }
+
+    /// Forgets what is remembered of a key, so that its revocation or change takes effect with the next request.
+    pub fn forget(&self, key_id: &str) {
+        if let Ok(id) = KeyId::try_from(key_id.as_bytes()) {
+            self.cache.forget(&id);
+        }
+    }
+
+    /// What a metrics page may show.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The key record, at most a second old.
+    async fn key(&self, token: &Token, now: NaiveDateTime) -> Result<Option<Arc<KnownKey>>> {
+        let id = token.key_id_digits();
+        match self.cache.recall(&id, now) {
+            Recalled::Known(key) => return Ok(Some(key)),
+            Recalled::Unknown => return Ok(None),
+            Recalled::Stale(key) => return self.look_up(token, Some(&key), now).await,
+            Recalled::Stranger => {}
+        }
+        let _turn = self.stranger_turn().await?;
+        // Somebody ahead in the line may have asked for the same key.
+        match self.cache.recall(&id, now) {
+            Recalled::Known(key) => Ok(Some(key)),
+            Recalled::Unknown => Ok(None),
+            Recalled::Stale(_) | Recalled::Stranger => self.look_up(token, None, now).await,
+        }
+    }
+
+    async fn look_up(
+        &self,
+        token: &Token,
+        before: Option<&KnownKey>,
+        now: NaiveDateTime,
+    ) -> Result<Option<Arc<KnownKey>>> {
+        let epoch = self.cache.epoch();
+        self.counters.count_look_up();
+        let found = self.source.find(token.key_id()).await?;
+        let key = found.map(|record| Arc::new(known_key(record, before, now)));
+        self.cache.keep(token.key_id_digits(), key.as_ref(), now, epoch);
+        Ok(key)
+    }
+
+    async fn stranger_turn(&self) -> Result<SemaphorePermit<'_>> {
+        match tokio::time::timeout(QUEUE_TIME, self.strangers.acquire()).await {
+            Ok(turn) => Ok(turn.expect("the semaphore is never closed")),
+            Err(_) => Err(self.refuse(Refusal::Queue)),
+        }
+    }
+
+    /// Whether argon2 finds the token to be the key's own. Requests that bring the same token wait for one run.
+    async fn verify(&self, token: &Token, digest: TokenDigest, key: &KnownKey, now: NaiveDateTime) -> Result<bool> {
+        let flight = self.cache.flight(digest, &key.secret_hash);
+        let run = || async {
+            // The flight before this one may have landed between our look into the cache and now.
+            if self.cache.is_verified(&digest, &key.secret_hash, now) {
+                return Ok(true);
+            }
+            if !self.cache.spend(token.key_id_digits(), now) {
+                return Err(self.refuse(Refusal::Budget));
+            }
+            let turn = self.hashing_turn().await?;
+            let right = self.run_argon2(token.clone(), Arc::clone(&key.secret_hash), turn).await?;
+            if right {
+                self.cache.keep_verified(digest, &key.secret_hash, now);
+            }
+            Ok(right)
+        };
+        let right = *flight.get_or_try_init(run).await?;
+        self.cache.land(digest, &key.secret_hash);
+        Ok(right)
+    }
+
+    async fn hashing_turn(&self) -> Result<OwnedSemaphorePermit> {
+        match tokio::time::timeout(QUEUE_TIME, Arc::clone(&self.hashing).acquire_owned()).await {
+            Ok(turn) => Ok(turn.expect("the semaphore is never closed")),
+            Err(_) => Err(self.refuse(Refusal::Queue)),
+        }
+    }
+
+    async fn run_argon2(&self, token: Token, secret_hash: Arc<str>, turn: OwnedSemaphorePermit) -> Result<bool> {
+        let counters = Arc::clone(&self.counters);
+        let run = move || {
+            // Held by the work, not by the request: a client that hangs up must not make room while its argon2 still runs.
+            let _turn = turn;
+            counters.count_argon2_run();
+            verify(&token, &secret_hash)
+        };
+        tokio::task::spawn_blocking(run).await.map_err(Error::internal)
+    }
+
+    fn note_use(&self, key: &KnownKey, now: NaiveDateTime) {
+        if !key.claim_use(now) {
+            return;
+        }
+        let (source, caller) = (Arc::clone(&self.source), Arc::clone(&key.caller));
+        tokio::spawn(async move {
+            if let Err(error) = source.used(&caller.key_id, now).await {
+                tracing::warn!(
+                    key_id = caller.key_id,
+                    error = &error as &dyn std::error::Error,
+                    "last use of a key not recorded"
+                );
+            }
+        });
+    }
+
+    fn refuse(&self, reason: Refusal) -> Error {
+        self.counters.count_refusal(reason);
+        tracing::debug!(reason = reason.label(), "authentication refused");
+        match reason {
+            Refusal::Missing => {
+                Error::new(ErrorKind::Unauthorized, "An API key is required: send it as `Authorization: Bearer …`.")
+            }
+            Refusal::Budget | Refusal::Queue => {
+                Error::new(ErrorKind::Busy, "Too many API keys are waiting to be checked; try again in a few seconds.")
+            }
+            // One sentence for all of them: which part was wrong is nobody's business.
+            _ => Error::new(ErrorKind::Unauthorized, "The API key is not valid: it is wrong, expired or revoked."),
+        }
+    }
+}
+
+/// The credentials of an `Authorization` header of the scheme `Bearer`, in any case (RFC 6750 §2.1, RFC 9110 §11.4).
+///
+/// Nothing for another scheme or for no credentials at all: then no token was presented, and none can be invalid.
+pub fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = authorization.trim_ascii().split_at_checked(BEARER.len())?;
+    let credentials = rest.trim_ascii_start();
+    let separated = credentials.len() < rest.len();
+    (scheme.eq_ignore_ascii_case(BEARER) && separated).then_some(credentials)
+}
+
+const BEARER: &[u8] = b"Bearer";
+/// Look-ups of unknown key ids at a time.
+const STRANGERS: usize = 2;
+/// How long a request waits for its turn before it is told to come again (decision 26).
+const QUEUE_TIME: Duration = Duration::from_secs(2);
+
+fn known_key(record: KeyRecord, before: Option<&KnownKey>, now: NaiveDateTime) -> KnownKey {
+    let use_recorded_at = before.map(|key| Arc::clone(&key.use_recorded_at)).unwrap_or_default();
+    if let Some(at) = record.last_used_at {
+        // Another process may have written it down.
+        use_recorded_at.fetch_max(at.and_utc().timestamp_millis(), Ordering::Relaxed);
+    }
+    let caller = Caller {
+        tenant_id: record.tenant_id,
+        tenant: record.tenant,
+        key_id: record.key_id,
+        profile: record.profile,
+        scopes: record.scopes,
+        subject: record.subject,
+    };
+    KnownKey {
+        caller: Arc::new(caller),
+        secret_hash: record.secret_hash.into(),
+        fingerprint: record.fingerprint,
+        expires_at: record.expires_at,
+        revoked: record.revoked_at.is_some(),
+        looked_up_at: now,
+        use_recorded_at,
+    }
+}

@@ -1,0 +1,319 @@
+//! What is remembered between requests, so that the store and argon2 stay off the hot path. All of it is bounded.
+//!
+//! | memory         | by                     | for                                  | so that                                  |
+//! |----------------|------------------------|--------------------------------------|------------------------------------------|
+//! | known keys     | key id                 | 1 s                                  | revocation elsewhere is seen in a second |
+//! | unknown keys   | key id                 | 1 s                                  | a stale client costs one look-up         |
+//! | verified tokens| SHA-256 of the token   | 15 min after its last use, 12 h      | argon2 runs when a client arrives        |
+//! | budgets        | key id                 | until evicted                        | one key id cannot occupy argon2          |
+//! | flights        | SHA-256 of the token   | while argon2 runs                    | a burst of one token runs it once        |
+//!
+//! Ages are measured with the `now` of each request, not with a clock of the caches: only the caller knows the time. It is
+//! a wall clock and may step back, hence ages without a sign.
+//!
+//! This file does not decide who is let in.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{NaiveDateTime, TimeDelta};
+use moka::sync::Cache;
+use tokio::sync::OnceCell;
+
+use super::caller::Caller;
+use super::token::{KeyId, TokenDigest};
+
+/// How long a record may be believed without another look (decision 25: revocation within a second).
+const RECORD_AGE: TimeDelta = TimeDelta::seconds(1);
+/// A verified token that nobody has used for so long is verified again.
+const VERIFIED_IDLE: TimeDelta = TimeDelta::minutes(15);
+/// A verified token is verified again after so long, however busy.
+const VERIFIED_AGE: TimeDelta = TimeDelta::hours(12);
+/// How finely the last use of a verified token is kept: rarely enough that busy threads do not fight for the cache line.
+const VERIFIED_GRAIN: TimeDelta = TimeDelta::minutes(1);
+/// How often the last use of a key reaches the store.
+const USE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
+/// Unverified tokens per key id: so many at once …
+const BUDGET_BURST: f64 = 10.0;
+/// … and so many per second after that.
+const BUDGET_PER_SECOND: f64 = 1.0;
+/// Entries per memory.
+const CAPACITY: u64 = 10_000;
+
+/// A key record as last read, ready to be compared and handed out.
+pub(super) struct KnownKey {
+    pub caller: Arc<Caller>,
+    pub secret_hash: Arc<str>,
+    pub fingerprint: String,
+    pub expires_at: Option<NaiveDateTime>,
+    pub revoked: bool,
+    pub looked_up_at: NaiveDateTime,
+    /// When the last use was last written down. Shared with the record that replaces this one.
+    pub use_recorded_at: Arc<AtomicI64>,
+}
+
+impl KnownKey {
+    /// Whether the last use is due to be written down; true for one caller only.
+    pub fn claim_use(&self, now: NaiveDateTime) -> bool {
+        let recorded = self.use_recorded_at.load(Ordering::Relaxed);
+        if near(now, millis(recorded), USE_INTERVAL) {
+            return false;
+        }
+        let now = now.and_utc().timestamp_millis();
+        self.use_recorded_at.compare_exchange(recorded, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// What is known of a key id without asking the store.
+pub(super) enum Recalled {
+    /// Read within the last second.
+    Known(Arc<KnownKey>),
+    /// Read longer ago: it did exist, and must be read again.
+    Stale(Arc<KnownKey>),
+    /// Not found within the last second.
+    Unknown,
+    /// Nothing.
+    Stranger,
+}
+
+/// The outcome of one run of argon2 that any number of requests wait for.
+pub(super) type Flight = Arc<OnceCell<bool>>;
+
+/// The memories of one [`Authenticator`](super::Authenticator).
+pub(super) struct KeyCache {
+    known: Cache<KeyId, Arc<KnownKey>>,
+    unknown: Cache<KeyId, NaiveDateTime>,
+    verified: Cache<TokenDigest, Arc<Verified>>,
+    budgets: Cache<KeyId, Arc<Mutex<Budget>>>,
+    flights: Cache<(TokenDigest, Arc<str>), Flight>,
+    /// Moves with every `forget`, so that a look-up that began before it does not bring the old record back.
+    epoch: AtomicU64,
+}
+
+impl KeyCache {
+    pub fn new() -> KeyCache {
+        KeyCache {
+            known: Cache::new(CAPACITY),
+            unknown: Cache::new(CAPACITY),
+            verified: Cache::new(CAPACITY),
+            budgets: Cache::new(CAPACITY),
+            flights: Cache::new(CAPACITY),
+            epoch: AtomicU64::new(0),
+        }
+    }
+
+    pub fn recall(&self, id: &KeyId, now: NaiveDateTime) -> Recalled {
+        if let Some(key) = self.known.get(id) {
+            return match near(now, key.looked_up_at, RECORD_AGE) {
+                true => Recalled::Known(key),
+                false => Recalled::Stale(key),
+            };
+        }
+        match self.unknown.get(id) {
+            Some(looked_up_at) if near(now, looked_up_at, RECORD_AGE) => Recalled::Unknown,
+            _ => Recalled::Stranger,
+        }
+    }
+
+    /// To be read before a look-up and handed to [`KeyCache::keep`] after it.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// Remembers the outcome of a look-up that began at `now`, unless something was forgotten meanwhile.
+    pub fn keep(&self, id: KeyId, found: Option<&Arc<KnownKey>>, now: NaiveDateTime, epoch: u64) {
+        match found {
+            Some(key) => self.known.insert(id, Arc::clone(key)),
+            None => {
+                self.known.invalidate(&id);
+                self.unknown.insert(id, now);
+            }
+        }
+        // After the insertion: either this sees the new epoch, or `forget` removes what was inserted.
+        if self.epoch() != epoch {
+            self.drop_record(&id);
+        }
+    }
+
+    pub fn forget(&self, id: &KeyId) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.drop_record(id);
+    }
+
+    fn drop_record(&self, id: &KeyId) {
+        self.known.invalidate(id);
+        self.unknown.invalidate(id);
+    }
+
+    /// Whether argon2 has lately found the token of this digest to be the one behind `secret_hash`.
+    pub fn is_verified(&self, digest: &TokenDigest, secret_hash: &str, now: NaiveDateTime) -> bool {
+        let Some(verified) = self.verified.get(digest) else { return false };
+        let used_at = millis(verified.used_at.load(Ordering::Relaxed));
+        let valid = *verified.secret_hash == *secret_hash
+            && near(now, verified.verified_at, VERIFIED_AGE)
+            && near(now, used_at, VERIFIED_IDLE);
+        if valid && !near(now, used_at, VERIFIED_GRAIN) {
+            verified.used_at.store(now.and_utc().timestamp_millis(), Ordering::Relaxed);
+        }
+        valid
+    }
+
+    pub fn keep_verified(&self, digest: TokenDigest, secret_hash: &Arc<str>, now: NaiveDateTime) {
+        let used_at = AtomicI64::new(now.and_utc().timestamp_millis());
+        let verified = Verified { secret_hash: Arc::clone(secret_hash), verified_at: now, used_at };
+        self.verified.insert(digest, Arc::new(verified));
+    }
+
+    /// Takes one unverified token out of the budget of a key id; false if there is none left.
+    pub fn spend(&self, id: KeyId, now: NaiveDateTime) -> bool {
+        let budget = self.budgets.get_with(id, || Arc::new(Mutex::new(Budget { left: BUDGET_BURST, counted_at: now })));
+        // A panic inside leaves two numbers behind, neither of them harmful.
+        budget.lock().unwrap_or_else(PoisonError::into_inner).spend(now)
+    }
+
+    /// The one flight that all requests with this token share.
+    pub fn flight(&self, digest: TokenDigest, secret_hash: &Arc<str>) -> Flight {
+        self.flights.get_with((digest, Arc::clone(secret_hash)), Flight::default)
+    }
+
+    /// Ends a flight: who comes later finds the token among the verified, or starts anew.
+    pub fn land(&self, digest: TokenDigest, secret_hash: &Arc<str>) {
+        self.flights.invalidate(&(digest, Arc::clone(secret_hash)));
+    }
+}
+
+struct Verified {
+    /// Binds the entry to the record: another hash under the same key id makes it worthless.
+    secret_hash: Arc<str>,
+    verified_at: NaiveDateTime,
+    used_at: AtomicI64,
+}
+
+/// A token bucket.
+struct Budget {
+    left: f64,
+    counted_at: NaiveDateTime,
+}
+
+impl Budget {
+    fn spend(&mut self, now: NaiveDateTime) -> bool {
+        let elapsed = (now - self.counted_at).num_milliseconds().max(0) as f64 / 1000.0;
+        self.left = (self.left + elapsed * BUDGET_PER_SECOND).min(BUDGET_BURST);
+        self.counted_at = now;
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+}
+
+fn near(now: NaiveDateTime, then: NaiveDateTime, limit: TimeDelta) -> bool {
+    (now - then).abs() < limit
+}
+
+/// The instant that an atomic holds; one out of range is as long ago as can be.
+fn millis(since_epoch: i64) -> NaiveDateTime {
+    chrono::DateTime::from_timestamp_millis(since_epoch).unwrap_or_default().naive_utc()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> NaiveDateTime {
+        millis((1_800_000_000 + seconds) * 1000)
+    }
+
+    fn known(looked_up_at: NaiveDateTime) -> Arc<KnownKey> {
+        Arc::new(KnownKey {
+            caller: Arc::new(Caller {
+                tenant_id: 1,
+                tenant: "default".into(),
+                key_id: "4fT9kQ2mZx7B".into(),
+                profile: crate::auth::Profile::Compat,
+                scopes: crate::auth::Scopes::all(),
+                subject: None,
+            }),
+            secret_hash: "hash".into(),
+            fingerprint: String::new(),
+            expires_at: None,
+            revoked: false,
+            looked_up_at,
+            use_recorded_at: Arc::new(AtomicI64::new(0)),
+        })
+    }
+
+    const ID: KeyId = *b"4fT9kQ2mZx7B";
+    const DIGEST: TokenDigest = [7; 32];
+
+    #[test]
+    fn auth_03_a_verified_token_ends_fifteen_minutes_after_its_last_use() {
+        let (cache, hash) = (KeyCache::new(), Arc::<str>::from("hash"));
+        cache.keep_verified(DIGEST, &hash, at(0));
+
+        assert!(cache.is_verified(&DIGEST, &hash, at(899)));
+        assert!(cache.is_verified(&DIGEST, &hash, at(899 + 899)), "each use prolongs it");
+        assert!(!cache.is_verified(&DIGEST, &hash, at(899 + 899 + 901)));
+    }
+
+    #[test]
+    fn auth_03_a_verified_token_ends_after_twelve_hours_however_busy() {
+        let (cache, hash) = (KeyCache::new(), Arc::<str>::from("hash"));
+        cache.keep_verified(DIGEST, &hash, at(0));
+
+        let valid_for = (0..100_000).step_by(600).find(|second| !cache.is_verified(&DIGEST, &hash, at(*second)));
+        assert_eq!(valid_for, Some(12 * 3600));
+    }
+
+    #[test]
+    fn auth_03_a_verified_token_is_bound_to_the_stored_hash() {
+        let cache = KeyCache::new();
+        cache.keep_verified(DIGEST, &"hash".into(), at(0));
+
+        assert!(cache.is_verified(&DIGEST, "hash", at(1)));
+        assert!(!cache.is_verified(&DIGEST, "another hash", at(1)));
+        assert!(!cache.is_verified(&[8; 32], "hash", at(1)));
+    }
+
+    #[test]
+    fn auth_03_a_look_up_that_began_before_a_revocation_is_not_remembered() {
+        let cache = KeyCache::new();
+        let epoch = cache.epoch();
+
+        cache.forget(&ID);
+        cache.keep(ID, Some(&known(at(0))), at(0), epoch);
+
+        assert!(matches!(cache.recall(&ID, at(0)), Recalled::Stranger));
+    }
+
+    #[test]
+    fn auth_03_records_are_believed_for_a_second_and_less_when_the_clock_steps_back() {
+        let cache = KeyCache::new();
+        cache.keep(ID, Some(&known(at(100))), at(100), cache.epoch());
+
+        assert!(matches!(cache.recall(&ID, at(100)), Recalled::Known(_)));
+        assert!(matches!(cache.recall(&ID, at(101)), Recalled::Stale(_)));
+        assert!(matches!(cache.recall(&ID, at(0)), Recalled::Stale(_)));
+    }
+
+    #[test]
+    fn auth_08_a_budget_refills_by_one_a_second_up_to_ten() {
+        let cache = KeyCache::new();
+        let spent = |seconds| (0..20).filter(|_| cache.spend(ID, at(seconds))).count();
+
+        assert_eq!(spent(0), 10);
+        assert_eq!(spent(3), 3);
+        assert_eq!(spent(2), 0, "a clock that steps back gives nothing");
+        assert_eq!(spent(1000), 10);
+    }
+
+    #[test]
+    fn auth_03_the_last_use_is_due_once_a_minute_for_one_caller() {
+        let key = known(at(0));
+        assert!(key.claim_use(at(0)));
+        assert!(!key.claim_use(at(0)));
+        assert!(!key.claim_use(at(59)));
+        assert!(key.claim_use(at(60)));
+    }
+}
