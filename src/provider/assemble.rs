@@ -99,9 +99,8 @@ impl Assembler<'_> {
 
     fn representation(&self, mut stored: StoredResource, related: &Related) -> Representation {
         let location = self.location(&self.resource_type.name, &stored.id);
-        let mut computed = Vec::new();
         if let Some(reference) = self.shown_reference() {
-            computed.extend(self.complete_reference(&mut stored, reference, related));
+            self.complete_reference(&mut stored, reference, related);
         }
         let mut body = Map::new();
         body.insert("schemas".to_owned(), json!(stored.document.schemas(self.resource_type)));
@@ -115,16 +114,13 @@ impl Assembler<'_> {
             let members = related.members.get(&row_id).map(Vec::as_slice).unwrap_or_default();
             // authentik adds users only where the key is present, so an empty list is shown as one.
             let shown: Vec<Value> = members.iter().map(|member| self.member(member)).collect();
-            computed.extend(shown.iter().cloned());
             body.insert(attribute.name.clone(), Value::Array(shown));
         }
         if let (Some(attribute), Some(groups)) = (self.shown(Role::Groups), related.groups.get(&row_id)) {
             let shown: Vec<Value> = groups.iter().map(|group| self.group(group)).collect();
-            computed.extend(shown.iter().cloned());
             body.insert(attribute.name.clone(), Value::Array(shown));
         }
         body.extend(extensions);
-        let tag = Tag::new(meta.version, &computed, self.shows_others());
         body.insert(
             "meta".to_owned(),
             json!({
@@ -132,29 +128,32 @@ impl Assembler<'_> {
                 "created": format_instant(meta.created),
                 "lastModified": format_instant(meta.last_modified),
                 "location": location,
-                "version": tag.to_string(),
+                "version": "",
             }),
         );
-        Representation { body: self.projection.apply(body), tag, location }
+        let mut body = self.projection.apply(body);
+        let tag = Tag::of(meta.version, self.projection, &body);
+        tag.stamp(&mut body);
+        Representation { body, tag, location }
     }
 
-    /// Whether anything is shown that follows from other resources.
-    fn shows_others(&self) -> bool {
-        self.shown(Role::Members).is_some() || self.shown(Role::Groups).is_some() || self.shown_reference().is_some()
-    }
-
-    /// Adds `$ref` and `displayName` to a reference whose target is live (ENT-01, ENT-02). Returns what was added.
-    fn complete_reference(&self, stored: &mut StoredResource, reference: Resolved, related: &Related) -> Option<Value> {
-        let id = referenced_id(stored, reference)?.to_owned();
-        let display_name = related.referenced.get(&id)?;
-        let mut value = stored.document.get(reference)?.clone();
-        let parts = value.as_object_mut()?;
-        parts.insert("$ref".to_owned(), json!(self.location(&self.resource_type.name, &id)));
+    /// Adds `$ref` and `displayName` to a reference whose target is live (ENT-01, ENT-02).
+    fn complete_reference(&self, stored: &mut StoredResource, reference: Resolved, related: &Related) {
+        let Some(id) = referenced_id(stored, reference) else {
+            return;
+        };
+        let Some(display_name) = related.referenced.get(id) else {
+            return;
+        };
+        let location = self.location(&self.resource_type.name, id);
+        let Some(Value::Object(mut parts)) = stored.document.get(reference).cloned() else {
+            return;
+        };
+        parts.insert("$ref".to_owned(), json!(location));
         if let Some(display_name) = display_name {
             parts.insert("displayName".to_owned(), json!(display_name));
         }
-        stored.document.set(reference, value.clone());
-        Some(value)
+        stored.document.set(reference, Value::Object(parts));
     }
 
     fn member(&self, member: &Member) -> Value {

@@ -3,6 +3,7 @@
 pub mod discovery;
 pub mod error;
 pub mod filter;
+pub mod group_name;
 pub mod key;
 pub mod message;
 pub mod path;

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::projection::Projection;
 use super::schema::{Attribute, Role};
+use super::{Error, ErrorKind, Result};
 
 /// The version of one representation: `meta.version` and the `ETag` header show it as it is displayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +88,32 @@ pub fn if_none_match_holds(header: &str, current: &Tag) -> bool {
 /// Whether an `If-None-Match` header lets a write of an existing resource proceed; `false` means 412 (VER-07).
 pub fn if_none_match_allows_write(header: &str, current: &Tag) -> bool {
     !if_match_holds(header, current)
+}
+
+/// What a client demands of the state that its write meets: the values of `If-Match` and `If-None-Match`.
+#[derive(Debug, Clone, Default)]
+pub struct Preconditions {
+    /// `If-Match`; several headers are joined by commas.
+    pub if_match: Option<String>,
+    /// `If-None-Match`, likewise.
+    pub if_none_match: Option<String>,
+}
+
+impl Preconditions {
+    /// Whether a write may meet this version of the resource (VER-04, VER-07).
+    ///
+    /// # Errors
+    /// 412 if not.
+    pub fn check_write(&self, own: i64) -> Result<()> {
+        let current = Tag { own, computed: None };
+        let expected = self.if_match.as_deref().is_none_or(|header| if_match_holds(header, &current));
+        let allowed = self.if_none_match.as_deref().is_none_or(|header| if_none_match_allows_write(header, &current));
+        if expected && allowed {
+            return Ok(());
+        }
+        let detail = format!("The resource is in another version than expected; the current one is {current}.");
+        Err(Error::new(ErrorKind::PreconditionFailed, detail))
+    }
 }
 
 fn is_any(header: &str) -> bool {

@@ -7,7 +7,6 @@ use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 
 use super::Connection;
-use super::error::from_diesel;
 use super::sql::Sql;
 use crate::scim::{Error, Result};
 
@@ -91,10 +90,10 @@ pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
         .push(", ")
         .bind(record.changes.to_string())
         .push(") RETURNING row_id");
-    let audit_row_id: i64 = statement.get_result(connection).map_err(from_diesel)?;
+    let audit_row_id: i64 = statement.get_result(connection)?;
     let statement: Sql = Sql::new("INSERT INTO outbox (audit_row_id, event) VALUES (");
     let statement = statement.bind(audit_row_id).push(", ").bind(record.operation.event()).push(")");
-    statement.execute(connection).map_err(from_diesel)?;
+    statement.execute(connection)?;
     Ok(())
 }
 
@@ -115,6 +114,6 @@ pub fn last_changes(
         .push(" AND a.operation = ")
         .bind(operation.as_str())
         .push(" ORDER BY a.row_id DESC LIMIT 1");
-    let texts: Vec<String> = statement.load(connection).map_err(from_diesel)?;
+    let texts: Vec<String> = statement.load(connection)?;
     texts.first().map(|text| serde_json::from_str(text).map_err(Error::internal)).transpose()
 }

@@ -9,7 +9,6 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::Connection;
-use super::error::from_diesel;
 use super::sql::Sql;
 use crate::scim::Result;
 
@@ -65,7 +64,7 @@ pub fn resolve(connection: &mut Connection, tenant_id: i64, ids: &[&str]) -> Res
             .push(" AND r.deleted_at IS NULL AND r.id IN (")
             .bind_list(chunk.iter().copied())
             .push(")");
-        let rows: Vec<(String, i64, String)> = kept(statement, chunk).load(connection).map_err(from_diesel)?;
+        let rows: Vec<(String, i64, String)> = kept(statement, chunk).load(connection)?;
         targets.extend(rows.into_iter().map(|(id, row_id, resource_type)| (id, Target { row_id, resource_type })));
     }
     Ok(targets)
@@ -92,7 +91,7 @@ pub fn add(connection: &mut Connection, group_row_id: i64, member_row_ids: &[i64
             statement = statement.push(", ").bind(*member_row_id).push(")");
         }
         let statement = kept(statement.push(" ON CONFLICT DO NOTHING RETURNING member_row_id"), chunk);
-        added.extend(statement.load::<i64>(connection).map_err(from_diesel)?);
+        added.extend(statement.load::<i64>(connection)?);
     }
     Ok(added)
 }
@@ -110,7 +109,7 @@ pub fn remove(connection: &mut Connection, group_row_id: i64, member_row_ids: &[
             .push(" AND member_row_id IN (")
             .bind_list(chunk.iter().copied())
             .push(") RETURNING member_row_id");
-        removed.extend(kept(statement, chunk).load::<i64>(connection).map_err(from_diesel)?);
+        removed.extend(kept(statement, chunk).load::<i64>(connection)?);
     }
     Ok(removed)
 }
@@ -128,7 +127,7 @@ pub fn add_unresolved(connection: &mut Connection, group_row_id: i64, values: &[
             statement = statement.push(", ").bind(*value).push(")");
         }
         let statement = kept(statement.push(" ON CONFLICT DO NOTHING RETURNING value"), chunk);
-        added.extend(statement.load::<String>(connection).map_err(from_diesel)?);
+        added.extend(statement.load::<String>(connection)?);
     }
     Ok(added)
 }
@@ -146,7 +145,7 @@ pub fn remove_unresolved(connection: &mut Connection, group_row_id: i64, values:
             .push(" AND value IN (")
             .bind_list(chunk.iter().copied())
             .push(") RETURNING value");
-        removed.extend(kept(statement, chunk).load::<String>(connection).map_err(from_diesel)?);
+        removed.extend(kept(statement, chunk).load::<String>(connection)?);
     }
     Ok(removed)
 }
@@ -167,7 +166,7 @@ pub fn contains(connection: &mut Connection, group_row_id: i64, value: &str) -> 
         .bind(group_row_id)
         .push(" AND u.value = ")
         .bind(value);
-    Ok(!statement.load::<String>(connection).map_err(from_diesel)?.is_empty())
+    Ok(!statement.load::<String>(connection)?.is_empty())
 }
 
 /// The ids of all members of a group, resolved ones with their rows.
@@ -182,7 +181,7 @@ pub fn ids(connection: &mut Connection, group_row_id: i64) -> Result<HashMap<Str
         .bind(group_row_id)
         .push(" UNION ALL SELECT u.value, NULL FROM unresolved_members u WHERE u.group_row_id = ")
         .bind(group_row_id);
-    let rows: Vec<(String, Option<i64>)> = statement.load(connection).map_err(from_diesel)?;
+    let rows: Vec<(String, Option<i64>)> = statement.load(connection)?;
     Ok(rows.into_iter().collect())
 }
 
@@ -200,7 +199,7 @@ pub fn of_groups(connection: &mut Connection, group_row_ids: &[i64]) -> Result<H
         );
         let statement = statement.bind_list(chunk.iter().copied()).push(") ORDER BY gm.group_row_id, gm.member_row_id");
         let rows: Vec<(i64, String, String, Option<String>)> =
-            kept(statement, chunk).load(connection).map_err(from_diesel)?;
+            kept(statement, chunk).load(connection)?;
         for (group_row_id, value, resource_type, display) in rows {
             let member = Member { value, resource: Some(MemberResource { resource_type, display }) };
             members.entry(group_row_id).or_default().push(member);
@@ -208,7 +207,7 @@ pub fn of_groups(connection: &mut Connection, group_row_ids: &[i64]) -> Result<H
         let statement: Sql<(BigInt, Text)> =
             Sql::new("SELECT u.group_row_id, u.value FROM unresolved_members u WHERE u.group_row_id IN (");
         let statement = statement.bind_list(chunk.iter().copied()).push(") ORDER BY u.group_row_id, u.value");
-        let rows: Vec<(i64, String)> = kept(statement, chunk).load(connection).map_err(from_diesel)?;
+        let rows: Vec<(i64, String)> = kept(statement, chunk).load(connection)?;
         for (group_row_id, value) in rows {
             members.entry(group_row_id).or_default().push(Member { value, resource: None });
         }
@@ -235,7 +234,7 @@ pub fn groups_of(connection: &mut Connection, member_row_ids: &[i64]) -> Result<
              FROM up JOIN resources g ON g.row_id = up.group_row_id ORDER BY up.member_row_id, direct DESC, g.row_id",
         );
         let rows: Vec<(i64, String, Option<String>, bool)> =
-            kept(statement, chunk).load(connection).map_err(from_diesel)?;
+            kept(statement, chunk).load(connection)?;
         for (member_row_id, value, display, direct) in rows {
             groups.entry(member_row_id).or_default().push(GroupOf { value, display, direct });
         }
@@ -251,7 +250,7 @@ pub fn direct_groups(connection: &mut Connection, member_row_id: i64) -> Result<
     let statement: Sql<Text> = Sql::new(
         "SELECT g.id FROM group_members gm JOIN resources g ON g.row_id = gm.group_row_id WHERE gm.member_row_id = ",
     );
-    statement.bind(member_row_id).push(" ORDER BY g.row_id").load(connection).map_err(from_diesel)
+    Ok(statement.bind(member_row_id).push(" ORDER BY g.row_id").load(connection)?)
 }
 
 /// Takes a resource out of every group, and every member out of it: what burying it means for memberships.
@@ -265,7 +264,7 @@ pub fn forget(connection: &mut Connection, row_id: i64) -> Result<()> {
         Sql::new("DELETE FROM unresolved_members WHERE group_row_id = ").bind(row_id),
     ];
     for statement in statements {
-        statement.execute(connection).map_err(from_diesel)?;
+        statement.execute(connection)?;
     }
     Ok(())
 }
@@ -281,7 +280,7 @@ pub fn resolve_pending(connection: &mut Connection, tenant_id: i64, id: &str, ro
         .push(" AND group_row_id IN (SELECT g.row_id FROM resources g WHERE g.tenant_id = ")
         .bind(tenant_id)
         .push(") RETURNING group_row_id");
-    let group_row_ids: Vec<i64> = statement.load(connection).map_err(from_diesel)?;
+    let group_row_ids: Vec<i64> = statement.load(connection)?;
     for group_row_id in &group_row_ids {
         add(connection, *group_row_id, &[row_id])?;
     }
@@ -298,7 +297,7 @@ pub fn unresolved_by_group(connection: &mut Connection, tenant_id: i64) -> Resul
          WHERE g.tenant_id = ",
     );
     let statement = statement.bind(tenant_id).push(" GROUP BY g.id, g.display_name ORDER BY g.id");
-    statement.load(connection).map_err(from_diesel)
+    Ok(statement.load(connection)?)
 }
 
 /// The number of unresolved members in all tenants.
@@ -307,7 +306,7 @@ pub fn unresolved_by_group(connection: &mut Connection, tenant_id: i64) -> Resul
 /// Database failures.
 pub fn count_unresolved(connection: &mut Connection) -> Result<i64> {
     let statement: Sql<BigInt> = Sql::new("SELECT count(*) FROM unresolved_members");
-    statement.get_result(connection).map_err(from_diesel)
+    Ok(statement.get_result(connection)?)
 }
 
 /// The displayNames of live users by id, for computed references (`manager.displayName`). Ids without a live resource
@@ -333,7 +332,7 @@ pub fn display_names(
             .push(" AND r.id IN (")
             .bind_list(chunk.iter().copied())
             .push(")");
-        let rows: Vec<(String, Option<String>)> = kept(statement, chunk).load(connection).map_err(from_diesel)?;
+        let rows: Vec<(String, Option<String>)> = kept(statement, chunk).load(connection)?;
         names.extend(rows);
     }
     Ok(names)

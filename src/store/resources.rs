@@ -5,10 +5,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
 use super::Connection;
-use super::error::{from_diesel, unique};
+use super::error::unique;
 use super::schema::resources;
 use super::sql::Sql;
-use super::unique::{GroupNames, unique_key};
+use super::tenants::GroupNames;
+use super::unique::unique_key;
 use super::values;
 use crate::scim::group_name;
 use crate::scim::resource::{Document, Meta};
@@ -237,7 +238,7 @@ fn select_one(connection: &mut Connection, condition: Sql) -> Result<Option<Stor
 
 fn select(connection: &mut Connection, condition: Sql) -> Result<Vec<StoredResource>> {
     let statement: Sql<RowType> = Sql::new("SELECT ").push(ROW_COLUMNS).push(" FROM resources r WHERE ");
-    let rows: Vec<Row> = statement.append(condition).load(connection).map_err(from_diesel)?;
+    let rows: Vec<Row> = statement.append(condition).load(connection)?;
     rows.into_iter().map(StoredResource::try_from).collect()
 }
 
@@ -293,7 +294,7 @@ pub fn touch(
     diesel::update(resources::table.find(stored.row_id))
         .set((resources::version.eq(stored.meta.version), resources::modified_at.eq(now.naive_utc())))
         .execute(connection)
-        .map_err(from_diesel)?;
+        ?;
     Ok(())
 }
 
@@ -316,7 +317,7 @@ pub fn bury(
             resources::deleted_by.eq(Some(deleted_by)),
         ))
         .execute(connection)
-        .map_err(from_diesel)?;
+        ?;
     let values = values::indexed_values(place.resource_type, &stored.document);
     values::delete(connection, place.tenant_id, stored.row_id, values)
 }
@@ -395,7 +396,7 @@ fn conflict(error: diesel::result::Error, place: Place, document: &Document) -> 
         Some(value) => format!("{named} '{value}' is already in use."),
         None => "A unique value is already in use.".to_owned(),
     };
-    unique(error, detail)
+    unique(detail)(error)
 }
 
 fn is_group(resource_type: &ResourceType) -> bool {
@@ -426,6 +427,6 @@ fn internal_name(
         .filter(resources::name.eq(&wanted).or(resources::name.gt(format!("{wanted}_")).and(resources::name.lt(&end))))
         .select(resources::name)
         .load(connection)
-        .map_err(from_diesel)?;
+        ?;
     Ok(Some(group_name::distinct(&wanted, taken.into_iter().flatten())))
 }

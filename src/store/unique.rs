@@ -1,25 +1,11 @@
 //! What must be unique within a tenant and a resource type, as one text for the unique index.
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::tenants::GroupNames;
 use crate::scim::key::Key;
 use crate::scim::resource::Document;
 use crate::scim::schema::{GROUP_URN, ResourceType, Uniqueness};
-
-/// When two live groups of a tenant may share a displayName (compared without case).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GroupNames {
-    /// If their externalIds differ; a missing one equals a missing one. So a repeated create is caught, as Microsoft's
-    /// validator wants, and the equal names of Pocket ID and Entra ID pass.
-    #[default]
-    ByExternalId,
-    /// Never.
-    Unique,
-    /// Always.
-    Free,
-}
 
 /// The longest key that is kept as it is; PostgreSQL indexes 2.7 kB at most.
 const LONGEST_PLAIN_KEY: usize = 256;

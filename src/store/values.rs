@@ -144,7 +144,7 @@ pub fn insert(
                 .bind(value.tail)
                 .push(")");
         }
-        statement.execute(connection).map_err(super::error::from_diesel)?;
+        statement.execute(connection)?;
     }
     Ok(())
 }
@@ -176,7 +176,7 @@ pub fn delete(
                 .bind(value.element)
                 .push(")");
         }
-        statement.push(")").execute(connection).map_err(super::error::from_diesel)?;
+        statement.push(")").execute(connection)?;
     }
     Ok(())
 }

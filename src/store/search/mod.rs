@@ -68,7 +68,7 @@ pub fn search(connection: &mut Connection, search: &Search<'_>) -> Result<Found>
 fn count(connection: &mut Connection, search: &Search<'_>) -> Result<u64> {
     let statement: Sql<BigInt> = Sql::new("SELECT count(*) FROM resources r WHERE ");
     let statement = statement.append(predicate(search, connection));
-    let total: i64 = statement.get_result(connection).map_err(super::error::from_diesel)?;
+    let total: i64 = statement.get_result(connection)?;
     Ok(total.unsigned_abs())
 }
 
@@ -79,7 +79,7 @@ fn page(connection: &mut Connection, search: &Search<'_>) -> Result<Vec<StoredRe
     let count = i64::try_from(search.count).unwrap_or(i64::MAX);
     let offset = i64::try_from(search.offset).unwrap_or(i64::MAX);
     let statement = statement.push(" LIMIT ").bind(count).push(" OFFSET ").bind(offset);
-    let rows: Vec<Row> = statement.load(connection).map_err(super::error::from_diesel)?;
+    let rows: Vec<Row> = statement.load(connection)?;
     rows.into_iter().map(StoredResource::try_from).collect()
 }
 
