@@ -4,6 +4,7 @@
 //! write is durable before its caller is answered, or has left nothing behind. Knows nothing of callers and operations.
 
 mod connection;
+mod database_url;
 mod migrations;
 mod writer;
 
@@ -23,8 +24,9 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-pub use self::connection::{Connection, DatabaseUrl, MultiBackend};
+pub use self::connection::{Connection, MultiBackend};
 use self::connection::{Connector, Purpose};
+pub use self::database_url::DatabaseUrl;
 use self::writer::Writer;
 use crate::scim::{Error, ErrorKind, Result};
 
@@ -144,11 +146,12 @@ impl Store {
         work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.inner.check_open()?;
-        if reach == Reach::Point && self.inner.writer.is_some() {
-            if let Some(mut connection) = self.inner.pool.try_get() {
-                connection.begin_read()?;
-                return run_read(connection, work);
-            }
+        if reach == Reach::Point
+            && self.inner.writer.is_some()
+            && let Some(mut connection) = self.inner.pool.try_get()
+        {
+            connection.begin_read()?;
+            return run_read(connection, work);
         }
         let inner = Arc::clone(&self.inner);
         self.inner.on_blocking_thread(move || run_read(inner.begin_read()?, work)).await
@@ -176,7 +179,7 @@ impl Store {
 
     /// Whether the database can be reached and its tables are up to date.
     pub async fn ready(&self) -> Result<()> {
-        let pending = self.read(Reach::Scan, migrations::pending).await?;
+        let pending = self.read(Reach::Point, migrations::pending).await?;
         if pending.is_empty() {
             return Ok(());
         }
