@@ -1,1 +1,330 @@
-//! What we remember.
+//! What we remember: SQLite or PostgreSQL behind two verbs, [`Store::read`] and [`Store::write`].
+//!
+//! Everything about backends, pools, locks and transactions hides behind them. A read sees one moment of the database; a
+//! write is durable before its caller is answered, or has left nothing behind. Knows nothing of callers and operations.
+
+mod connection;
+mod database_url;
+mod migrations;
+mod writer;
+
+pub mod api_keys;
+pub mod error;
+pub mod schema;
+pub mod statement;
+pub mod tenants;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+pub use self::connection::{Connection, MultiBackend};
+use self::connection::{Connector, Purpose};
+pub use self::database_url::DatabaseUrl;
+use self::writer::Writer;
+use crate::scim::{Error, ErrorKind, Result};
+
+/// How long somebody waits for a connection before he is told to come back.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+type Pool = r2d2::Pool<Connector>;
+type Pooled = r2d2::PooledConnection<Connector>;
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the database is.
+    pub database_url: DatabaseUrl,
+    /// How many connections to PostgreSQL there are at most.
+    pub postgres_connections: u32,
+    /// How many reads SQLite serves at once.
+    pub readers: u32,
+    /// How long a write waits while another process holds SQLite's lock.
+    pub busy_timeout: Duration,
+    /// How many writes may wait for SQLite's writer; one more is told to come back.
+    pub queue_limit: usize,
+}
+
+impl Settings {
+    /// The defaults, for this database.
+    pub fn new(database_url: DatabaseUrl) -> Self {
+        Settings {
+            database_url,
+            postgres_connections: 16,
+            readers: 8,
+            busy_timeout: Duration::from_secs(5),
+            queue_limit: 4096,
+        }
+    }
+}
+
+/// How much a read may have to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// A few index look-ups.
+    Point,
+    /// Anything that grows with the number of rows.
+    Scan,
+}
+
+/// The database. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    connector: Connector,
+    pool: Pool,
+    /// Bounds what runs on blocking threads, and on SQLite leaves connections free for point reads.
+    permits: Arc<Semaphore>,
+    /// Where one connection does all the writing.
+    writer: Option<Writer>,
+    closed: AtomicBool,
+}
+
+impl Store {
+    /// Connects to the database, without migrating it.
+    ///
+    /// Fails with [`ErrorKind::Unavailable`] and a sentence that tells an operator what to do: a file that cannot be created,
+    /// a server that cannot be reached, credentials that are refused.
+    pub fn open(settings: &Settings) -> Result<Store> {
+        let connector = Connector { url: settings.database_url.clone(), busy_timeout: settings.busy_timeout };
+        let single_writer = connector.url.has_single_writer();
+        // The pool only knows that it timed out; one connection made by hand knows why.
+        let writer = match single_writer {
+            true => Some(Writer::start(connector.clone(), settings.queue_limit)?),
+            false => connector.open(Purpose::Pool).map(|_| None)?,
+        };
+        let size = if single_writer { settings.readers } else { settings.postgres_connections }.max(1);
+        let permits = if single_writer { size - size / 4 } else { size };
+        Ok(Store {
+            inner: Arc::new(Inner {
+                pool: open_pool(connector.clone(), size, single_writer),
+                connector,
+                permits: Arc::new(Semaphore::new(permits as usize)),
+                writer,
+                closed: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// Makes or updates the tables; the names of the migrations applied, none if there was nothing to do.
+    ///
+    /// All of them or none; several processes may start at once. Blocks.
+    pub fn migrate(&self) -> Result<Vec<String>> {
+        let mut connection = self.inner.connector.open(Purpose::Writer)?;
+        if migrations::pending(&mut connection)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        connection.begin_write(self.inner.connector.busy_timeout)?;
+        connection.lock_migrations()?;
+        let applied = migrations::apply(&mut connection)?;
+        connection.commit().map_err(error::of_commit)?;
+        Ok(applied)
+    }
+
+    /// The names of the migrations that [`Store::migrate`] would apply. Blocks.
+    pub fn pending_migrations(&self) -> Result<Vec<String>> {
+        run_read(self.inner.begin_read()?, migrations::pending)
+    }
+
+    /// Runs `work` on one consistent snapshot of the database; it cannot write.
+    ///
+    /// On SQLite a [`Reach::Point`] runs in place, because the hop to another thread costs more than the read. Fails with
+    /// [`ErrorKind::Busy`] when no connection comes free within two seconds.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        reach: Reach,
+        work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.inner.check_open()?;
+        if reach == Reach::Point
+            && self.inner.writer.is_some()
+            && let Some(mut connection) = self.inner.pool.try_get()
+        {
+            connection.begin_read()?;
+            return run_read(connection, work);
+        }
+        let inner = Arc::clone(&self.inner);
+        self.inner.on_blocking_thread(move || run_read(inner.begin_read()?, work)).await
+    }
+
+    /// Runs `work` in a transaction and answers after it is durable; on an error nothing of it is stored.
+    ///
+    /// The work may run more than once, each time on a fresh transaction, when a concurrent one was in the way
+    /// ([`error::again`]); it must not change anything but the database. On SQLite works of different callers are committed
+    /// together. Once it has begun it ends, whether or not the caller still waits.
+    ///
+    /// Fails with [`ErrorKind::Busy`] when too many wait, and [`ErrorKind::Unavailable`] when the database is out of reach;
+    /// the detail says so if the outcome is unknown. A panic of the work is [`ErrorKind::Internal`].
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.inner.check_open()?;
+        if let Some(writer) = &self.inner.writer {
+            return writer.write(work).await;
+        }
+        let inner = Arc::clone(&self.inner);
+        self.inner.on_blocking_thread(move || inner.write(work)).await
+    }
+
+    /// Whether the database can be reached and its tables are up to date.
+    pub async fn ready(&self) -> Result<()> {
+        let pending = self.read(Reach::Point, migrations::pending).await?;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let detail = format!("The tables of the database are not up to date ({}); migrate them.", pending.join(", "));
+        Err(Error::new(ErrorKind::Unavailable, detail))
+    }
+
+    /// How many writes wait for the single writer; 0 where there is none.
+    pub fn waiting_writes(&self) -> usize {
+        self.inner.writer.as_ref().map_or(0, Writer::waiting)
+    }
+
+    /// Finishes the writes that wait and takes no more work: whoever comes later gets [`ErrorKind::Unavailable`]. Blocks.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+}
+
+impl Inner {
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(error::closed()) } else { Ok(()) }
+    }
+
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        if let Some(writer) = &self.writer {
+            writer.close();
+        }
+    }
+
+    async fn on_blocking_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned());
+        let permit = permit.await.map_err(|_| busy())?.expect("nobody closes the semaphore");
+        let span = tracing::Span::current();
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            span.in_scope(work)
+        });
+        task.await.unwrap_or_else(|cause| Err(Error::internal(cause)))
+    }
+
+    fn begin_read(&self) -> Result<Pooled> {
+        self.begin(Connection::begin_read)
+    }
+
+    /// A connection with a transaction begun. After a restart of the server every connection of the pool is dead; they are
+    /// dropped here one by one until a live one or a new one comes.
+    fn begin(&self, begin: impl Fn(&mut Connection) -> diesel::QueryResult<()>) -> Result<Pooled> {
+        for _ in 0..=self.pool.max_size() {
+            let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
+            match begin(&mut connection) {
+                Ok(()) => return Ok(connection),
+                Err(failure) if error::is_connection_lost(&failure) => {}
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "The database cannot be reached at the moment."))
+    }
+
+    fn no_connection(&self, cause: r2d2::Error) -> Error {
+        if self.pool.state().connections >= self.pool.max_size() {
+            return busy().with_source(cause);
+        }
+        Error::new(ErrorKind::Unavailable, "The database cannot be reached at the moment.").with_source(cause)
+    }
+
+    /// A write on a connection of the pool, repeated while something passing is in its way.
+    fn write<T>(&self, mut work: impl FnMut(&mut Connection) -> Result<T>) -> Result<T> {
+        let mut attempt = 1;
+        loop {
+            let mut connection = self.begin(|c| c.begin_write(Duration::ZERO))?;
+            match run_write(&mut connection, &mut work) {
+                Err(error) if error::may_run_again(&error) && attempt < writer::ATTEMPTS => {
+                    tracing::debug!(attempt, error = %error, "a change runs again");
+                }
+                outcome => return outcome,
+            }
+            drop(connection);
+            std::thread::sleep(pause_after(attempt));
+            attempt += 1;
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn busy() -> Error {
+    Error::new(ErrorKind::Busy, "The server is busy; please try again shortly.")
+}
+
+fn open_pool(connector: Connector, size: u32, keep_all: bool) -> Pool {
+    let builder = r2d2::Pool::builder()
+        .max_size(size)
+        .connection_timeout(PATIENCE)
+        // A dead connection shows at BEGIN; a question before each use would cost a round trip.
+        .test_on_check_out(false)
+        .error_handler(Box::new(ReportErrors));
+    let builder = match keep_all {
+        true => builder.max_lifetime(None).idle_timeout(None),
+        false => builder.min_idle(Some(1)),
+    };
+    builder.build_unchecked(connector)
+}
+
+/// The pool opens connections in the background, where nobody else hears of failures.
+#[derive(Debug)]
+struct ReportErrors;
+
+impl r2d2::HandleError<Error> for ReportErrors {
+    fn handle_error(&self, error: Error) {
+        tracing::warn!(%error, "a connection to the database failed");
+    }
+}
+
+/// Runs `work` within the transaction begun. After a panic the connection still is in it, and the pool throws it away.
+fn run_read<T>(mut connection: Pooled, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut connection)));
+    let outcome = outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload)));
+    // Nothing was written: whatever goes wrong with the end of the transaction changes nothing about what was read.
+    let _ = connection.rollback();
+    outcome
+}
+
+fn run_write<T>(connection: &mut Connection, work: &mut impl FnMut(&mut Connection) -> Result<T>) -> Result<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)));
+    match outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload))) {
+        Ok(value) => connection.commit().map_err(error::of_commit).map(|()| value),
+        Err(error) => {
+            let _ = connection.rollback();
+            Err(error)
+        }
+    }
+}
+
+/// Doubles from a millisecond to a quarter of a second, at random between half and whole: transactions that met once
+/// shall not meet again.
+fn pause_after(attempt: u32) -> Duration {
+    let longest = 1_000u64 << attempt.min(8);
+    let random = getrandom::u64().unwrap_or(0) % (longest / 2);
+    Duration::from_micros(longest / 2 + random)
+}

@@ -1,0 +1,10 @@
+DROP VIEW groups;
+DROP VIEW users;
+DROP TABLE outbox;
+DROP TABLE audit;
+DROP TABLE api_keys;
+DROP TABLE unresolved_members;
+DROP TABLE group_members;
+DROP TABLE resource_values;
+DROP TABLE resources;
+DROP TABLE tenants;

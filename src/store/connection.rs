@@ -1,0 +1,381 @@
+//! Connections to either database: opening, pragmas, transactions, the pool. The only file that names a backend.
+//!
+//! The backend is chosen by the scheme of the URL. diesel's derived `establish` would try one after the other, swallow the
+//! real error and turn a mistyped PostgreSQL URL into a new SQLite file; nobody calls it.
+
+use std::fmt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use diesel::Connection as _;
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::prelude::*;
+use diesel::result::Error as DatabaseError;
+use diesel::sql_types::{BigInt, Text};
+
+use super::database_url::{DatabaseUrl, password_of};
+use super::error;
+use crate::scim::{Error, ErrorKind, Result};
+
+pub use self::either::{AnyConnection as Connection, MultiBackend};
+
+/// A module of its own because the derived code takes diesel's trait `Connection` for the only thing of that name around.
+#[expect(missing_docs, reason = "what the derive makes is diesel's to explain")]
+mod either {
+    use diesel::{PgConnection, SqliteConnection};
+
+    /// A connection to either database; diesel queries on it are written once.
+    ///
+    /// What it cannot express runs on the inner connection through `each_backend!`. diesel's trait of the same name is
+    /// brought in with `use diesel::Connection as _`.
+    #[derive(diesel::MultiConnection)]
+    pub enum AnyConnection {
+        /// A file on this machine.
+        Sqlite(SqliteConnection),
+        /// A server.
+        Postgres(PgConnection),
+    }
+}
+
+/// Runs one expression on the inner connection, whichever it is: `each_backend!(conn, c => query.execute(c))`.
+///
+/// A leaf for what `Connection` cannot express: one query, no logic.
+macro_rules! each_backend {
+    ($connection:expr, $inner:ident => $query:expr) => {
+        match $connection {
+            $crate::store::connection::Connection::Sqlite($inner) => $query,
+            $crate::store::connection::Connection::Postgres($inner) => $query,
+        }
+    };
+}
+pub(crate) use each_backend;
+
+impl Connection {
+    /// Whether a row that will be changed must be locked by name (`FOR UPDATE`). SQLite's writer is alone from BEGIN on.
+    pub fn locks_rows(&self) -> bool {
+        matches!(self, Connection::Postgres(_))
+    }
+
+    /// Begins a transaction that sees one moment of the database.
+    pub(super) fn begin_read(&mut self) -> QueryResult<()> {
+        match self {
+            Connection::Sqlite(c) => AnsiTransactionManager::begin_transaction(c),
+            Connection::Postgres(c) => {
+                AnsiTransactionManager::begin_transaction_sql(c, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            }
+        }
+    }
+
+    /// Begins a transaction that may write; on SQLite it holds the write lock from here on, or fails as busy when another
+    /// process keeps the lock for longer than `patience`.
+    pub(super) fn begin_write(&mut self, patience: Duration) -> QueryResult<()> {
+        match self {
+            Connection::Sqlite(c) => begin_immediate(c, patience),
+            Connection::Postgres(c) => {
+                AnsiTransactionManager::begin_transaction_sql(c, "BEGIN ISOLATION LEVEL READ COMMITTED")
+            }
+        }
+    }
+
+    /// Ends the transaction and keeps its changes.
+    pub(super) fn commit(&mut self) -> QueryResult<()> {
+        match self {
+            Connection::Sqlite(c) => AnsiTransactionManager::commit_transaction(c),
+            // In a transaction that a failed statement has spoilt, COMMIT alone reports success and keeps nothing. The
+            // statement before it fails there instead, at no further round trip.
+            Connection::Postgres(c) => c
+                .batch_execute("SELECT 1; COMMIT")
+                .inspect_err(|_| drop(AnsiTransactionManager::rollback_transaction(c))),
+        }
+    }
+
+    /// Ends the transaction without its changes, whatever savepoints are open.
+    pub(super) fn rollback(&mut self) -> QueryResult<()> {
+        self.rollback_to_depth(0)
+    }
+
+    /// Rolls savepoints back that a panic has left open, until `depth` levels of transaction remain.
+    pub(super) fn rollback_to_depth(&mut self, depth: u32) -> QueryResult<()> {
+        while self.depth()? > depth {
+            Connection::rollback_transaction(self)?;
+        }
+        Ok(())
+    }
+
+    fn depth(&mut self) -> QueryResult<u32> {
+        let depth = Connection::transaction_manager_status_mut(self).transaction_depth()?;
+        Ok(depth.map_or(0, std::num::NonZero::get))
+    }
+
+    /// Whether the connection is of no more use: broken, or left inside a transaction.
+    pub(super) fn is_spent(&mut self) -> bool {
+        Connection::is_broken_transaction_manager(self)
+    }
+
+    /// Lets one process at a time migrate; released with the transaction. SQLite's write lock does that already.
+    pub(super) fn lock_migrations(&mut self) -> QueryResult<()> {
+        match self {
+            Connection::Sqlite(_) => Ok(()),
+            Connection::Postgres(c) => c.batch_execute(
+                "SET LOCAL statement_timeout = 0; \
+                 SELECT pg_advisory_xact_lock(hashtext('scimd migrations of ' || current_schema()))",
+            ),
+        }
+    }
+
+    /// Whether a table of this name is there.
+    pub(super) fn has_table(&mut self, name: &str) -> QueryResult<bool> {
+        let query = match self {
+            Connection::Sqlite(_) => "SELECT count(*) AS count FROM sqlite_master WHERE type = 'table' AND name = ?",
+            Connection::Postgres(_) => "SELECT count(*) AS count FROM pg_class WHERE oid = to_regclass($1)",
+        };
+        let found: Count = each_backend!(self, c => diesel::sql_query(query).bind::<Text, _>(name).get_result(c))?;
+        Ok(found.count > 0)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.locks_rows() { "Connection::Postgres" } else { "Connection::Sqlite" })
+    }
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+#[derive(QueryableByName)]
+struct JournalMode {
+    #[diesel(sql_type = Text)]
+    journal_mode: String,
+}
+
+/// SQLite's own waiting sleeps up to 100 ms between two looks at the lock and so hardly ever meets the short gap between
+/// two group commits of another process. Looking often is what makes a command beside a busy server get its turn.
+fn begin_immediate(connection: &mut SqliteConnection, patience: Duration) -> QueryResult<()> {
+    const PAUSE: Duration = Duration::from_micros(300);
+    let start = Instant::now();
+    loop {
+        match AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE") {
+            Err(failure) if error::is_busy(&failure) && start.elapsed() < patience => std::thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// One of many; on SQLite it cannot write.
+    Pool,
+    /// SQLite's single writer; migrations on either.
+    Writer,
+}
+
+/// Opens connections; the pool's way to new ones.
+#[derive(Debug, Clone)]
+pub(super) struct Connector {
+    pub(super) url: DatabaseUrl,
+    pub(super) busy_timeout: Duration,
+}
+
+impl Connector {
+    /// A connection, set up for its purpose; or [`ErrorKind::Unavailable`] with a sentence that tells an operator what to do.
+    pub(super) fn open(&self, purpose: Purpose) -> Result<Connection> {
+        match &self.url {
+            DatabaseUrl::Sqlite(file) => self.open_sqlite(file, purpose).map(Connection::Sqlite),
+            DatabaseUrl::Postgres(url) => self.open_postgres(url).map(Connection::Postgres),
+        }
+    }
+
+    fn open_sqlite(&self, file: &Path, purpose: Purpose) -> Result<SqliteConnection> {
+        create_if_missing(file)?;
+        let unusable = |cause: String| {
+            let detail = format!(
+                "The SQLite database {} cannot be opened ({cause}); \
+                 check that it is a database of scimd and that this user may write to it and to its directory.",
+                file.display()
+            );
+            Error::new(ErrorKind::Unavailable, detail)
+        };
+        // An absolute path never looks like one of SQLite's `file:` URIs.
+        let path = std::path::absolute(file).map_err(|cause| unusable(cause.to_string()))?;
+        let path = path.to_str().ok_or_else(|| unusable("its path is not UTF-8".to_owned()))?;
+        let mut connection = SqliteConnection::establish(path).map_err(|cause| unusable(cause.to_string()))?;
+        self.set_pragmas(&mut connection, purpose).map_err(|cause| unusable(cause.to_string()))?;
+        Ok(connection)
+    }
+
+    /// Page caches come to 4 MiB for each of eight readers and 16 MiB for the writer. The file is not mapped into memory:
+    /// each connection's map would count once more towards the process.
+    ///
+    /// No statistics are gathered: SQLite's plans are then the same on the first day and with a million rows.
+    fn set_pragmas(&self, connection: &mut SqliteConnection, purpose: Purpose) -> QueryResult<()> {
+        connection.batch_execute(&format!("PRAGMA busy_timeout = {}", self.busy_timeout.as_millis()))?;
+        self.use_write_ahead_log(connection)?;
+        connection.batch_execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY")?;
+        connection.batch_execute(match purpose {
+            Purpose::Pool => "PRAGMA cache_size = -4096; PRAGMA query_only = ON",
+            // 16 MiB of log between checkpoints; a log grown beyond 64 MiB under a long read shrinks again.
+            // The short timeout leaves the waiting for the lock to `begin_immediate`.
+            Purpose::Writer => {
+                "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; \
+                 PRAGMA journal_size_limit = 67108864; PRAGMA busy_timeout = 1"
+            }
+        })
+    }
+
+    /// SQLite does not wait for its busy timeout when two connections change the mode of a new file at once.
+    fn use_write_ahead_log(&self, connection: &mut SqliteConnection) -> QueryResult<()> {
+        let start = Instant::now();
+        loop {
+            match diesel::sql_query("PRAGMA journal_mode = WAL").get_result::<JournalMode>(connection) {
+                Ok(mode) if mode.journal_mode == "wal" => return Ok(()),
+                Ok(_) => {
+                    let cause = "this file system does not support SQLite's write-ahead log";
+                    return Err(DatabaseError::QueryBuilderError(cause.into()));
+                }
+                Err(failure) if error::is_busy(&failure) && start.elapsed() < self.busy_timeout => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    fn open_postgres(&self, url: &str) -> Result<PgConnection> {
+        let mut connection = PgConnection::establish(&with_connect_timeout(url))
+            .map_err(|cause| unreachable_postgres(&self.url, url, &cause.to_string()))?;
+        connection
+            .batch_execute(POSTGRES_SETTINGS)
+            .map_err(|cause| unreachable_postgres(&self.url, url, &cause.to_string()))?;
+        Ok(connection)
+    }
+}
+
+/// The database holds personal data: a new file is the owner's alone, and SQLite gives its companions the same mode.
+///
+/// An existing file is not touched: closing it here would drop the locks that this process holds on it.
+fn create_if_missing(file: &Path) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        Ok(_) => Ok(()),
+        Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(cause) => {
+            let advice = match cause.kind() {
+                std::io::ErrorKind::NotFound => "create its directory first, or name another file",
+                std::io::ErrorKind::PermissionDenied => "let this user write to its directory, or name another file",
+                _ => "name another file",
+            };
+            let detail = format!("The SQLite database {} cannot be created ({cause}); {advice}.", file.display());
+            Err(Error::new(ErrorKind::Unavailable, detail).with_source(cause))
+        }
+    }
+}
+
+/// Errors are told apart by their English text where diesel has no kind for them; only superusers may choose the language,
+/// so elsewhere a deadlock on a server that speaks another one is reported as our fault instead of run again.
+const POSTGRES_SETTINGS: &str = "
+    SET statement_timeout = '30s';
+    SET idle_in_transaction_session_timeout = '60s';
+    SET TIME ZONE 'UTC';
+    SELECT set_config('application_name', 'scimd', false) WHERE current_setting('application_name') = '';
+    SELECT set_config('lc_messages', 'C', false) WHERE current_setting('is_superuser') = 'on'";
+
+/// libpq would wait for minutes for a host that does not answer.
+fn with_connect_timeout(url: &str) -> String {
+    if url.contains("connect_timeout=") {
+        return url.to_owned();
+    }
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}connect_timeout=5")
+}
+
+fn unreachable_postgres(shown: &DatabaseUrl, url: &str, cause: &str) -> Error {
+    let mut cause = cause.trim().replace('\n', " ");
+    if let Some(password) = password_of(url).filter(|password| password.len() > 2) {
+        cause = cause.replace(password, "***");
+    }
+    let advice = if cause.contains("authentication failed") || cause.contains("no password supplied") {
+        "check the user name and password of the database URL"
+    } else if cause.contains("database") && cause.contains("does not exist") {
+        "create the database first, for example with `createdb`"
+    } else if cause.contains("role") && cause.contains("does not exist") {
+        "create the role first, for example with `createuser`, or name another user"
+    } else if cause.contains("SSL support") || cause.contains("sslmode") {
+        "build scimd with the feature `postgres-tls`, or connect without TLS"
+    } else if cause.contains("too many clients") || cause.contains("connection slots") {
+        "raise `max_connections` of the server, or let scimd use fewer connections"
+    } else {
+        "check that PostgreSQL is running and that host and port are right"
+    };
+    let detail = format!("PostgreSQL at {shown} cannot be used; {advice} ({cause}).");
+    Error::new(ErrorKind::Unavailable, detail)
+}
+
+impl r2d2::ManageConnection for Connector {
+    type Connection = Connection;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Connection> {
+        self.open(Purpose::Pool)
+    }
+
+    fn is_valid(&self, connection: &mut Connection) -> Result<()> {
+        Ok(connection.batch_execute("SELECT 1")?)
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        connection.is_spent()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_not_there_is_reported_with_advice_and_without_the_password() {
+        let url: DatabaseUrl = "postgres://u:geheim@127.0.0.1:1/d".parse().unwrap();
+        let error = Connector { url, busy_timeout: Duration::ZERO }.open(Purpose::Pool).unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.detail().contains("check that PostgreSQL is running"), "{error}");
+        assert!(!error.detail().contains("geheim"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_created_is_reported_with_advice() {
+        let directory = tempfile::tempdir().unwrap();
+        let connector =
+            |file: PathBuf| Connector { url: DatabaseUrl::Sqlite(file), busy_timeout: Duration::from_millis(10) };
+        let text = directory.path().join("text");
+        std::fs::write(&text, "not a database, but long enough to be taken for one".repeat(100)).unwrap();
+
+        let missing = connector(directory.path().join("missing/scimd.db")).open(Purpose::Pool).unwrap_err();
+        let other = connector(text).open(Purpose::Pool).unwrap_err();
+
+        assert!(missing.detail().contains("create its directory first"), "{missing}");
+        assert!(other.detail().contains("check that it is a database"), "{other}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_file_is_the_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("scimd.db");
+
+        let url = DatabaseUrl::Sqlite(file.clone());
+        Connector { url, busy_timeout: Duration::from_secs(1) }.open(Purpose::Pool).unwrap();
+
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

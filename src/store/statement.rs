@@ -1,0 +1,475 @@
+//! Statements that diesel cannot write once for both databases: many rows at a time, and row locks.
+//!
+//! Each is a `QueryFragment` for every backend that can bind our four column types, so it runs on either database and on
+//! [`Connection`] itself. Values are binds, always; table and column names are our own constants.
+
+use chrono::NaiveDateTime;
+use diesel::backend::Backend;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Bool, HasSqlType, Nullable, Text, Timestamp};
+
+use super::connection::{Connection, each_backend};
+
+/// What one statement binds at most: far below SQLite's 32,766 and PostgreSQL's 65,535, and past the point where a longer
+/// statement is any faster.
+const BINDS_PER_STATEMENT: usize = 1_000;
+
+/// Statements up to this many rows stay prepared. Larger ones hardly ever come twice with the same count, except those
+/// that are as large as can be.
+const ROWS_KEPT_PREPARED: usize = 32;
+
+/// One value of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell<'a> {
+    /// A number.
+    BigInt(i64),
+    /// Text.
+    Text(&'a str),
+    /// A yes or no.
+    Bool(bool),
+    /// A time, UTC, whole milliseconds.
+    Timestamp(NaiveDateTime),
+    /// A number or null.
+    NullableBigInt(Option<i64>),
+    /// Text or null.
+    NullableText(Option<&'a str>),
+    /// A time or null.
+    NullableTimestamp(Option<NaiveDateTime>),
+}
+
+/// What happens to a row whose key is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The statement fails, and none of its rows is inserted.
+    Fail,
+    /// The row is passed over and not counted.
+    Skip,
+}
+
+/// Inserts rows of `columns` into `table`, a few hundred per statement; answers how many were inserted.
+///
+/// Beyond one statement's worth of rows, a failure leaves those of earlier statements to the transaction.
+pub fn insert_rows<'a, const N: usize>(
+    connection: &mut Connection,
+    table: &'static str,
+    columns: [&'static str; N],
+    rows: impl IntoIterator<Item = [Cell<'a>; N]>,
+    on_conflict: OnConflict,
+) -> QueryResult<usize> {
+    in_chunks(rows, |rows| {
+        let statement = InsertRows { table, columns, rows, on_conflict };
+        each_backend!(connection, c => statement.execute(c))
+    })
+}
+
+/// Deletes the rows of `table` whose `columns` equal one of `rows`; answers how many there were.
+///
+/// `columns` should be a prefix of an index: each row is then one look-up.
+pub fn delete_rows<'a, const N: usize>(
+    connection: &mut Connection,
+    table: &'static str,
+    columns: [&'static str; N],
+    rows: impl IntoIterator<Item = [Cell<'a>; N]>,
+) -> QueryResult<usize> {
+    in_chunks(rows, |rows| {
+        let statement = DeleteRows { table, columns, rows };
+        each_backend!(connection, c => statement.execute(c))
+    })
+}
+
+/// `query` with its rows locked until the transaction ends, where the database has row locks. SQLite's single writer has
+/// locked everything at BEGIN.
+///
+/// The query must read one table, and must be part of a `Store::write`.
+pub fn for_update<Q>(connection: &Connection, query: Q) -> ForUpdate<Q> {
+    ForUpdate { query, locks_rows: connection.locks_rows() }
+}
+
+fn in_chunks<'a, const N: usize>(
+    rows: impl IntoIterator<Item = [Cell<'a>; N]>,
+    mut execute: impl FnMut(&[[Cell<'a>; N]]) -> QueryResult<usize>,
+) -> QueryResult<usize> {
+    let mut rows = rows.into_iter();
+    let mut chunk = Vec::new();
+    let mut affected = 0;
+    loop {
+        chunk.clear();
+        chunk.extend(rows.by_ref().take(rows_per_statement(N)));
+        if chunk.is_empty() {
+            return Ok(affected);
+        }
+        affected += execute(&chunk)?;
+    }
+}
+
+const fn rows_per_statement(columns: usize) -> usize {
+    BINDS_PER_STATEMENT / columns
+}
+
+/// `INSERT INTO t (c1, c2) VALUES (?, ?), (?, ?) [ON CONFLICT DO NOTHING]`
+struct InsertRows<'a, const N: usize> {
+    table: &'static str,
+    columns: [&'static str; N],
+    rows: &'a [[Cell<'a>; N]],
+    on_conflict: OnConflict,
+}
+
+impl<DB: Binds, const N: usize> QueryFragment<DB> for InsertRows<'_, N>
+where
+    for<'c> Cell<'c>: QueryFragment<DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        keep_prepared_if_likely_again(&mut out, self.rows);
+        out.push_sql("INSERT INTO ");
+        out.push_identifier(self.table)?;
+        push_columns(&mut out, &self.columns)?;
+        out.push_sql(" VALUES ");
+        push_rows(&mut out, self.rows)?;
+        if self.on_conflict == OnConflict::Skip {
+            out.push_sql(" ON CONFLICT DO NOTHING");
+        }
+        Ok(())
+    }
+}
+
+/// `DELETE FROM t WHERE (c1, c2) IN (VALUES (?, ?), (?, ?))`
+struct DeleteRows<'a, const N: usize> {
+    table: &'static str,
+    columns: [&'static str; N],
+    rows: &'a [[Cell<'a>; N]],
+}
+
+impl<DB: Binds, const N: usize> QueryFragment<DB> for DeleteRows<'_, N>
+where
+    for<'c> Cell<'c>: QueryFragment<DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        keep_prepared_if_likely_again(&mut out, self.rows);
+        out.push_sql("DELETE FROM ");
+        out.push_identifier(self.table)?;
+        out.push_sql(" WHERE");
+        push_columns(&mut out, &self.columns)?;
+        out.push_sql(" IN (VALUES ");
+        push_rows(&mut out, self.rows)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// A query, and ` FOR UPDATE` where there are row locks.
+#[derive(Debug, Clone, Copy)]
+pub struct ForUpdate<Q> {
+    query: Q,
+    locks_rows: bool,
+}
+
+impl<DB: Backend, Q: QueryFragment<DB>> QueryFragment<DB> for ForUpdate<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.query.walk_ast(out.reborrow())?;
+        if self.locks_rows {
+            out.push_sql(" FOR UPDATE");
+        }
+        Ok(())
+    }
+}
+
+impl<Q: Query> Query for ForUpdate<Q> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Q, C> RunQueryDsl<C> for ForUpdate<Q> {}
+
+// The text differs from statement to statement of one type, so diesel must look at it: no static id.
+impl<Q> QueryId for ForUpdate<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<const N: usize> QueryId for InsertRows<'_, N> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<const N: usize> QueryId for DeleteRows<'_, N> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<C, const N: usize> RunQueryDsl<C> for InsertRows<'_, N> {}
+impl<C, const N: usize> RunQueryDsl<C> for DeleteRows<'_, N> {}
+
+/// A backend that can bind our four column types.
+pub trait Binds: Backend + HasSqlType<BigInt> + HasSqlType<Text> + HasSqlType<Bool> + HasSqlType<Timestamp> {}
+
+impl<DB> Binds for DB where
+    DB: Backend + HasSqlType<BigInt> + HasSqlType<Text> + HasSqlType<Bool> + HasSqlType<Timestamp>
+{
+}
+
+impl<DB> QueryFragment<DB> for Cell<'_>
+where
+    DB: Binds,
+    i64: ToSql<BigInt, DB>,
+    str: ToSql<Text, DB>,
+    bool: ToSql<Bool, DB>,
+    NaiveDateTime: ToSql<Timestamp, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        match self {
+            Cell::BigInt(value) => out.push_bind_param::<BigInt, _>(value),
+            Cell::Text(value) => out.push_bind_param::<Text, str>(value),
+            Cell::Bool(value) => out.push_bind_param::<Bool, _>(value),
+            Cell::Timestamp(value) => out.push_bind_param::<Timestamp, _>(value),
+            Cell::NullableBigInt(value) => out.push_bind_param::<Nullable<BigInt>, _>(value),
+            Cell::NullableText(value) => out.push_bind_param::<Nullable<Text>, _>(value),
+            Cell::NullableTimestamp(value) => out.push_bind_param::<Nullable<Timestamp>, _>(value),
+        }
+    }
+}
+
+impl From<i64> for Cell<'_> {
+    fn from(value: i64) -> Self {
+        Cell::BigInt(value)
+    }
+}
+
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(value: &'a str) -> Self {
+        Cell::Text(value)
+    }
+}
+
+impl From<bool> for Cell<'_> {
+    fn from(value: bool) -> Self {
+        Cell::Bool(value)
+    }
+}
+
+impl From<NaiveDateTime> for Cell<'_> {
+    fn from(value: NaiveDateTime) -> Self {
+        Cell::Timestamp(value)
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Cell<'a> {
+    fn from(value: Option<&'a str>) -> Self {
+        Cell::NullableText(value)
+    }
+}
+
+fn keep_prepared_if_likely_again<DB: Backend, const N: usize>(out: &mut AstPass<'_, '_, DB>, rows: &[[Cell<'_>; N]]) {
+    if rows.len() > ROWS_KEPT_PREPARED && rows.len() != rows_per_statement(N) {
+        out.unsafe_to_cache_prepared();
+    }
+}
+
+fn push_columns<DB: Backend>(out: &mut AstPass<'_, '_, DB>, columns: &[&'static str]) -> QueryResult<()> {
+    out.push_sql(" (");
+    for (position, column) in columns.iter().enumerate() {
+        if position > 0 {
+            out.push_sql(", ");
+        }
+        out.push_identifier(column)?;
+    }
+    out.push_sql(")");
+    Ok(())
+}
+
+fn push_rows<'b, DB: Backend, const N: usize>(
+    out: &mut AstPass<'_, 'b, DB>,
+    rows: &'b [[Cell<'b>; N]],
+) -> QueryResult<()>
+where
+    Cell<'b>: QueryFragment<DB>,
+{
+    for (position, row) in rows.iter().enumerate() {
+        out.push_sql(if position > 0 { ", (" } else { "(" });
+        for (position, cell) in row.iter().enumerate() {
+            if position > 0 {
+                out.push_sql(", ");
+            }
+            cell.walk_ast(out.reborrow())?;
+        }
+        out.push_sql(")");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use crate::store::schema::{group_members, resource_values, resources, tenants};
+    use crate::store::tests::{Fixture, at, on_each_database};
+
+    fn resource<'a>(row_id: i64, id: &'a str) -> [Cell<'a>; 10] {
+        [
+            row_id.into(),
+            1.into(),
+            id.into(),
+            "User".into(),
+            Cell::NullableText(None),
+            true.into(),
+            "{}".into(),
+            1.into(),
+            at("2026-03-01T09:30:00.123").into(),
+            at("2026-03-01T09:30:00").into(),
+        ]
+    }
+
+    const RESOURCE: [&str; 10] = [
+        "row_id",
+        "tenant_id",
+        "id",
+        "resource_type",
+        "external_id",
+        "active",
+        "document",
+        "version",
+        "created_at",
+        "modified_at",
+    ];
+
+    async fn with_resources(store: &Store, count: i64) {
+        let inserted = store
+            .write(move |c| {
+                let ids: Vec<String> = (1..=count).map(|row_id| format!("id-{row_id}")).collect();
+                let rows = (1..=count).zip(&ids).map(|(row_id, id)| resource(row_id, id));
+                Ok(insert_rows(c, "resources", RESOURCE, rows, OnConflict::Fail)?)
+            })
+            .await
+            .unwrap();
+        assert_eq!(inserted, count as usize);
+    }
+
+    #[test]
+    fn rows_of_every_type_come_back_as_they_went_in() {
+        on_each_database(|Fixture { store, .. }| async move {
+            with_resources(&store, 1).await;
+
+            let row = store
+                .write(|c| {
+                    Ok(resources::table
+                        .select((
+                            resources::id,
+                            resources::external_id,
+                            resources::active,
+                            resources::created_at,
+                            resources::modified_at,
+                        ))
+                        .first::<(String, Option<String>, bool, NaiveDateTime, NaiveDateTime)>(c)?)
+                })
+                .await
+                .unwrap();
+
+            let expected = ("id-1".to_owned(), None, true, at("2026-03-01T09:30:00.123"), at("2026-03-01T09:30:00"));
+            assert_eq!(row, expected);
+        });
+    }
+
+    #[test]
+    fn many_rows_are_inserted_skipped_and_deleted_in_chunks() {
+        on_each_database(|Fixture { store, .. }| async move {
+            with_resources(&store, 1_201).await;
+            let pairs = |from: i64| (from..=1_201).map(|member| [Cell::from(1), Cell::from(member)]);
+            let columns = ["group_row_id", "member_row_id"];
+
+            let (first, second, deleted, left) = store
+                .write(move |c| {
+                    let first = insert_rows(c, "group_members", columns, pairs(601), OnConflict::Skip)?;
+                    let second = insert_rows(c, "group_members", columns, pairs(1), OnConflict::Skip)?;
+                    let deleted = delete_rows(c, "group_members", columns, pairs(2))?;
+                    let left = group_members::table.select(group_members::member_row_id).load::<i64>(c)?;
+                    Ok((first, second, deleted, left))
+                })
+                .await
+                .unwrap();
+
+            assert_eq!((first, second, deleted, left), (601, 600, 1_200, vec![1]));
+        });
+    }
+
+    #[test]
+    fn a_row_that_is_there_already_fails_the_statement() {
+        on_each_database(|Fixture { store, .. }| async move {
+            with_resources(&store, 1).await;
+
+            let error = store
+                .write(|c| Ok(insert_rows(c, "resources", RESOURCE, [resource(1, "other")], OnConflict::Fail)?))
+                .await
+                .unwrap_err();
+
+            assert_eq!(error.kind(), crate::scim::ErrorKind::Uniqueness);
+        });
+    }
+
+    #[test]
+    fn statements_also_run_on_the_connection_over_both_backends() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let (inserted, deleted) = store
+                .write(|c| {
+                    let rows = &[["a".into(), 1.into(), "".into()], ["b".into(), 2.into(), "tail".into()]].map(
+                        |[key, row_id, tail]: [Cell<'_>; 3]| [1.into(), "emails".into(), key, row_id, 0.into(), tail],
+                    );
+                    let columns = ["tenant_id", "path", "key", "row_id", "element", "tail"];
+                    let insert = InsertRows { table: "resource_values", columns, rows, on_conflict: OnConflict::Skip };
+                    let inserted = insert.execute(c)?;
+                    let rows = &[["b".into()]];
+                    let delete = DeleteRows { table: "resource_values", columns: ["key"], rows };
+                    Ok((inserted, delete.execute(c)?))
+                })
+                .await
+                .unwrap();
+
+            let left = store
+                .read(crate::store::Reach::Point, |c| {
+                    Ok(resource_values::table.select(resource_values::key).load(c)?)
+                })
+                .await
+                .unwrap();
+            assert_eq!((inserted, deleted, left), (2, 1, vec!["a".to_owned()]));
+        });
+    }
+
+    #[test]
+    fn rows_can_be_locked_where_there_are_row_locks() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let name = store
+                .write(|c| {
+                    let query = tenants::table.filter(tenants::tenant_id.eq(1)).select(tenants::name);
+                    Ok(for_update(c, query).get_result::<String>(c)?)
+                })
+                .await
+                .unwrap();
+
+            assert_eq!(name, "default");
+        });
+    }
+
+    #[test]
+    fn deleting_rows_uses_the_index() {
+        on_each_database(|Fixture { store, postgres }| async move {
+            if postgres {
+                return;
+            }
+            let plan = store
+                .write(|c| {
+                    #[derive(QueryableByName)]
+                    struct Step {
+                        #[diesel(sql_type = Text)]
+                        detail: String,
+                    }
+                    let query = "EXPLAIN QUERY PLAN DELETE FROM group_members \
+                                 WHERE (group_row_id, member_row_id) IN (VALUES (1, 2), (1, 3))";
+                    let steps: Vec<Step> = each_backend!(c, c => diesel::sql_query(query).load(c))?;
+                    Ok(steps.into_iter().map(|step| step.detail).collect::<Vec<_>>())
+                })
+                .await
+                .unwrap();
+
+            assert!(plan.iter().any(|step| step.starts_with("SEARCH group_members USING PRIMARY KEY")), "{plan:?}");
+        });
+    }
+}

@@ -1,0 +1,150 @@
+//! Tenants: namespaces that see nothing of each other, and what an operator may set for each.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::connection::Connection;
+use super::error;
+use super::schema::tenants;
+use crate::scim::{Error, ErrorKind, Result};
+
+/// A namespace: what one identity provider pushes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its number in every other table; 1 is `default`.
+    pub tenant_id: i64,
+    /// What operators call it; unique.
+    pub name: String,
+    /// What an operator has set for it.
+    pub settings: TenantSettings,
+    /// When it was made, UTC, whole milliseconds.
+    pub created_at: NaiveDateTime,
+}
+
+/// What an operator may set for one tenant; kept as JSON, absent members have their defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TenantSettings {
+    /// When two groups may share a name.
+    pub group_names: GroupNames,
+}
+
+/// When two live groups of a tenant may share a `displayName`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GroupNames {
+    /// Only if their `externalId`s differ.
+    #[default]
+    ByExternalId,
+    /// Never.
+    Unique,
+    /// Always.
+    Free,
+}
+
+type Row = (i64, String, String, NaiveDateTime);
+
+/// Makes a tenant with default settings; [`ErrorKind::Uniqueness`] if there is one of that name.
+pub fn insert(connection: &mut Connection, name: &str, at: NaiveDateTime) -> Result<Tenant> {
+    let row = diesel::insert_into(tenants::table)
+        .values((tenants::name.eq(name), tenants::settings.eq("{}"), tenants::created_at.eq(at)))
+        .returning(tenants::all_columns)
+        .get_result::<Row>(connection)
+        .map_err(error::unique(format!("There is a tenant named `{name}` already.")))?;
+    read(row)
+}
+
+/// The tenant of that name, compared exactly.
+pub fn find_by_name(connection: &mut Connection, name: &str) -> Result<Option<Tenant>> {
+    let row = tenants::table.filter(tenants::name.eq(name)).first::<Row>(connection).optional()?;
+    row.map(read).transpose()
+}
+
+/// The tenant of that number.
+pub fn find(connection: &mut Connection, tenant_id: i64) -> Result<Option<Tenant>> {
+    let row = tenants::table.find(tenant_id).first::<Row>(connection).optional()?;
+    row.map(read).transpose()
+}
+
+/// All tenants in the order of their creation.
+pub fn list(connection: &mut Connection) -> Result<Vec<Tenant>> {
+    let rows = tenants::table.order(tenants::tenant_id).load::<Row>(connection)?;
+    rows.into_iter().map(read).collect()
+}
+
+/// What is set for a tenant; [`ErrorKind::NotFound`] if there is none of that number.
+pub fn settings(connection: &mut Connection, tenant_id: i64) -> Result<TenantSettings> {
+    let text = tenants::table.find(tenant_id).select(tenants::settings).first::<String>(connection).optional()?;
+    parse(&text.ok_or_else(no_such_tenant)?)
+}
+
+/// Replaces what is set for a tenant; [`ErrorKind::NotFound`] if there is none of that number.
+pub fn set_settings(connection: &mut Connection, tenant_id: i64, settings: &TenantSettings) -> Result<()> {
+    let text = serde_json::to_string(settings).map_err(Error::internal)?;
+    let updated = diesel::update(tenants::table.find(tenant_id)).set(tenants::settings.eq(text)).execute(connection)?;
+    if updated == 0 { Err(no_such_tenant()) } else { Ok(()) }
+}
+
+fn read((tenant_id, name, settings, created_at): Row) -> Result<Tenant> {
+    Ok(Tenant { tenant_id, name, settings: parse(&settings)?, created_at })
+}
+
+fn parse(settings: &str) -> Result<TenantSettings> {
+    serde_json::from_str(settings).map_err(Error::internal)
+}
+
+fn no_such_tenant() -> Error {
+    Error::new(ErrorKind::NotFound, "There is no such tenant.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Reach;
+    use crate::store::tests::{Fixture, at, on_each_database};
+
+    #[test]
+    fn the_default_tenant_is_there_from_the_first_migration() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let tenant = store.read(Reach::Point, |c| find_by_name(c, "default")).await.unwrap().unwrap();
+
+            assert_eq!((tenant.tenant_id, tenant.settings), (1, TenantSettings::default()));
+        });
+    }
+
+    #[test]
+    fn tenants_are_made_once_per_name_and_listed_in_order() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let made = store.write(|c| insert(c, "acme", at("2026-03-01T09:30:00.123"))).await.unwrap();
+            let again = store.write(|c| insert(c, "acme", at("2026-03-02T09:30:00"))).await.unwrap_err();
+
+            let listed = store.read(Reach::Scan, list).await.unwrap();
+            let id = made.tenant_id;
+            let found = store.read(Reach::Point, move |c| find(c, id)).await.unwrap();
+
+            assert_eq!(
+                (again.kind(), again.detail()),
+                (ErrorKind::Uniqueness, "There is a tenant named `acme` already.")
+            );
+            assert_eq!(listed.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>(), ["default", "acme"]);
+            assert_eq!(made.created_at, at("2026-03-01T09:30:00.123"));
+            assert_eq!(found, Some(made));
+        });
+    }
+
+    #[test]
+    fn settings_are_kept_and_default_where_nothing_is_set() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let unique = TenantSettings { group_names: GroupNames::Unique };
+            let before = store.read(Reach::Point, |c| settings(c, 1)).await.unwrap();
+            let wanted = unique.clone();
+            store.write(move |c| set_settings(c, 1, &wanted)).await.unwrap();
+            let after = store.read(Reach::Point, |c| settings(c, 1)).await.unwrap();
+            let missing = store.write(move |c| set_settings(c, 99, &unique)).await.unwrap_err();
+
+            assert_eq!((before.group_names, after.group_names), (GroupNames::ByExternalId, GroupNames::Unique));
+            assert_eq!(missing.kind(), ErrorKind::NotFound);
+        });
+    }
+}

@@ -1,0 +1,415 @@
+//! The store's two verbs under load, failure and company, on SQLite always and on PostgreSQL when `TEST_DATABASE_URL` is
+//! set.
+
+mod postgres;
+mod tables;
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use chrono::NaiveDateTime;
+use diesel::Connection as _;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use tokio::task::JoinHandle;
+
+use super::connection::Connection;
+use super::schema::{resources, tenants as tenants_table};
+use super::*;
+
+/// A migrated store of its own for one test.
+pub(crate) struct Fixture {
+    /// The store.
+    pub(crate) store: Store,
+    /// Whether it is PostgreSQL.
+    pub(crate) postgres: bool,
+}
+
+/// Runs a test on each database at hand.
+pub(crate) fn on_each_database<F: Future<Output = ()>>(test: impl Fn(Fixture) -> F) {
+    on_each_url(|settings| {
+        let postgres = !settings.database_url.has_single_writer();
+        let store = migrated(&settings);
+        run(test(Fixture { store: store.clone(), postgres }));
+        store.close();
+    });
+}
+
+/// A time, from `2026-03-01T09:30:00.123`.
+pub(crate) fn at(text: &str) -> NaiveDateTime {
+    text.parse().unwrap()
+}
+
+fn on_sqlite<F: Future<Output = ()>>(test: impl Fn(Settings) -> F) {
+    let directory = tempfile::tempdir().unwrap();
+    run(test(Settings::new(DatabaseUrl::Sqlite(directory.path().join("scimd.db")))));
+}
+
+fn on_each_url(test: impl Fn(Settings)) {
+    static SCHEMAS: AtomicUsize = AtomicUsize::new(0);
+    let directory = tempfile::tempdir().unwrap();
+    test(Settings::new(DatabaseUrl::Sqlite(directory.path().join("scimd.db"))));
+    let Ok(server) = std::env::var("TEST_DATABASE_URL") else { return };
+
+    let schema = format!("store_{}_{}", std::process::id(), SCHEMAS.fetch_add(1, Ordering::Relaxed));
+    let connector = Connector { url: server.parse().unwrap(), busy_timeout: Duration::ZERO };
+    let mut connection = connector.open(Purpose::Pool).unwrap();
+    connection.batch_execute(&format!("CREATE SCHEMA {schema}")).unwrap();
+    let separator = if server.contains('?') { '&' } else { '?' };
+    let url = format!("{server}{separator}options=-csearch_path%3D{schema}");
+    test(Settings { postgres_connections: 4, ..Settings::new(url.parse().unwrap()) });
+    connection.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).unwrap();
+}
+
+fn migrated(settings: &Settings) -> Store {
+    let store = Store::open(settings).unwrap();
+    store.migrate().unwrap();
+    store
+}
+
+fn run<F: Future>(test: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+}
+
+fn insert(connection: &mut Connection, name: &str) -> Result<()> {
+    tenants::insert(connection, name, at("2026-03-01T09:30:00")).map(drop)
+}
+
+fn names(connection: &mut Connection) -> Result<Vec<String>> {
+    Ok(tenants_table::table.select(tenants_table::name).order(tenants_table::name).load(connection)?)
+}
+
+async fn stored(store: &Store) -> Vec<String> {
+    store.read(Reach::Point, names).await.unwrap()
+}
+
+/// Queues a write and returns once it waits or runs.
+async fn queued<T: Send + 'static>(
+    store: &Store,
+    work: impl FnMut(&mut Connection) -> Result<T> + Send + 'static,
+) -> JoinHandle<Result<T>> {
+    let store = store.clone();
+    let handle = tokio::spawn(async move { store.write(work).await });
+    tokio::task::yield_now().await;
+    handle
+}
+
+/// Keeps the writer in a work until the sender goes or sends.
+async fn held(store: &Store) -> (mpsc::Sender<()>, JoinHandle<Result<()>>) {
+    let (release, gate) = mpsc::channel::<()>();
+    let (begun, began) = mpsc::channel();
+    let handle = queued(store, move |_| {
+        begun.send(()).unwrap();
+        let _ = gate.recv();
+        Ok(())
+    })
+    .await;
+    began.recv().unwrap();
+    (release, handle)
+}
+
+fn resource(
+    connection: &mut Connection,
+    id: &str,
+    resource_type: &str,
+    name: Option<&str>,
+    document: &str,
+) -> Result<i64> {
+    let row_id = diesel::insert_into(resources::table)
+        .values((
+            resources::tenant_id.eq(1),
+            resources::id.eq(id),
+            resources::resource_type.eq(resource_type),
+            resources::name.eq(name),
+            resources::external_id.eq(Some("ext")),
+            resources::display_name.eq(Some("Shown")),
+            resources::active.eq(true),
+            resources::document.eq(document),
+            resources::version.eq(1),
+            resources::created_at.eq(at("2026-03-01T09:30:00.123")),
+            resources::modified_at.eq(at("2026-03-01T09:30:00.123")),
+        ))
+        .returning(resources::row_id)
+        .get_result(connection)?;
+    Ok(row_id)
+}
+
+#[test]
+fn writes_that_wait_together_are_committed_together() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        let (release, first) = held(&store).await;
+        let one = queued(&store, |c| insert(c, "one")).await;
+        let two = queued(&store, |c| insert(c, "two")).await;
+        let (go_on, gate) = mpsc::channel::<()>();
+        let (ran, seen) = mpsc::channel();
+        let last = queued(&store, move |c| {
+            ran.send(names(c)?).unwrap();
+            let _ = gate.recv();
+            Ok(())
+        })
+        .await;
+
+        drop(release);
+        first.await.unwrap().unwrap();
+        let within = seen.recv().unwrap();
+        let before = (stored(&store).await, one.is_finished(), two.is_finished());
+        drop(go_on);
+        for write in [one, two, last] {
+            write.await.unwrap().unwrap();
+        }
+
+        assert_eq!(within, ["default", "one", "two"], "both have run");
+        assert_eq!(before, (vec!["default".to_owned()], false, false), "and neither is committed or answered");
+        assert_eq!(stored(&store).await, ["default", "one", "two"]);
+    });
+}
+
+#[test]
+fn a_failing_work_leaves_its_neighbours_alone() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        let (release, _first) = held(&store).await;
+        let one = queued(&store, |c| insert(c, "one")).await;
+        let refused = queued(&store, |c| {
+            insert(c, "half")?;
+            c.transaction(|c| insert(c, "one"))
+        })
+        .await;
+        let two = queued(&store, |c| insert(c, "two")).await;
+
+        drop(release);
+
+        one.await.unwrap().unwrap();
+        two.await.unwrap().unwrap();
+        assert_eq!(refused.await.unwrap().unwrap_err().kind(), ErrorKind::Uniqueness);
+        assert_eq!(stored(&store).await, ["default", "one", "two"]);
+    });
+}
+
+#[test]
+fn a_panic_is_contained() {
+    on_each_database(|Fixture { store, .. }| async move {
+        let write = store
+            .write(|c| -> Result<()> {
+                insert(c, "half")?;
+                c.transaction(|c| {
+                    insert(c, "quarter")?;
+                    panic!("broken invariant")
+                })
+            })
+            .await;
+        let read = store.read(Reach::Point, |_| -> Result<()> { panic!("broken invariant") }).await;
+        let scan = store.read(Reach::Scan, |_| -> Result<()> { panic!("broken invariant") }).await;
+        store.write(|c| insert(c, "next")).await.unwrap();
+
+        for outcome in [write, read, scan] {
+            assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Internal);
+        }
+        assert_eq!(stored(&store).await, ["default", "next"]);
+    });
+}
+
+#[test]
+fn readers_do_not_wait_for_the_writer() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        let (_release, _first) = held(&store).await;
+
+        let point = stored(&store).await;
+        let scan = store.read(Reach::Scan, names).await.unwrap();
+
+        assert_eq!((point.len(), scan.len()), (1, 1));
+    });
+}
+
+#[test]
+fn a_read_sees_one_moment() {
+    on_each_database(|Fixture { store, .. }| async move {
+        let (go_on, gate) = mpsc::channel::<()>();
+        let (looked, first_look) = mpsc::channel();
+        let reader = store.clone();
+        let read = tokio::spawn(async move {
+            let work = move |c: &mut Connection| {
+                let before = names(c)?;
+                looked.send(()).unwrap();
+                let _ = gate.recv();
+                Ok((before, names(c)?))
+            };
+            reader.read(Reach::Scan, work).await.unwrap()
+        });
+        tokio::task::yield_now().await;
+        first_look.recv().unwrap();
+
+        store.write(|c| insert(c, "later")).await.unwrap();
+        drop(go_on);
+
+        let (before, after) = read.await.unwrap();
+        assert_eq!((before.len(), after.len()), (1, 1));
+        assert_eq!(stored(&store).await.len(), 2);
+    });
+}
+
+#[test]
+fn a_read_cannot_write() {
+    on_each_database(|Fixture { store, .. }| async move {
+        let error = store.read(Reach::Point, |c| insert(c, "one")).await.unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(stored(&store).await, ["default"]);
+    });
+}
+
+#[test]
+fn a_full_queue_is_busy_at_once() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&Settings { queue_limit: 2, ..settings });
+        let (release, _first) = held(&store).await;
+        let one = queued(&store, |c| insert(c, "one")).await;
+        let two = queued(&store, |c| insert(c, "two")).await;
+
+        let waiting = store.waiting_writes();
+        let refused = store.write(|c| insert(c, "three")).await.unwrap_err();
+        drop(release);
+
+        assert_eq!((waiting, refused.kind()), (2, ErrorKind::Busy));
+        one.await.unwrap().unwrap();
+        two.await.unwrap().unwrap();
+        assert_eq!(stored(&store).await, ["default", "one", "two"]);
+    });
+}
+
+#[test]
+fn a_write_whose_caller_has_gone_before_it_began_is_not_done() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        let (release, _first) = held(&store).await;
+        let gone = queued(&store, |c| insert(c, "gone")).await;
+        gone.abort();
+        tokio::task::yield_now().await;
+
+        drop(release);
+        store.write(|c| insert(c, "next")).await.unwrap();
+
+        assert_eq!(stored(&store).await, ["default", "next"]);
+    });
+}
+
+#[test]
+fn two_stores_write_to_one_file() {
+    on_sqlite(|settings| async move {
+        let stores = [migrated(&settings), Store::open(&settings).unwrap()];
+        let writes: Vec<_> = (0..2)
+            .flat_map(|process| (0..200).map(move |n| (process, n)))
+            .map(|(process, n)| {
+                let store = stores[process].clone();
+                tokio::spawn(async move { store.write(move |c| insert(c, &format!("{process}-{n}"))).await })
+            })
+            .collect();
+
+        for write in writes {
+            write.await.unwrap().unwrap();
+        }
+
+        assert_eq!(stored(&stores[0]).await.len(), 401);
+    });
+}
+
+#[test]
+fn a_lock_held_for_too_long_is_busy_and_nothing_is_written() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&Settings { busy_timeout: Duration::from_millis(30), ..settings.clone() });
+        let other = Store::open(&settings).unwrap();
+        let (release, held) = held(&other).await;
+
+        let error = store.write(|c| insert(c, "one")).await.unwrap_err();
+        drop(release);
+        held.await.unwrap().unwrap();
+        store.write(|c| insert(c, "two")).await.unwrap();
+
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert_eq!(stored(&store).await, ["default", "two"]);
+    });
+}
+
+#[test]
+fn a_work_that_met_another_transaction_runs_again() {
+    on_each_database(|Fixture { store, .. }| async move {
+        let mut runs = 0;
+        let second = store
+            .write(move |c| {
+                runs += 1;
+                insert(c, "one")?;
+                if runs == 1 { Err(error::again("the name was taken")) } else { Ok(runs) }
+            })
+            .await
+            .unwrap();
+        let attempts = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&attempts);
+        let never = store
+            .write(move |_| -> Result<()> {
+                counter.fetch_add(1, Ordering::Relaxed);
+                Err(error::again("the name is taken"))
+            })
+            .await
+            .unwrap_err();
+
+        assert_eq!((second, attempts.load(Ordering::Relaxed)), (2, writer::ATTEMPTS));
+        assert_eq!(never.kind(), ErrorKind::Busy);
+        assert_eq!(stored(&store).await, ["default", "one"]);
+    });
+}
+
+#[test]
+fn closing_finishes_what_waits_and_takes_no_more() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        let (release, _first) = held(&store).await;
+        let one = queued(&store, |c| insert(c, "one")).await;
+        let closing = store.clone();
+        let closed = tokio::task::spawn_blocking(move || closing.close());
+        while store.inner.check_open().is_ok() {
+            tokio::task::yield_now().await;
+        }
+
+        drop(release);
+        closed.await.unwrap();
+        one.await.unwrap().unwrap();
+
+        let late = store.write(|c| insert(c, "late")).await.unwrap_err();
+        let read = store.read(Reach::Point, names).await.unwrap_err();
+        assert_eq!((late.kind(), read.kind()), (ErrorKind::Unavailable, ErrorKind::Unavailable));
+        assert_eq!(stored(&Store::open(&settings).unwrap()).await, ["default", "one"]);
+    });
+}
+
+#[test]
+fn a_pool_in_full_use_is_busy_after_a_while() {
+    on_each_url(|settings| {
+        let store = migrated(&Settings { postgres_connections: 1, readers: 1, ..settings });
+        run(async {
+            let (release, gate) = mpsc::channel::<()>();
+            let (begun, began) = mpsc::channel();
+            let reader = store.clone();
+            let work = move |_: &mut Connection| {
+                begun.send(()).unwrap();
+                let _ = gate.recv();
+                Ok(())
+            };
+            let long = tokio::spawn(async move { reader.read(Reach::Scan, work).await });
+            tokio::task::yield_now().await;
+            began.recv().unwrap();
+
+            let started = Instant::now();
+            let error = store.read(Reach::Scan, names).await.unwrap_err();
+            let waited = started.elapsed();
+            drop(release);
+
+            assert_eq!(error.kind(), ErrorKind::Busy);
+            assert!(waited < PATIENCE * 2, "{waited:?}");
+            long.await.unwrap().unwrap();
+        });
+    });
+}

@@ -1,0 +1,130 @@
+//! What only a server can do to us: deadlocks, cut connections, transactions that are spoilt.
+
+use diesel::sql_types::Integer;
+
+use super::*;
+
+fn on_postgres<F: Future<Output = ()>>(test: impl Fn(Store) -> F) {
+    on_each_database(|fixture| {
+        let test = fixture.postgres.then(|| test(fixture.store));
+        async {
+            if let Some(test) = test {
+                test.await;
+            }
+        }
+    });
+}
+
+fn backend_pid(connection: &mut Connection) -> Result<i32> {
+    let Connection::Postgres(c) = connection else { panic!("PostgreSQL only") };
+    Ok(diesel::select(diesel::dsl::sql::<Integer>("pg_backend_pid()")).get_result(c)?)
+}
+
+#[test]
+fn a_restart_of_the_server_costs_no_write() {
+    on_postgres(|store| async move {
+        // Given a pool full of connections that the server has cut off.
+        let together = Arc::new(std::sync::Barrier::new(4));
+        let reads: Vec<_> = (0..4)
+            .map(|_| {
+                let (store, together) = (store.clone(), Arc::clone(&together));
+                let work = move |c: &mut Connection| {
+                    together.wait();
+                    backend_pid(c)
+                };
+                tokio::spawn(async move { store.read(Reach::Scan, work).await })
+            })
+            .collect();
+        let mut operator = store.inner.connector.open(Purpose::Pool).unwrap();
+        for read in reads {
+            let pid = read.await.unwrap().unwrap();
+            operator.batch_execute(&format!("SELECT pg_terminate_backend({pid}, 5000)")).unwrap();
+        }
+
+        store.write(|c| insert(c, "one")).await.unwrap();
+
+        assert_eq!(stored(&store).await, ["default", "one"]);
+    });
+}
+
+#[test]
+fn a_connection_lost_within_a_write_is_nobodys_loss() {
+    on_postgres(|store| async move {
+        let mut runs = 0;
+        let runs = store
+            .write(move |c| {
+                runs += 1;
+                insert(c, "one")?;
+                if runs == 1 {
+                    c.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())")?;
+                }
+                Ok(runs)
+            })
+            .await
+            .unwrap();
+
+        assert_eq!((runs, stored(&store).await.len()), (2, 2));
+    });
+}
+
+#[test]
+fn deadlocks_are_resolved_by_running_again() {
+    on_postgres(|store| async move {
+        store.write(|c| insert(c, "a").and_then(|()| insert(c, "b"))).await.unwrap();
+        let together = Arc::new(std::sync::Barrier::new(2));
+        let writes = [["a", "b"], ["b", "a"]].map(|order| {
+            let (store, together) = (store.clone(), Arc::clone(&together));
+            let mut first_run = true;
+            let work = move |c: &mut Connection| {
+                for name in order {
+                    let row = tenants_table::table.filter(tenants_table::name.eq(name));
+                    diesel::update(row).set(tenants_table::settings.eq(order[0])).execute(c)?;
+                    if std::mem::take(&mut first_run) {
+                        together.wait();
+                    }
+                }
+                Ok(())
+            };
+            tokio::spawn(async move { store.write(work).await })
+        });
+
+        for write in writes {
+            write.await.unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_swallowed_failure_does_not_pass_as_a_commit() {
+    on_postgres(|store| async move {
+        let outcome = store
+            .write(|c| {
+                insert(c, "one")?;
+                drop(insert(c, "one"));
+                Ok(())
+            })
+            .await;
+
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Internal);
+        store.write(|c| insert(c, "two")).await.unwrap();
+        assert_eq!(stored(&store).await, ["default", "two"]);
+    });
+}
+
+#[test]
+fn equal_internal_names_run_again_instead_of_blaming_the_client() {
+    on_postgres(|store| async move {
+        let mut runs = 0;
+        let runs = store
+            .write(move |c| {
+                runs += 1;
+                resource(c, "1", "Group", Some("crew"), "{}")?;
+                resource(c, "2", "Group", Some(if runs == 1 { "crew" } else { "crew_2" }), "{}")?;
+                Ok(runs)
+            })
+            .await
+            .unwrap();
+
+        assert_eq!(runs, 2);
+    });
+}

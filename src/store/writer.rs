@@ -1,0 +1,262 @@
+//! The single writer of a database that has one write lock: a thread that commits what waits together.
+//!
+//! One fsync then serves many callers, and each is answered only after it. Every work has a savepoint of its own, so that
+//! one caller's failure is nobody else's. Knows nothing of what is written.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use tokio::sync::oneshot;
+
+use super::connection::{Connection, Connector, Purpose};
+use super::error;
+use crate::scim::{Error, ErrorKind, Result};
+
+/// How many works one commit holds at most; more would only make the first of them wait.
+const BATCH: usize = 256;
+
+/// How often a work runs that asks to run again.
+pub(super) const ATTEMPTS: u32 = 10;
+
+/// The writer thread and the queue in front of it.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Opens the writer's own connection and starts its thread.
+    pub(super) fn start(connector: Connector, queue_limit: usize) -> Result<Writer> {
+        let connection = connector.open(Purpose::Writer)?;
+        let queue = Arc::new(Queue::new(queue_limit));
+        let exit = CloseAtExit(Arc::clone(&queue));
+        let thread = std::thread::Builder::new()
+            .name("scimd-writer".to_owned())
+            .spawn(move || {
+                let mut connection = Some(connection);
+                while let Some(batch) = exit.0.take() {
+                    commit_together(&connector, &mut connection, batch);
+                }
+            })
+            .map_err(Error::internal)?;
+        Ok(Writer { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues `work` and waits until it is committed, or has failed and left nothing behind.
+    ///
+    /// A work whose caller has gone before it began is not done.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let span = tracing::Span::current();
+        self.queue.push(Box::new(Work { work, outcome: None, reply, span }))?;
+        // The thread drops works unanswered only when it is gone.
+        answer.await.unwrap_or_else(|_| Err(error::closed()))
+    }
+
+    /// How many works wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.lock().waiting.len()
+    }
+
+    /// Takes no more work, finishes what waits, and stops the thread.
+    pub(super) fn close(&self) {
+        self.queue.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A work that holds the last handle of the store closes it from the writer itself, which cannot wait for itself.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Queue {
+    state: Mutex<State>,
+    arrival: Condvar,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    waiting: VecDeque<Box<dyn Waiting>>,
+    closed: bool,
+}
+
+impl Queue {
+    fn new(limit: usize) -> Queue {
+        let state = State { waiting: VecDeque::new(), closed: false };
+        Queue { state: Mutex::new(state), arrival: Condvar::new(), limit }
+    }
+
+    fn push(&self, work: Box<dyn Waiting>) -> Result<()> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(error::closed());
+        }
+        if state.waiting.len() >= self.limit {
+            return Err(Error::new(ErrorKind::Busy, "Too many changes are waiting; please try again shortly."));
+        }
+        state.waiting.push_back(work);
+        drop(state);
+        self.arrival.notify_one();
+        Ok(())
+    }
+
+    /// What waits, up to a batch; waits for the first, never for more. `None` once closed and empty.
+    fn take(&self) -> Option<Vec<Box<dyn Waiting>>> {
+        let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
+        let mut state = self.arrival.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.is_empty() {
+            return None;
+        }
+        let count = state.waiting.len().min(BATCH);
+        Some(state.waiting.drain(..count).collect())
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.arrival.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whatever ends the thread, nobody waits for it forever.
+struct CloseAtExit(Arc<Queue>);
+
+impl Drop for CloseAtExit {
+    fn drop(&mut self) {
+        self.0.close();
+        self.0.lock().waiting.clear();
+    }
+}
+
+/// A work of any type in the queue.
+trait Waiting: Send + std::fmt::Debug {
+    /// Whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+
+    /// Runs the work and remembers its outcome.
+    fn run(&mut self, connection: &mut Connection) -> Verdict;
+
+    /// Answers the caller: with the outcome of the work, or, if the batch failed, with that.
+    fn answer(self: Box<Self>, failure: Option<Error>);
+}
+
+/// What a work wants done with what it has written.
+enum Verdict {
+    Keep,
+    Undo,
+    UndoAndRunAgain,
+}
+
+struct Work<T, F> {
+    work: F,
+    outcome: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+    span: tracing::Span,
+}
+
+impl<T, F> std::fmt::Debug for Work<T, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Work")
+    }
+}
+
+impl<T: Send, F: FnMut(&mut Connection) -> Result<T> + Send> Waiting for Work<T, F> {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn run(&mut self, connection: &mut Connection) -> Verdict {
+        let work = &mut self.work;
+        // What the work leaves half-done after a panic is rolled back, and it does not run again.
+        let outcome = self.span.in_scope(|| catch_unwind(AssertUnwindSafe(|| work(connection))));
+        let outcome = outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload)));
+        let verdict = match &outcome {
+            Ok(_) => Verdict::Keep,
+            Err(error) if error::may_run_again(error) => Verdict::UndoAndRunAgain,
+            Err(_) => Verdict::Undo,
+        };
+        self.outcome = Some(outcome);
+        verdict
+    }
+
+    fn answer(self: Box<Self>, failure: Option<Error>) {
+        let outcome = failure.map(Err).or(self.outcome);
+        let _ = self.reply.send(outcome.unwrap_or_else(|| Err(error::closed())));
+    }
+}
+
+/// Runs a batch in one transaction and answers everybody in it.
+///
+/// If the batch as a whole fails, everybody learns that failure, those too whose own work had failed: they may have failed
+/// because of a neighbour's change that is now undone.
+fn commit_together(connector: &Connector, connection: &mut Option<Connection>, mut batch: Vec<Box<dyn Waiting>>) {
+    batch.retain(|work| !work.is_abandoned());
+    if batch.is_empty() {
+        return;
+    }
+    let failure = match run_and_commit(connector, connection, &mut batch) {
+        Ok(()) => None,
+        Err(failure) => {
+            *connection = None;
+            tracing::error!(error = %failure, works = batch.len(), "a group of changes was not committed");
+            Some(Arc::new(failure))
+        }
+    };
+    for work in batch {
+        work.answer(failure.as_ref().map(share));
+    }
+}
+
+/// The same failure for one more caller.
+fn share(failure: &Arc<Error>) -> Error {
+    Error::new(failure.kind(), failure.detail()).with_source(Arc::clone(failure))
+}
+
+fn run_and_commit(
+    connector: &Connector,
+    connection: &mut Option<Connection>,
+    batch: &mut [Box<dyn Waiting>],
+) -> Result<()> {
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(connector.open(Purpose::Writer)?),
+    };
+    connection.begin_write(connector.busy_timeout)?;
+    for work in batch {
+        run_in_savepoint(connection, &mut **work)?;
+    }
+    connection.commit().map_err(error::of_commit)
+}
+
+/// Runs one work so that only its success leaves anything behind. An error means that the transaction is lost.
+///
+/// The savepoint is our own and not one of diesel's, which tolerates a failing `ROLLBACK TO` after a nested one has failed:
+/// when SQLite itself has rolled the whole transaction back (disk full, say), the statements here fail and tell.
+fn run_in_savepoint(connection: &mut Connection, work: &mut dyn Waiting) -> QueryResult<()> {
+    connection.batch_execute("SAVEPOINT work")?;
+    for attempt in 1..=ATTEMPTS {
+        let verdict = work.run(connection);
+        if matches!(verdict, Verdict::Keep) {
+            return connection.batch_execute("RELEASE work");
+        }
+        connection.rollback_to_depth(1)?;
+        connection.batch_execute("ROLLBACK TO work")?;
+        if matches!(verdict, Verdict::Undo) || attempt == ATTEMPTS {
+            break;
+        }
+    }
+    connection.batch_execute("RELEASE work")
+}
