@@ -1,1 +1,136 @@
-//! Everything an operator may set, with its default.
+//! Everything an operator may set: flags, then environment, then `scimd.toml`, then defaults.
+//!
+//! A setting has one name. `--database-url` is `SCIMD_DATABASE_URL` in the environment and `database-url` in the file
+//! (`database_url` is understood as well). An unknown name is an error in all three, with the name that was probably meant.
+//! An empty value is no value. Only `main` reads this; each room receives what it needs of it. Nothing else in the tree
+//! looks at the environment, except the libraries that draw colours.
+//!
+//! The data directory is `$XDG_DATA_HOME/scimd`, else `$HOME/.local/share/scimd`, else `/var/lib/scimd`: it does not
+//! depend on the working directory, so that `scimd key create` finds the database of `scimd serve` from anywhere.
+
+mod sources;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use sources::Settings;
+pub use values::{DatabaseUrl, parse_duration};
+
+use crate::telemetry::Format;
+use sources::{Environment, Sources};
+
+/// The configuration in force, checked. Its `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where SCIM is served.
+    pub listen: SocketAddr,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served instead of beside SCIM.
+    pub metrics_listen: Option<SocketAddr>,
+    /// What clients call this server, without `/scim/v2` and without a slash at the end. See [`Config::base_url`].
+    pub public_url: Option<String>,
+    /// Where files of ours live. Not created here.
+    pub data_dir: PathBuf,
+    /// Where resources and keys live.
+    pub database_url: DatabaseUrl,
+    /// The most connections to PostgreSQL that this process opens.
+    pub postgres_connections: u32,
+    /// Whether the discovery endpoints answer without a key.
+    pub open_discovery: bool,
+    /// Threads that serve HTTP.
+    pub workers: usize,
+    /// How long requests may take to finish after SIGTERM.
+    pub shutdown_timeout: Duration,
+    /// The form of the log.
+    pub log_format: Format,
+    /// What is logged, in the language of `tracing_subscriber::EnvFilter`.
+    pub log: String,
+}
+
+impl Config {
+    /// Reads the environment and the file of this process under the given flags.
+    ///
+    /// # Errors
+    /// A sentence that names the setting, where it stands, and what to write instead.
+    pub fn load(flags: &Settings) -> Result<Config, Error> {
+        Config::resolve(flags, std::env::vars_os(), Path::new(""))
+    }
+
+    /// The same with the environment and the working directory given.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn resolve(
+        flags: &Settings,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        working_dir: &Path,
+    ) -> Result<Config, Error> {
+        let environment = Environment::read(variables)?;
+        let sources = Sources::gather(flags, &environment, working_dir)?;
+        let data_dir = match sources.get("data-dir") {
+            Some(setting) => PathBuf::from(&setting.text),
+            None => environment.default_data_dir(),
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Config {
+            listen: sources.parse("listen", values::address)?.unwrap_or(DEFAULT_LISTEN),
+            metrics_listen: sources.parse("metrics-listen", values::address)?,
+            public_url: sources.parse("public-url", values::public_url)?,
+            database_url: database_url(&sources, &data_dir)?,
+            postgres_connections: sources.parse("postgres-connections", values::count)?.unwrap_or(10),
+            open_discovery: sources.parse("open-discovery", values::boolean)?.unwrap_or(false),
+            workers: sources.parse("workers", values::count)?.map_or(cores, |count| count as usize),
+            shutdown_timeout: sources.parse("shutdown-timeout", values::duration)?.unwrap_or(Duration::from_secs(30)),
+            log_format: sources.parse("log-format", str::parse)?.unwrap_or_default(),
+            log: sources.get("log").map_or_else(|| "info".to_owned(), |setting| setting.text.clone()),
+            data_dir,
+        })
+    }
+
+    /// What clients call this server, without a slash at the end: `public_url`, else the address in use.
+    ///
+    /// `bound` is the address of the open listener, for `listen` may say port 0. An address that stands for all
+    /// interfaces is nothing that a client could connect to, so loopback takes its place.
+    pub fn base_url(&self, bound: SocketAddr) -> String {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        let host = match bound.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        format!("http://{}", SocketAddr::new(host, bound.port()))
+    }
+}
+
+/// Why there is no configuration: a sentence or two for the operator, without the value of any secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(String);
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+fn database_url(sources: &Sources, data_dir: &Path) -> Result<DatabaseUrl, Error> {
+    if let Some(url) = sources.secret("database-url", "database-url-file", DatabaseUrl::parse)? {
+        return Ok(url);
+    }
+    let file = data_dir.join("scimd.db");
+    let file = file.to_str().ok_or_else(|| {
+        Error(format!("The data directory {} is not UTF-8: name another with `--data-dir`.", data_dir.display()))
+    })?;
+    DatabaseUrl::parse(&format!("sqlite:{file}")).map_err(Error)
+}

@@ -1,1 +1,132 @@
-//! Logs: structure, request context, redaction.
+//! The log: one line per event on standard error, for people on a terminal and as JSON elsewhere.
+//!
+//! What may stand in a field: method, route, status, time, request id, tenant, key id, resource id, counts, error chains.
+//! What may never: tokens, passwords and other secrets; names, addresses and other personal data; filter values, query
+//! strings and bodies. A log is copied to more places than anybody remembers, and DELETE does not reach them.
+//!
+//! Nothing here knows what is logged; the rule is kept where events are written.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Pretty if standard error is a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// For people.
+    Pretty,
+    /// For machines: one JSON object per line.
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Format, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "auto" => Ok(Format::Auto),
+            "pretty" => Ok(Format::Pretty),
+            "json" => Ok(Format::Json),
+            _ => Err("must be auto, pretty or json.".to_owned()),
+        }
+    }
+}
+
+/// Why the log could not be started: a sentence for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(String);
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Starts the log of this process. `filter` is a level, or a list such as `info,scimd=debug`.
+///
+/// # Errors
+/// A sentence about a filter that says nothing, or about a log that runs already.
+pub fn init(format: Format, filter: &str) -> Result<(), Error> {
+    let filter = parse_filter(filter)?;
+    let terminal = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let pretty = match format {
+        Format::Auto => terminal,
+        Format::Pretty => true,
+        Format::Json => false,
+    };
+    let started = if pretty {
+        let log = log.compact().with_target(false);
+        // Left alone on a terminal, the layer itself heeds NO_COLOR.
+        if terminal { log.try_init() } else { log.with_ansi(false).try_init() }
+    } else {
+        log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    };
+    started.map_err(|error| Error(format!("The log cannot be started: {error}.")))
+}
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+fn parse_filter(filter: &str) -> Result<EnvFilter, Error> {
+    // To tracing, a bare word that is no level is a target: `inof` would silence everything without a word.
+    for word in filter.split(',').map(str::trim) {
+        let word = word.to_ascii_lowercase();
+        let near = |level: &&&str| word.starts_with(**level) || strsim::damerau_levenshtein(&word, level) <= 2;
+        let mistyped = !word.is_empty() && !word.contains(['=', ':']) && !LEVELS.contains(&word.as_str());
+        if let Some(level) = LEVELS.iter().find(near).filter(|_| mistyped) {
+            return Err(Error(format!("`{word}` is not a log level. Did you mean `{level}`?")));
+        }
+    }
+    EnvFilter::try_new(filter).map_err(|error| {
+        Error(format!("`{filter}` is not a log filter ({error}): write a level such as `info`, or `info,scimd=debug`."))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_levels_or_lists() {
+        for filter in
+            ["info", "WARN", "off", "info,scimd=debug", "warn,scimd::http=trace,actix_web=off", "scimd", " info"]
+        {
+            assert!(parse_filter(filter).is_ok(), "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_level_is_refused_with_the_right_one() {
+        let refused = parse_filter("inof,scimd=debug").expect_err("must be refused");
+        assert_eq!(refused.to_string(), "`inof` is not a log level. Did you mean `info`?");
+        let refused = parse_filter("warning").expect_err("must be refused");
+        assert!(refused.to_string().contains("`warning`"), "{refused}");
+    }
+
+    #[test]
+    fn a_filter_that_does_not_parse_is_refused_with_an_example() {
+        let refused = parse_filter("scimd=loud").expect_err("must be refused");
+        assert!(refused.to_string().starts_with("`scimd=loud` is not a log filter"), "{refused}");
+        assert!(refused.to_string().ends_with("write a level such as `info`, or `info,scimd=debug`."), "{refused}");
+    }
+
+    #[test]
+    fn formats_have_names() {
+        assert_eq!("JSON".parse(), Ok(Format::Json));
+        assert_eq!("pretty".parse(), Ok(Format::Pretty));
+        assert!("xml".parse::<Format>().is_err());
+    }
+
+    #[test]
+    fn a_second_start_is_an_error_and_no_panic() {
+        let _ = init(Format::Json, "off");
+        assert!(init(Format::Pretty, "off").is_err());
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Barrier, Mutex};
+use std::sync::{Barrier, Mutex, MutexGuard};
 
 use chrono::{DateTime, TimeDelta};
 
@@ -19,14 +19,14 @@ impl KeySource for Keys {
     fn find<'a>(&'a self, key_id: &'a str) -> Answer<'a, Option<KeyRecord>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            Ok(self.records.lock().unwrap().get(key_id).cloned())
+            Ok(self.records().get(key_id).cloned())
         })
     }
 
     fn used<'a>(&'a self, key_id: &'a str, at: NaiveDateTime) -> Answer<'a, ()> {
         Box::pin(async move {
             self.uses.fetch_add(1, Ordering::SeqCst);
-            if let Some(record) = self.records.lock().unwrap().get_mut(key_id) {
+            if let Some(record) = self.records().get_mut(key_id) {
                 record.last_used_at = Some(at);
             }
             Ok(())
@@ -35,8 +35,12 @@ impl KeySource for Keys {
 }
 
 impl Keys {
+    fn records(&self) -> MutexGuard<'_, HashMap<String, KeyRecord>> {
+        self.records.lock().expect("no test panics while it holds the records")
+    }
+
     fn change(&self, key_id: &str, change: impl FnOnce(&mut KeyRecord)) {
-        change(self.records.lock().unwrap().get_mut(key_id).expect("a key that was issued"));
+        change(self.records().get_mut(key_id).expect("a key that was issued"));
     }
 
     fn issue(&self, change: impl FnOnce(&mut KeyRecord)) -> Token {
@@ -55,7 +59,7 @@ impl Keys {
             last_used_at: None,
         };
         change(&mut record);
-        self.records.lock().unwrap().insert(record.key_id.clone(), record);
+        self.records().insert(record.key_id.clone(), record);
         token
     }
 }
@@ -114,7 +118,7 @@ fn with_other_secret(token: &Token) -> Token {
 async fn auth_05_a_good_token_gives_the_caller_of_its_key() {
     let house = House::new();
     let token = house.keys.issue(|key| {
-        key.scopes = "users:read".parse().unwrap();
+        key.scopes = "users:read".parse().expect("valid scopes");
         key.subject = Some(42);
     });
 
@@ -213,7 +217,7 @@ fn auth_03_a_burst_of_one_good_token_runs_argon2_once() {
     let together = Barrier::new(5);
     // Threads with a runtime each, as the HTTP server has them.
     let worker = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         together.wait();
         runtime.block_on(async {
             let knocks: Vec<_> = (0..10)
@@ -280,7 +284,7 @@ async fn auth_03_a_removed_key_is_unknown_within_a_second() {
     let token = house.keys.issue(|_| ());
     house.present(&token, at(0)).await.expect("let in");
 
-    house.keys.records.lock().unwrap().clear();
+    house.keys.records().clear();
 
     house.assert_refused_cheaply(&token, at(1000), Refusal::Unknown).await;
 }
@@ -302,13 +306,13 @@ async fn auth_03_a_changed_hash_makes_a_remembered_token_worthless() {
 async fn auth_03_an_unknown_key_id_is_looked_up_once_a_second_and_a_new_key_is_seen() {
     let house = House::new();
     let token = house.keys.issue(|_| ());
-    let record = house.keys.records.lock().unwrap().remove(token.key_id()).expect("issued");
+    let record = house.keys.records().remove(token.key_id()).expect("issued");
     for millis in [0, 10, 999] {
         house.assert_refused_cheaply(&token, at(millis), Refusal::Unknown).await;
     }
     assert_eq!(house.door.counters().look_ups(), 1);
 
-    house.keys.records.lock().unwrap().insert(record.key_id.clone(), record);
+    house.keys.records().insert(record.key_id.clone(), record);
 
     assert!(house.present(&token, at(1000)).await.is_ok());
 }
@@ -349,7 +353,7 @@ async fn auth_03_the_last_use_is_recorded_at_most_once_a_minute() {
         tokio::task::yield_now().await;
     }
     assert_eq!(house.keys.uses.load(Ordering::SeqCst), 3);
-    let last_used = house.keys.records.lock().unwrap()[token.key_id()].last_used_at;
+    let last_used = house.keys.records()[token.key_id()].last_used_at;
     assert_eq!(last_used, Some(at(0) + TimeDelta::seconds(120)));
 }
 
