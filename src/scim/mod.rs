@@ -1,12 +1,15 @@
 //! What SCIM is: schemas, documents, filters, PATCH. No I/O, no clock, no SQL, no HTTP (RFC 7643, RFC 7644).
 
+pub mod accept;
 pub mod error;
 pub mod filter;
 pub mod key;
+pub mod patch;
 pub mod path;
 pub mod profile;
 pub mod resource;
 pub mod schema;
+pub mod tolerance;
 
 pub use error::{Error, ErrorKind, Result};
 pub use profile::Profile;
