@@ -1,11 +1,11 @@
 //! What SCIM is: schemas, documents, filters, PATCH. No I/O, no clock, no SQL, no HTTP (RFC 7643, RFC 7644).
 
-pub mod discovery;
+pub mod accept;
 pub mod error;
 pub mod filter;
 pub mod group_name;
 pub mod key;
-pub mod message;
+pub mod patch;
 pub mod path;
 pub mod profile;
 pub mod projection;
@@ -13,7 +13,7 @@ pub mod query;
 pub mod query_string;
 pub mod resource;
 pub mod schema;
-pub mod version;
+pub mod tolerance;
 
 pub use error::{Error, ErrorKind, Result};
 pub use profile::Profile;

@@ -30,6 +30,15 @@ impl Document {
         self.container(attribute)?.get(&attribute.attribute.name)
     }
 
+    /// The whole value of an attribute, to be changed in place; a sub-attribute in the path is ignored.
+    pub fn get_mut(&mut self, attribute: Resolved) -> Option<&mut Value> {
+        let container = match attribute.container() {
+            Some(urn) => self.0.get_mut(urn)?.as_object_mut()?,
+            None => &mut self.0,
+        };
+        container.get_mut(&attribute.attribute.name)
+    }
+
     /// Assigns the whole value of an attribute. The value must be what the schema accepts, and not unassigned.
     pub fn set(&mut self, attribute: Resolved, value: Value) {
         let container = match attribute.container() {

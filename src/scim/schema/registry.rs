@@ -69,7 +69,11 @@ impl Registry {
         &BUILTIN
     }
 
-    fn load(schemas: &[&str], resource_types: &str) -> serde_json::Result<Registry> {
+    /// Reads schemas and the resource types that use them (RES-21).
+    ///
+    /// # Errors
+    /// If a file is not what its kind demands, or a resource type names a schema that is not among them.
+    pub fn load(schemas: &[&str], resource_types: &str) -> serde_json::Result<Registry> {
         let resource_types: Vec<Value> = serde_json::from_str(resource_types)?;
         let bases: Vec<&str> = resource_types.iter().filter_map(|source| source["schema"].as_str()).collect();
         let schemas = schemas.iter().map(|text| load_schema(text, &bases)).collect::<serde_json::Result<Vec<_>>>()?;

@@ -1,0 +1,286 @@
+//! Client JSON → [`Document`]: names, types, what is ignored and what is required (RFC 7643 §2, RFC 7644 §3.3, §3.5.1).
+//!
+//! From here on nobody checks types again. It does not know whether a referenced resource exists or a unique value is
+//! taken; the store does.
+
+mod claims;
+mod code_lists;
+mod elements;
+mod value;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use serde_json::{Map, Value};
+
+use super::path::{self, Target};
+use super::resource::Document;
+use super::schema::{Mutability, Resolved, ResourceType, Role, Schema};
+use super::{Error, ErrorKind, Profile, Result};
+
+pub use claims::{MAX_MEMBER_VALUE, MemberClaim, claims};
+pub use elements::{Element, settle};
+pub use value::{Parts, check_keys, element, elements, parts, same, value};
+
+/// What a POST or PUT body says, in the form that is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// The attributes, in the spelling of their schema.
+    pub document: Document,
+    /// The members that the resource shall have; `None` if its type has no `members`, empty if none were sent.
+    pub members: Option<Vec<MemberClaim>>,
+    /// Names of attributes and containers that the resource type does not define, for the log. Never their values.
+    pub ignored: Vec<String>,
+}
+
+/// Accepts the body of a POST (RFC 7644 §3.3). `active` defaults to true; an explicit `null` leaves it unassigned
+/// (USR-11, CRE-02).
+///
+/// # Errors
+/// `invalidSyntax` for a body of the wrong shape, `invalidValue` for a value of the wrong type or a missing required
+/// attribute; the sentence names the attribute.
+pub fn create(resource_type: &'static ResourceType, body: &Map<String, Value>, profile: Profile) -> Result<Accepted> {
+    let mut reading = Reading::of(resource_type, body, profile)?;
+    if let Some(active) = active(resource_type)
+        && !reading.mentioned.contains(&active)
+    {
+        reading.document.set(active, Value::Bool(true));
+    }
+    reading.finish()
+}
+
+/// Accepts the body of a PUT over `current` (RFC 7644 §3.5.1). What is omitted is cleared, except `active` (PUT-04)
+/// and immutable attributes (PUT-06).
+///
+/// # Errors
+/// As [`create`]; `mutability` for a change of an immutable attribute that has a value.
+pub fn replace(
+    resource_type: &'static ResourceType,
+    body: &Map<String, Value>,
+    current: &Document,
+    profile: Profile,
+) -> Result<Accepted> {
+    let mut reading = Reading::of(resource_type, body, profile)?;
+    let active = active(resource_type);
+    for attribute in stored_attributes(resource_type) {
+        let omitted = !reading.mentioned.contains(&attribute);
+        let is_immutable = attribute.attribute.mutability == Mutability::Immutable;
+        if omitted
+            && (is_immutable || Some(attribute) == active)
+            && let Some(value) = current.get(attribute)
+        {
+            reading.document.set(attribute, value.clone());
+        }
+        check_immutable(attribute, current.get(attribute), reading.document.get(attribute))?;
+    }
+    reading.finish()
+}
+
+/// Refuses a change of what is immutable and has a value: the attribute, or a part of a singular complex one
+/// (CHAR-03).
+///
+/// # Errors
+/// `mutability`.
+pub fn check_immutable(attribute: Resolved, before: Option<&Value>, after: Option<&Value>) -> Result<()> {
+    let definition = attribute.attribute;
+    let unchanged = |definition, before: Option<&Value>, after: Option<&Value>| match (before, after) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(before), Some(after)) => same(definition, before, after),
+    };
+    if definition.mutability == Mutability::Immutable && !unchanged(definition, before, after) {
+        return Err(immutable(attribute));
+    }
+    for part in definition.sub_attributes.iter().filter(|part| part.mutability == Mutability::Immutable) {
+        let of = |value: Option<&'_ Value>| value.and_then(|value| value.get(&part.name)).cloned();
+        if !definition.multi_valued && !unchanged(part, of(before).as_ref(), of(after).as_ref()) {
+            return Err(immutable(attribute.with_sub_attribute(part)));
+        }
+    }
+    Ok(())
+}
+
+/// The error for a change of an immutable attribute that has a value.
+pub fn immutable(attribute: Resolved) -> Error {
+    Error::new(ErrorKind::Mutability, format!("{attribute} is immutable; it can be set once and not be changed."))
+}
+
+/// Refuses a document without a required attribute, a required part or a required extension (CHAR-01, RES-20).
+///
+/// # Errors
+/// `invalidValue`; the sentence names the attribute.
+pub fn check_required(resource_type: &'static ResourceType, document: &Document) -> Result<()> {
+    for extension in resource_type.extensions.iter().filter(|extension| extension.required) {
+        if document.extension(&extension.schema.id).is_none() {
+            return Err(missing(&extension.schema.id));
+        }
+    }
+    for attribute in stored_attributes(resource_type) {
+        if attribute.container().is_some_and(|urn| document.extension(urn).is_none()) {
+            continue;
+        }
+        let value = document.get(attribute);
+        if attribute.attribute.required && is_missing(value) {
+            return Err(missing(&attribute.to_string()));
+        }
+        value.map_or(Ok(()), |value| check_required_parts(attribute, value))?;
+    }
+    Ok(())
+}
+
+fn check_required_parts(attribute: Resolved, value: &Value) -> Result<()> {
+    for part in attribute.attribute.sub_attributes.iter().filter(|part| part.required) {
+        let elements = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        if elements.iter().any(|element| is_missing(element.get(&part.name))) {
+            return Err(missing(&attribute.with_sub_attribute(part).to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// An empty string is a value, but not one that a required attribute may have (RES-16).
+fn is_missing(value: Option<&Value>) -> bool {
+    value.is_none_or(|value| value.as_str().is_some_and(str::is_empty))
+}
+
+fn missing(name: &str) -> Error {
+    Error::new(ErrorKind::InvalidValue, format!("{name} is required."))
+}
+
+fn active(resource_type: &'static ResourceType) -> Option<Resolved> {
+    resource_type.attribute_of(resource_type.schema, "active").filter(|active| active.attribute.role == Role::Stored)
+}
+
+/// Every attribute that lives in the document.
+fn stored_attributes(resource_type: &'static ResourceType) -> impl Iterator<Item = Resolved> {
+    let resolved = move |schema: Option<&'static Schema>| {
+        move |attribute| {
+            let extension = schema.is_some_and(|schema| !std::ptr::eq(schema, resource_type.schema));
+            Resolved { schema, extension, attribute, sub_attribute: None }
+        }
+    };
+    let common = resource_type.common().iter().map(resolved(None));
+    let own = resource_type.urns().flat_map(move |schema| schema.attributes.iter().map(resolved(Some(schema))));
+    common.chain(own).filter(|resolved| resolved.attribute.role == Role::Stored)
+}
+
+/// A body on its way into a document.
+struct Reading {
+    resource_type: &'static ResourceType,
+    profile: Profile,
+    document: Document,
+    members: Option<Vec<MemberClaim>>,
+    mentioned: Vec<Resolved>,
+    ignored: Vec<String>,
+}
+
+impl Reading {
+    fn of(resource_type: &'static ResourceType, body: &Map<String, Value>, profile: Profile) -> Result<Reading> {
+        let has_members = resource_type.schema.attributes.iter().any(|attribute| attribute.role == Role::Members);
+        let mut reading = Reading {
+            resource_type,
+            profile,
+            document: Document::default(),
+            members: has_members.then(Vec::new),
+            mentioned: Vec::new(),
+            ignored: Vec::new(),
+        };
+        check_keys(body)?;
+        if profile == Profile::Strict {
+            check_schemas(resource_type, body)?;
+        }
+        reading.body(body)?;
+        Ok(reading)
+    }
+
+    /// Qualified names come last and win: Entra ID sends `"department": null` at the top beside the real value in
+    /// its container.
+    fn body(&mut self, body: &Map<String, Value>) -> Result<()> {
+        let mut qualified = Vec::new();
+        for (key, value) in body {
+            match path::resolve(self.resource_type, key) {
+                Some(Target::Schema(schema)) => self.container(schema, value, &mut qualified)?,
+                Some(Target::Attribute(attribute)) if attribute.sub_attribute.is_some() => self.ignore(key),
+                Some(Target::Attribute(attribute)) if key.contains(':') => qualified.push((attribute, value)),
+                Some(Target::Attribute(attribute)) if attribute.extension && self.profile == Profile::Strict => {
+                    self.ignore(key);
+                }
+                Some(Target::Attribute(attribute)) => self.assign(attribute, value)?,
+                None => self.ignore(key),
+            }
+        }
+        qualified.into_iter().try_for_each(|(attribute, value)| self.assign(attribute, value))
+    }
+
+    fn container<'a>(
+        &mut self,
+        schema: &'static Schema,
+        value: &'a Value,
+        qualified: &mut Vec<(Resolved, &'a Value)>,
+    ) -> Result<()> {
+        let attributes = match value {
+            Value::Object(attributes) => attributes,
+            Value::Null => return Ok(()),
+            Value::Array(elements) if elements.is_empty() => return Ok(()),
+            Value::String(text) if text.is_empty() && self.profile == Profile::Compat => return Ok(()),
+            _ => {
+                let detail = format!("{} must be an object of its attributes.", schema.id);
+                return Err(Error::new(ErrorKind::InvalidValue, detail));
+            }
+        };
+        check_keys(attributes)?;
+        for (key, value) in attributes {
+            match self.resource_type.attribute_of(schema, key) {
+                Some(attribute) => qualified.push((attribute, value)),
+                None => self.ignore(key),
+            }
+        }
+        Ok(())
+    }
+
+    fn ignore(&mut self, name: &str) {
+        self.ignored.push(name.to_owned());
+    }
+
+    /// What the server sets itself is ignored, whatever was sent (CRE-02, PUT-05).
+    fn assign(&mut self, attribute: Resolved, value: &Value) -> Result<()> {
+        let definition = attribute.attribute;
+        if definition.role == Role::Members {
+            self.members = Some(self.claims(attribute, value)?);
+        }
+        if definition.role != Role::Stored || definition.mutability == Mutability::ReadOnly {
+            return Ok(());
+        }
+        match value::value(attribute, value, self.profile)? {
+            Some(value) => self.document.set(attribute, value),
+            None => drop(self.document.remove(attribute)),
+        }
+        self.mentioned.push(attribute);
+        Ok(())
+    }
+
+    fn claims(&self, attribute: Resolved, value: &Value) -> Result<Vec<MemberClaim>> {
+        claims(value::list(attribute, value, self.profile)?, self.profile)
+    }
+
+    fn finish(self) -> Result<Accepted> {
+        check_required(self.resource_type, &self.document)?;
+        Ok(Accepted { document: self.document, members: self.members, ignored: self.ignored })
+    }
+}
+
+/// `schemas` must name the base schema (RES-19).
+fn check_schemas(resource_type: &'static ResourceType, body: &Map<String, Value>) -> Result<()> {
+    let schemas = body.iter().find(|(key, _)| key.eq_ignore_ascii_case("schemas"));
+    let base = &resource_type.schema.id;
+    let names_base = match schemas {
+        Some((_, Value::Array(urns))) => {
+            urns.iter().any(|urn| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(base)))
+        }
+        _ => false,
+    };
+    if names_base {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidSyntax, format!("schemas must be an array that contains {base}.")))
+}

@@ -1,0 +1,376 @@
+//! Operation × document → document: which rule applies, and the rules for what has one value (tables A, P and R of
+//! RFC 7644 §3.5.2.1 to §3.5.2.3).
+
+use serde_json::{Map, Value};
+
+use super::budget::Budget;
+use super::members::{MemberSource, Membership};
+use super::target::{self, Target};
+use super::{Op, Operation, PatchRequest, Patched};
+use crate::scim::accept::{self, Parts};
+use crate::scim::filter::matches_element;
+use crate::scim::path;
+use crate::scim::resource::{Document, is_unassigned};
+use crate::scim::schema::{Attribute, Mutability, Resolved, ResourceType, Role, Schema};
+use crate::scim::{Error, ErrorKind, Profile, Result, tolerance};
+
+/// Applies the operations in order, each to the result of the one before (PATCH-06), and checks what is required at the
+/// end (PATCH-08).
+///
+/// `identity` holds what the server adds and the client sees (`id`, `meta`, `schemas`, and `groups` where the caller
+/// knows them): writing an equal value back is no change (PATCH-11). `members` is asked only when an operation cannot
+/// be decided without it.
+///
+/// # Errors
+/// The kinds of RFC 7644 §3.12 for PATCH; [`ErrorKind::TooLarge`] if the operations cost more than
+/// [`super::MAX_WORK`]; whatever `members` fails with.
+pub fn apply(
+    request: &PatchRequest,
+    resource_type: &'static ResourceType,
+    current: &Document,
+    identity: &Map<String, Value>,
+    members: &mut dyn MemberSource,
+    profile: Profile,
+) -> Result<Patched> {
+    let mut engine = Engine {
+        resource_type,
+        profile,
+        identity,
+        document: current.clone(),
+        members: Membership::new(members, profile),
+        budget: Budget::full(),
+        ignored: Vec::new(),
+    };
+    for (index, operation) in request.operations.iter().enumerate() {
+        engine.operation(operation).map_err(|error| locate(index, error))?;
+    }
+    accept::check_required(resource_type, &engine.document)?;
+    Ok(Patched { document: engine.document, members: engine.members.into_changes(), ignored: engine.ignored })
+}
+
+/// Says which operation failed, unless the failure is not the client's.
+fn locate(index: usize, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Busy => error,
+        kind => Error::new(kind, format!("Operations[{index}]: {}", error.detail())),
+    }
+}
+
+/// An operation without its path.
+#[derive(Clone, Copy)]
+pub(super) enum Change<'v> {
+    Add(&'v Value),
+    Replace(&'v Value),
+    /// With the value that the client sent along, unless it is `null`.
+    Remove(Option<&'v Value>),
+}
+
+impl<'v> Change<'v> {
+    fn of(op: Op, value: Option<&'v Value>) -> Result<Change<'v>> {
+        match (op, value) {
+            (Op::Add, Some(value)) => Ok(Change::Add(value)),
+            (Op::Replace, Some(value)) => Ok(Change::Replace(value)),
+            (Op::Remove, value) => Ok(Change::Remove(value.filter(|value| !value.is_null()))),
+            (_, None) => Err(invalid("add and replace need a value.".to_owned())),
+        }
+    }
+}
+
+/// What an add or replace comes down to.
+pub(super) enum Effect<T> {
+    Set(T),
+    Unassign,
+    Nothing,
+}
+
+pub(super) struct Engine<'a> {
+    pub(super) resource_type: &'static ResourceType,
+    pub(super) profile: Profile,
+    identity: &'a Map<String, Value>,
+    pub(super) document: Document,
+    members: Membership<'a>,
+    pub(super) budget: Budget,
+    ignored: Vec<String>,
+}
+
+impl Engine<'_> {
+    fn operation(&mut self, operation: &Operation) -> Result<()> {
+        let change = Change::of(operation.op, operation.value.as_ref())?;
+        if let (Change::Remove(Some(_)), Profile::Strict) = (change, self.profile) {
+            return Err(invalid("remove takes no value; select with a filter in the path.".to_owned()));
+        }
+        match (&operation.path, change) {
+            (Some(path), change) => match target::resolve(self.resource_type, path, self.profile)? {
+                Some(target) => self.at(target, change),
+                None => self.unknown(path),
+            },
+            (None, Change::Remove(_)) => Err(no_target("remove needs a path.".to_owned())),
+            (None, Change::Add(Value::Object(members)) | Change::Replace(Value::Object(members))) => {
+                self.each(None, operation.op, members)
+            }
+            (None, _) => Err(invalid("Without a path, value must be an object of attributes.".to_owned())),
+        }
+    }
+
+    /// Every key is a path of its own (PATCH-18), in a schema if the object stood under its URN.
+    fn each(&mut self, schema: Option<&'static Schema>, op: Op, members: &Map<String, Value>) -> Result<()> {
+        accept::check_keys(members)?;
+        for (key, value) in members {
+            let path = schema.map_or_else(|| key.clone(), |schema| format!("{}:{key}", schema.id));
+            let Some(target) = self.target_of_key(&path)? else {
+                self.unknown(&path)?;
+                continue;
+            };
+            if schema.is_none() && self.profile == Profile::Compat && is_echo(&target) {
+                continue;
+            }
+            self.at(target, Change::of(op, Some(value))?)?;
+        }
+        Ok(())
+    }
+
+    /// A key without a filter need not be a well-formed path: a stranger's key is unknown, not malformed.
+    fn target_of_key(&self, key: &str) -> Result<Option<Target>> {
+        if key.contains('[') {
+            return target::resolve(self.resource_type, key, self.profile);
+        }
+        Ok(path::resolve(self.resource_type, key).map(|target| match target {
+            path::Target::Attribute(attribute) => Target::Attribute(attribute),
+            path::Target::Schema(schema) => Target::Schema(schema),
+        }))
+    }
+
+    fn unknown(&mut self, name: &str) -> Result<()> {
+        if self.profile == Profile::Strict {
+            let detail = format!("'{name}' is not an attribute of {}.", self.resource_type.name);
+            return Err(Error::new(ErrorKind::InvalidPath, detail));
+        }
+        self.ignored.push(name.to_owned());
+        Ok(())
+    }
+
+    fn at(&mut self, target: Target, change: Change<'_>) -> Result<()> {
+        match target {
+            Target::Schema(schema) => self.schema(schema, change),
+            Target::Attribute(attribute) => match attribute.attribute.role {
+                Role::Members => self.members.change(attribute, change, &mut self.budget),
+                Role::Schemas => self.schemas(change),
+                Role::Stored => self.stored(attribute, change),
+                _ => self.read_only(attribute, change),
+            },
+            Target::Elements(selection) => match selection.attribute.attribute.role {
+                Role::Members => self.members.change_selected(&selection, change, &mut self.budget),
+                Role::Schemas => self.selected_schemas(&selection, change),
+                Role::Stored if !is_read_only(selection.attribute) => self.selected(&selection, change),
+                _ => Err(read_only(selection.attribute)),
+            },
+        }
+    }
+
+    fn schema(&mut self, schema: &'static Schema, change: Change<'_>) -> Result<()> {
+        match change {
+            Change::Add(Value::Object(members)) => self.each(Some(schema), Op::Add, members),
+            Change::Replace(Value::Object(members)) => self.each(Some(schema), Op::Replace, members),
+            Change::Remove(Some(Value::Object(members))) => self.each(Some(schema), Op::Remove, members),
+            Change::Remove(None) => self.drop_schema(schema),
+            Change::Replace(value) if is_unassigned(value) || self.is_empty_text(value) => self.drop_schema(schema),
+            Change::Add(value) if is_unassigned(value) && !self.is_strict_null(value) => Ok(()),
+            _ => Err(invalid(format!("{} takes an object of its attributes.", schema.id))),
+        }
+    }
+
+    fn stored(&mut self, attribute: Resolved, change: Change<'_>) -> Result<()> {
+        if attribute.leaf().role == Role::Referenced {
+            let detail = format!("{attribute} is computed by the server.");
+            return Err(Error::new(ErrorKind::Mutability, detail));
+        }
+        if is_read_only(attribute) {
+            return self.read_only(attribute, change);
+        }
+        match (attribute.attribute.multi_valued, attribute.sub_attribute) {
+            (true, None) => self.values(attribute, change),
+            (true, Some(part)) => self.part_of_each(attribute.without_sub_attribute(), part, change),
+            (false, Some(part)) => self.part(attribute, part, change),
+            (false, None) if attribute.attribute.is_complex() => self.complex(attribute, change),
+            (false, None) => self.simple(attribute, change),
+        }
+    }
+
+    /// Rows A2, P2, R2.
+    fn simple(&mut self, attribute: Resolved, change: Change<'_>) -> Result<()> {
+        let (Change::Add(value) | Change::Replace(value)) = change else {
+            return self.remove(attribute);
+        };
+        let accepted = accept::value(attribute, value, self.profile)?;
+        match self.effect(attribute, change, accepted)? {
+            Effect::Set(value) => self.put(attribute, Some(value)),
+            Effect::Unassign => self.put(attribute, None),
+            Effect::Nothing => Ok(()),
+        }
+    }
+
+    /// Rows A3, P3, R2: parts that are not mentioned stay.
+    fn complex(&mut self, attribute: Resolved, change: Change<'_>) -> Result<()> {
+        let value = match change {
+            Change::Add(value) | Change::Replace(value) => value,
+            Change::Remove(None) => return self.remove(attribute),
+            Change::Remove(Some(value)) => {
+                let condition = tolerance::selection(attribute, value)?;
+                let is_meant = self.document.get(attribute).is_some_and(|value| matches_element(&condition, value));
+                return if is_meant { self.remove(attribute) } else { Ok(()) };
+            }
+        };
+        let parts = accept::parts(attribute, value, self.profile)?;
+        match self.effect(attribute, change, parts)? {
+            Effect::Set(parts) => self.merge(attribute, change, parts),
+            Effect::Unassign => self.put(attribute, None),
+            Effect::Nothing => Ok(()),
+        }
+    }
+
+    /// Rows A6, P5, R4: a part of a singular complex attribute.
+    fn part(&mut self, attribute: Resolved, part: &'static Attribute, change: Change<'_>) -> Result<()> {
+        let (Change::Add(value) | Change::Replace(value)) = change else {
+            check_removable(attribute)?;
+            return self.merge(attribute, change, vec![(part, None)]);
+        };
+        let accepted = accept::value(attribute, value, self.profile)?;
+        match self.effect(attribute, change, accepted)? {
+            Effect::Set(value) => self.merge(attribute, change, vec![(part, Some(value))]),
+            Effect::Unassign => self.merge(attribute, change, vec![(part, None)]),
+            Effect::Nothing => Ok(()),
+        }
+    }
+
+    fn merge(&mut self, attribute: Resolved, change: Change<'_>, parts: Parts) -> Result<()> {
+        let attribute = attribute.without_sub_attribute();
+        let mut merged = self.document.get(attribute).cloned().unwrap_or_else(|| Value::Object(Map::new()));
+        merge_parts(&mut merged, change, parts);
+        self.put(attribute, (!is_unassigned(&merged)).then_some(merged))
+    }
+
+    /// Stores the new value of a singular attribute.
+    fn put(&mut self, attribute: Resolved, value: Option<Value>) -> Result<()> {
+        accept::check_immutable(attribute, self.document.get(attribute), value.as_ref())?;
+        match value {
+            Some(value) => self.document.set(attribute, value),
+            None => drop(self.document.remove(attribute)),
+        }
+        Ok(())
+    }
+
+    /// Rows R2, R3, R9.
+    pub(super) fn remove(&mut self, attribute: Resolved) -> Result<()> {
+        check_removable(attribute)?;
+        self.put(attribute, None)
+    }
+
+    /// What an accepted value amounts to. Unassigned values unassign in a replace; in an add they say nothing, except
+    /// that identity providers say `add` for "set" (row A14).
+    pub(super) fn effect<T>(&self, attribute: Resolved, change: Change<'_>, accepted: Option<T>) -> Result<Effect<T>> {
+        let Change::Add(value) = change else {
+            return Ok(accepted.map_or(Effect::Unassign, Effect::Set));
+        };
+        match accepted {
+            Some(accepted) => Ok(Effect::Set(accepted)),
+            None if self.is_strict_null(value) => Err(invalid(format!("{attribute} can't be added as null."))),
+            None if value.is_array() || value.is_object() || attribute.leaf().multi_valued => Ok(Effect::Nothing),
+            None => Ok(Effect::Unassign),
+        }
+    }
+
+    fn is_strict_null(&self, value: &Value) -> bool {
+        value.is_null() && self.profile == Profile::Strict
+    }
+
+    fn is_empty_text(&self, value: &Value) -> bool {
+        self.profile == Profile::Compat && value.as_str() == Some("")
+    }
+
+    /// Writing back what is there already is no change (PATCH-11).
+    fn read_only(&self, attribute: Resolved, change: Change<'_>) -> Result<()> {
+        let top = self.identity.get(&attribute.attribute.name).or_else(|| self.document.get(attribute));
+        let current = match attribute.sub_attribute {
+            Some(part) => top.and_then(|value| value.get(&part.name)),
+            None => top,
+        };
+        match change {
+            Change::Add(value) | Change::Replace(value) if echoes(value, current) => Ok(()),
+            _ => Err(read_only(attribute)),
+        }
+    }
+}
+
+/// Identity providers send back what they read of these along with what they change; it is not meant as a change, not
+/// even where it differs (T-13).
+fn is_echo(target: &Target) -> bool {
+    let Target::Attribute(attribute) = target else {
+        return false;
+    };
+    matches!(attribute.attribute.role, Role::Id | Role::Schemas | Role::Meta)
+}
+
+/// Whether the sent value says nothing but what is there: an object may say less than all.
+fn echoes(sent: &Value, current: Option<&Value>) -> bool {
+    match (sent, current) {
+        (sent, None) => is_unassigned(sent),
+        (Value::Object(sent), Some(Value::Object(current))) => sent.iter().all(|(key, sent)| {
+            let current = current.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
+            echoes(sent, current.map(|(_, value)| value))
+        }),
+        (Value::Array(sent), Some(Value::Array(current))) => {
+            sent.len() == current.len() && sent.iter().zip(current).all(|(sent, current)| echoes(sent, Some(current)))
+        }
+        (sent, Some(current)) => sent == current,
+    }
+}
+
+/// Sets and unassigns parts of a complex value; an add to a part with many values adds what is not there yet (row A4).
+pub(super) fn merge_parts(value: &mut Value, change: Change<'_>, mut parts: Parts) {
+    for (part, new) in &mut parts {
+        if let (Some(Value::Array(new)), Some(Value::Array(known)), Change::Add(_)) =
+            (new, value.get(&part.name), change)
+        {
+            new.retain(|new| !known.iter().any(|known| accept::same(part, known, new)));
+            new.splice(..0, known.iter().cloned());
+        }
+    }
+    set_parts(value, parts);
+}
+
+/// Sets and unassigns parts of a complex value.
+pub(super) fn set_parts(value: &mut Value, parts: Parts) {
+    let Value::Object(object) = value else {
+        return;
+    };
+    for (part, new) in parts {
+        match new {
+            Some(new) => drop(object.insert(part.name.clone(), new)),
+            None => drop(object.shift_remove(&part.name)),
+        }
+    }
+}
+
+pub(super) fn is_read_only(attribute: Resolved) -> bool {
+    [attribute.attribute, attribute.leaf()].iter().any(|definition| definition.mutability == Mutability::ReadOnly)
+}
+
+/// Refuses the removal of what must be there (row R9).
+pub(super) fn check_removable(attribute: Resolved) -> Result<()> {
+    if attribute.leaf().required {
+        return Err(Error::new(ErrorKind::Mutability, format!("{attribute} is required and can't be removed.")));
+    }
+    Ok(())
+}
+
+pub(super) fn read_only(attribute: Resolved) -> Error {
+    Error::new(ErrorKind::Mutability, format!("{attribute} is readOnly; the server sets it."))
+}
+
+pub(super) fn invalid(detail: String) -> Error {
+    Error::new(ErrorKind::InvalidValue, detail)
+}
+
+pub(super) fn no_target(detail: String) -> Error {
+    Error::new(ErrorKind::NoTarget, detail)
+}
