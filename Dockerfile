@@ -1,0 +1,41 @@
+# syntax=docker/dockerfile:1
+# scimd in a small image, with TLS to PostgreSQL.
+#   docker build -t scimd .
+#   docker run -p 8080:8080 -v scimd:/data --name scimd scimd
+#   docker exec scimd scimd key create --name okta
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /build
+COPY . .
+# The caches outlive a build, so that a change of our own code compiles our own code only. Nothing in a
+# cache is part of the image: the program is copied out. /out/data becomes the data directory.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target \
+    cargo build --release --locked --features postgres-tls --bin scimd \
+    && install -D target/release/scimd /out/scimd \
+    && install -d -m 0700 /out/data
+
+FROM debian:bookworm-slim
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="scimd" \
+      org.opencontainers.image.description="SCIM 2.0 server for inbound provisioning" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/scimd/scimd" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# The certificate authorities that `sslmode=verify-full&sslrootcert=system` and outgoing HTTPS trust.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/scimd /usr/local/bin/scimd
+COPY --from=build --chown=65532:65532 /out/data /data
+# OpenSSL is linked statically and would look in a directory of its own.
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    SCIMD_LISTEN=0.0.0.0:8080 \
+    SCIMD_DATA_DIR=/data
+# A number, so that an orchestrator can see that it is not root.
+USER 65532:65532
+VOLUME /data
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["scimd", "healthcheck"]
+ENTRYPOINT ["scimd"]
+CMD ["serve"]
