@@ -231,7 +231,7 @@ mod tests {
                 tenant_id: 1,
                 tenant: "default".into(),
                 key_id: "4fT9kQ2mZx7B".into(),
-                profile: crate::auth::Profile::Compat,
+                profile: crate::scim::Profile::Compat,
                 scopes: crate::auth::Scopes::all(),
                 subject: None,
             }),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::scim::{Error, ErrorKind, Result};
+use crate::scim::{Error, ErrorKind, Profile, Result};
 
 /// Whoever holds a valid key. Made by the [`Authenticator`](super::Authenticator), asked by every operation.
 ///
@@ -39,40 +39,6 @@ impl Caller {
         }
         let missing = format!("{}:{access}", endpoint.to_ascii_lowercase());
         Err(Error::new(ErrorKind::Forbidden, format!("This API key lacks the scope `{missing}`.")))
-    }
-}
-
-/// How far a client may stray from the RFC. Per key; `compat` unless said otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Profile {
-    /// What identity providers really send is understood.
-    #[default]
-    Compat,
-    /// Whatever the RFC lets a server refuse is refused.
-    Strict,
-}
-
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Profile::Compat => "compat",
-            Profile::Strict => "strict",
-        })
-    }
-}
-
-impl FromStr for Profile {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Profile> {
-        match text {
-            "compat" => Ok(Profile::Compat),
-            "strict" => Ok(Profile::Strict),
-            other => Err(Error::new(
-                ErrorKind::InvalidValue,
-                format!("`{other}` is not a profile: write `compat` or `strict`."),
-            )),
-        }
     }
 }
 

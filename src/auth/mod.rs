@@ -31,7 +31,7 @@ use chrono::NaiveDateTime;
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-pub use caller::{Access, Caller, Profile, Scopes};
+pub use caller::{Access, Caller, Scopes};
 pub use counters::{Counters, Refusal};
 pub use token::{Token, hash, verify};
 

@@ -20,8 +20,8 @@ use crate::auth::Caller;
 use crate::scim::schema::{GROUP_URN, Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::resources::{Place, StoredResource};
-use crate::store::unique::GroupNames;
-use crate::store::{Connection, Store, tenants};
+use crate::store::tenants::{self, GroupNames};
+use crate::store::{Connection, Store};
 
 pub use assemble::Representation;
 pub use search::Results;

@@ -1,10 +1,12 @@
 //! What SCIM is: schemas, documents, filters, PATCH. No I/O, no clock, no SQL, no HTTP (RFC 7643, RFC 7644).
 
 pub mod accept;
+pub mod discovery;
 pub mod error;
 pub mod filter;
 pub mod group_name;
 pub mod key;
+pub mod message;
 pub mod patch;
 pub mod path;
 pub mod profile;
@@ -14,6 +16,7 @@ pub mod query_string;
 pub mod resource;
 pub mod schema;
 pub mod tolerance;
+pub mod version;
 
 pub use error::{Error, ErrorKind, Result};
 pub use profile::Profile;

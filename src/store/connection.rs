@@ -56,6 +56,19 @@ impl Connection {
         matches!(self, Connection::Postgres(_))
     }
 
+    /// What makes a SELECT keep its rows from others until the transaction ends.
+    pub(super) fn lock_clause(&self) -> &'static str {
+        if self.locks_rows() { " FOR UPDATE" } else { "" }
+    }
+
+    /// The function `f(text, part)` that is above zero where the text contains the part.
+    pub(super) fn position_function(&self) -> &'static str {
+        match self {
+            Connection::Sqlite(_) => "instr",
+            Connection::Postgres(_) => "strpos",
+        }
+    }
+
     /// Begins a transaction that sees one moment of the database.
     pub(super) fn begin_read(&mut self) -> QueryResult<()> {
         match self {
@@ -211,7 +224,7 @@ impl Connector {
     /// Page caches come to 4 MiB for each of eight readers and 16 MiB for the writer. The file is not mapped into memory:
     /// each connection's map would count once more towards the process.
     ///
-    /// No statistics are gathered: SQLite's plans are then the same on the first day and with a million rows.
+    /// No statistics are gathered: those of the first migration stand for a large store, and the plans stay the same.
     fn set_pragmas(&self, connection: &mut SqliteConnection, purpose: Purpose) -> QueryResult<()> {
         connection.batch_execute(&format!("PRAGMA busy_timeout = {}", self.busy_timeout.as_millis()))?;
         self.use_write_ahead_log(connection)?;

@@ -6,13 +6,20 @@
 mod connection;
 mod database_url;
 mod migrations;
+mod sql;
+mod values;
 mod writer;
 
 pub mod api_keys;
+pub mod audit;
 pub mod error;
+pub mod members;
+pub mod resources;
 pub mod schema;
-pub mod statement;
+pub mod search;
+mod statement;
 pub mod tenants;
+pub mod unique;
 
 #[cfg(test)]
 pub(crate) mod tests;

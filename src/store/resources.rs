@@ -121,7 +121,7 @@ pub fn insert(
         .bind(now.naive_utc())
         .push(") RETURNING row_id");
     let row_id: i64 = statement.get_result(connection).map_err(|error| conflict(error, place, document))?;
-    values::insert(connection, place.tenant_id, row_id, values::indexed_values(place.resource_type, document))?;
+    values::insert(connection, place.tenant_id, row_id, &values::indexed_values(place.resource_type, document))?;
     Ok(StoredResource {
         row_id,
         id: id.to_owned(),
@@ -319,7 +319,7 @@ pub fn bury(
         .execute(connection)
         ?;
     let values = values::indexed_values(place.resource_type, &stored.document);
-    values::delete(connection, place.tenant_id, stored.row_id, values)
+    values::delete(connection, place.tenant_id, stored.row_id, &values)
 }
 
 /// Brings a buried resource back under its id, with its last attributes. Version and `last_modified` move.
@@ -348,7 +348,7 @@ pub fn unbury(connection: &mut Connection, place: Place, stored: &mut StoredReso
         connection,
         place.tenant_id,
         stored.row_id,
-        values::indexed_values(place.resource_type, &document),
+        &values::indexed_values(place.resource_type, &document),
     )?;
     stored.name = name;
     stored.deleted = None;

@@ -65,6 +65,18 @@ impl From<NaiveDateTime> for Bind {
     }
 }
 
+impl From<Option<String>> for Bind {
+    fn from(value: Option<String>) -> Self {
+        Bind::NullableText(value)
+    }
+}
+
+impl From<bool> for Bind {
+    fn from(value: bool) -> Self {
+        Bind::Bool(value)
+    }
+}
+
 impl<Row> Default for Sql<Row> {
     fn default() -> Self {
         Sql { parts: Vec::new(), cached: true, row: PhantomData }

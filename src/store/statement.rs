@@ -79,14 +79,6 @@ pub fn delete_rows<'a, const N: usize>(
     })
 }
 
-/// `query` with its rows locked until the transaction ends, where the database has row locks. SQLite's single writer has
-/// locked everything at BEGIN.
-///
-/// The query must read one table, and must be part of a `Store::write`.
-pub fn for_update<Q>(connection: &Connection, query: Q) -> ForUpdate<Q> {
-    ForUpdate { query, locks_rows: connection.locks_rows() }
-}
-
 fn in_chunks<'a, const N: usize>(
     rows: impl IntoIterator<Item = [Cell<'a>; N]>,
     mut execute: impl FnMut(&[[Cell<'a>; N]]) -> QueryResult<usize>,

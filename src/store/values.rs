@@ -5,11 +5,10 @@
 
 use std::collections::HashSet;
 
-use diesel::RunQueryDsl;
 use serde_json::Value;
 
 use super::Connection;
-use super::sql::Sql;
+use super::statement::{OnConflict, delete_rows, insert_rows};
 use crate::scim::Result;
 use crate::scim::key::Key;
 use crate::scim::resource::Document;
@@ -122,30 +121,14 @@ pub fn insert(
     connection: &mut Connection,
     tenant_id: i64,
     row_id: i64,
-    values: impl IntoIterator<Item = IndexedValue>,
+    values: impl IntoIterator<Item = &'_ IndexedValue>,
 ) -> Result<()> {
-    let mut values = values.into_iter().peekable();
-    while values.peek().is_some() {
-        let mut statement: Sql =
-            Sql::new("INSERT INTO resource_values (tenant_id, path, key, row_id, element, tail) VALUES ");
-        for (index, value) in values.by_ref().take(ROWS_PER_STATEMENT).enumerate() {
-            statement = statement
-                .push(if index == 0 { "(" } else { ", (" })
-                .bind(tenant_id)
-                .push(", ")
-                .bind(value.path)
-                .push(", ")
-                .bind(value.head)
-                .push(", ")
-                .bind(row_id)
-                .push(", ")
-                .bind(value.element)
-                .push(", ")
-                .bind(value.tail)
-                .push(")");
-        }
-        statement.execute(connection)?;
-    }
+    let columns = ["tenant_id", "path", "key", "row_id", "element", "tail"];
+    let rows = values.into_iter().map(|value| {
+        let IndexedValue { path, head, tail, element } = value;
+        [tenant_id.into(), path.as_str().into(), head.as_str().into(), row_id.into(), (*element).into(), tail.as_str().into()]
+    });
+    insert_rows(connection, "resource_values", columns, rows, OnConflict::Fail)?;
     Ok(())
 }
 
@@ -157,32 +140,16 @@ pub fn delete(
     connection: &mut Connection,
     tenant_id: i64,
     row_id: i64,
-    values: impl IntoIterator<Item = IndexedValue>,
+    values: impl IntoIterator<Item = &'_ IndexedValue>,
 ) -> Result<()> {
-    let mut values = values.into_iter().peekable();
-    while values.peek().is_some() {
-        let mut statement: Sql = Sql::new("DELETE FROM resource_values WHERE (tenant_id, path, key, row_id, element) IN (VALUES ");
-        for (index, value) in values.by_ref().take(ROWS_PER_STATEMENT).enumerate() {
-            statement = statement
-                .push(if index == 0 { "(" } else { ", (" })
-                .bind(tenant_id)
-                .push(", ")
-                .bind(value.path)
-                .push(", ")
-                .bind(value.head)
-                .push(", ")
-                .bind(row_id)
-                .push(", ")
-                .bind(value.element)
-                .push(")");
-        }
-        statement.push(")").execute(connection)?;
-    }
+    let columns = ["tenant_id", "path", "key", "row_id", "element"];
+    let rows = values.into_iter().map(|value| {
+        let IndexedValue { path, head, element, .. } = value;
+        [tenant_id.into(), path.as_str().into(), head.as_str().into(), row_id.into(), (*element).into()]
+    });
+    delete_rows(connection, "resource_values", columns, rows)?;
     Ok(())
 }
-
-/// Few distinct texts, so that prepared statements are met again; far below the bind limits of both backends.
-const ROWS_PER_STATEMENT: usize = 64;
 
 /// Writes the difference between two states of a resource.
 ///
@@ -195,8 +162,8 @@ pub fn replace(
     old: &HashSet<IndexedValue>,
     new: &HashSet<IndexedValue>,
 ) -> Result<()> {
-    delete(connection, tenant_id, row_id, old.difference(new).cloned())?;
-    insert(connection, tenant_id, row_id, new.difference(old).cloned())
+    delete(connection, tenant_id, row_id, old.difference(new))?;
+    insert(connection, tenant_id, row_id, new.difference(old))
 }
 
 #[cfg(test)]

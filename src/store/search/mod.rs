@@ -21,7 +21,7 @@ use diesel::sql_types::BigInt;
 use super::Connection;
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredResource};
 use super::sql::Sql;
-use crate::scim::filter::Condition;
+use crate::scim::filter::{Check, Condition, Relation};
 use crate::scim::query::Sort;
 use crate::scim::schema::{ResourceType, Role};
 use crate::scim::{Error, ErrorKind, Result};
@@ -93,6 +93,7 @@ fn predicate(search: &Search<'_>, connection: &Connection) -> Sql {
     let Some(condition) = search.condition else {
         return live;
     };
+    let live = if is_common(condition) { live } else { live.uncached() };
     let writer = predicate::Writer {
         tenant_id: search.tenant_id,
         resource_type: search.resource_type,
@@ -100,6 +101,19 @@ fn predicate(search: &Search<'_>, connection: &Connection) -> Sql {
         position_function: connection.position_function(),
     };
     live.push(" AND ").append(writer.condition(condition))
+}
+
+/// Whether a filter has one of the few shapes that clients send all day: only those are kept as prepared statements,
+/// of which the connection forgets none.
+fn is_common(condition: &Condition) -> bool {
+    let is_equality =
+        |condition: &Condition| matches!(condition, Condition::Test(test) if matches!(test.check, Check::Compare(Relation::Eq, _)));
+    match condition {
+        Condition::Test(_) => true,
+        Condition::And(conditions) => conditions.len() <= 2 && conditions.iter().all(is_equality),
+        Condition::Element(_, condition) => is_common(condition),
+        _ => false,
+    }
 }
 
 /// The join that brings the sort key, and the order. Resources without a value come last ascending, first descending
