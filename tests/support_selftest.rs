@@ -84,7 +84,7 @@ mod http {
     use std::thread;
 
     /// Plays a server that gives `answers` in order, one connection each list, and hands over the request heads.
-    fn server(connections: Vec<Vec<&'static str>>) -> (String, mpsc::Receiver<String>) {
+    pub(crate) fn server(connections: Vec<Vec<&'static str>>) -> (String, mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}/scim/v2/", listener.local_addr().unwrap());
         let (heads, received) = mpsc::channel();
@@ -250,6 +250,7 @@ mod matcher {
 }
 
 mod pocket_id {
+    use crate::support::pocket_id::decoded::{Page, time};
     use crate::support::pocket_id::*;
 
     #[test]
@@ -333,6 +334,7 @@ mod postgres {
 }
 
 mod transcript {
+    use super::http::server;
     use crate::support::transcript::*;
     use serde_json::{Value, json};
 
@@ -384,5 +386,43 @@ mod transcript {
         let mut surplus = file("/Users", json!({}));
         surplus["steps"][0]["request"]["hedaers"] = json!({});
         assert!(parse(&surplus.to_string()).is_err());
+    }
+
+    const LIST: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/scim+json\r\nContent-Length: 130\r\n\r\n\
+        {\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:ListResponse\"],\
+        \"totalResults\":7,\"startIndex\":1,\"itemsPerPage\":0,\"Resources\":[]}";
+
+    fn conversation(total: u64) -> Transcript {
+        let steps = json!([
+            {"name": "ask", "request": {"method": "GET", "path": "/Users?count=0"},
+             "expect": {"status": [200, 204], "headers": {"content-type": {"$ends": "json"}}}, "save": {"total": "/totalResults"}},
+            {"name": "ask again", "repeat": 2, "request": {"method": "GET", "path": "/Users?n=${n}&total=${total}"},
+             "expect": {"status": 200, "body": {"totalResults": total, "Resources": "$any"}}},
+            {"name": "anonymous", "request": {"method": "GET", "path": "/Users", "headers": {"Authorization": null}},
+             "expect": {"status": 200, "body": {"totalResults": "${total}"}}}
+        ]);
+        parse(&json!({"client": "x", "about": "x", "headers": {"Accept": "*/*"}, "steps": steps}).to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_conversation_hands_on_what_it_saved() {
+        let (base_url, heads) = server(vec![vec![LIST; 4]]);
+
+        let requests = run(&conversation(7), &Endpoint { base_url, token: "secret".to_owned() });
+
+        assert_eq!(requests, 4);
+        let heads: Vec<String> = heads.try_iter().collect();
+        assert!(heads[0].contains("\r\nAuthorization: Bearer secret\r\nAccept: */*\r\n"), "{}", heads[0]);
+        assert!(heads[1].starts_with("GET /scim/v2/Users?n=1&total=7 "), "{}", heads[1]);
+        assert!(heads[2].starts_with("GET /scim/v2/Users?n=2&total=7 "), "{}", heads[2]);
+        assert!(!heads[3].contains("Authorization"), "{}", heads[3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "step \"ask again\": /totalResults is 7, expected 8")]
+    fn a_wrong_answer_ends_the_conversation_and_names_the_step() {
+        let (base_url, _heads) = server(vec![vec![LIST; 4]]);
+
+        run(&conversation(8), &Endpoint { base_url, token: "secret".to_owned() });
     }
 }

@@ -1,6 +1,6 @@
 //! What several test binaries share: a throwaway PostgreSQL, a client that sends bytes as they are, the recorded
 //! conversations of identity providers, and a Pocket ID. Knows the wire and nothing of the server's inside.
-#![allow(dead_code, reason = "each test binary uses its own part of this module")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part of this module")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 pub mod answer;
