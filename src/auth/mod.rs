@@ -16,6 +16,7 @@
 mod cache;
 mod caller;
 mod counters;
+mod keys;
 mod token;
 
 #[cfg(test)]
@@ -33,9 +34,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 pub use caller::{Access, Caller, Scopes};
 pub use counters::{Counters, Refusal};
+pub use keys::StoredKeys;
 pub use token::{Token, hash, verify};
 
-use crate::scim::{Error, ErrorKind, Result};
+use crate::scim::{Error, ErrorKind, Profile, Result};
 use cache::{KeyCache, KnownKey, Recalled};
 use token::{KeyId, TokenDigest, fingerprint_of};
 

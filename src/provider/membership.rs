@@ -70,7 +70,8 @@ pub(super) fn apply(
     change: &Change,
     profile: Profile,
 ) -> Result<Difference> {
-    let absent = if change.cleared { everybody_but(connection, group, &change.present)? } else { change.absent.clone() };
+    let absent =
+        if change.cleared { everybody_but(connection, group, &change.present)? } else { change.absent.clone() };
     if change.present.iter().any(|claim| claim.value == group.id) {
         return Err(Error::new(ErrorKind::InvalidValue, "members: a group can't be a member of itself."));
     }

@@ -110,3 +110,26 @@ fn lock_expected(
     preconditions.check_write(stored.meta.version)?;
     Ok(stored)
 }
+
+impl Provider {
+    /// Whether the database answers, takes changes and has every migration.
+    ///
+    /// # Errors
+    /// `Unavailable` if not.
+    pub async fn ready(&self) -> Result<()> {
+        self.store.ready().await
+    }
+
+    /// How many members of groups, in all tenants, are ids that no live resource has.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub async fn count_unresolved_members(&self) -> Result<i64> {
+        self.store.read(crate::store::Reach::Scan, crate::store::members::count_unresolved).await
+    }
+
+    /// How many changes wait for the one writer of SQLite.
+    pub fn waiting_writes(&self) -> usize {
+        self.store.waiting_writes()
+    }
+}

@@ -25,8 +25,7 @@ impl Changes {
         let mut changes = Map::new();
         for (side, from, to) in [("before", old, new), ("after", new, old)] {
             let differing = from.iter().filter(|(name, value)| to.get(*name) != Some(*value));
-            let differing: Map<String, Value> =
-                differing.map(|(name, value)| (name.clone(), value.clone())).collect();
+            let differing: Map<String, Value> = differing.map(|(name, value)| (name.clone(), value.clone())).collect();
             if !differing.is_empty() {
                 changes.insert(side.to_owned(), Value::Object(differing));
             }

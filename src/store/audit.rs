@@ -84,7 +84,13 @@ pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
         .push(", ")
         .bind(record.at.naive_utc())
         .push(", ")
-        .bind_list([record.caller, record.request_id, record.operation.as_str(), record.resource_type, record.resource_id])
+        .bind_list([
+            record.caller,
+            record.request_id,
+            record.operation.as_str(),
+            record.resource_type,
+            record.resource_id,
+        ])
         .push(", ")
         .bind(record.version)
         .push(", ")

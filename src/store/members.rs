@@ -155,9 +155,8 @@ pub fn remove_unresolved(connection: &mut Connection, group_row_id: i64, values:
 /// # Errors
 /// Database failures.
 pub fn contains(connection: &mut Connection, group_row_id: i64, value: &str) -> Result<bool> {
-    let statement: Sql<Text> = Sql::new(
-        "SELECT m.id FROM resources m JOIN group_members gm ON gm.member_row_id = m.row_id WHERE m.id = ",
-    );
+    let statement: Sql<Text> =
+        Sql::new("SELECT m.id FROM resources m JOIN group_members gm ON gm.member_row_id = m.row_id WHERE m.id = ");
     let statement = statement
         .bind(value)
         .push(" AND gm.group_row_id = ")
@@ -198,8 +197,7 @@ pub fn of_groups(connection: &mut Connection, group_row_ids: &[i64]) -> Result<H
              JOIN resources m ON m.row_id = gm.member_row_id WHERE gm.group_row_id IN (",
         );
         let statement = statement.bind_list(chunk.iter().copied()).push(") ORDER BY gm.group_row_id, gm.member_row_id");
-        let rows: Vec<(i64, String, String, Option<String>)> =
-            kept(statement, chunk).load(connection)?;
+        let rows: Vec<(i64, String, String, Option<String>)> = kept(statement, chunk).load(connection)?;
         for (group_row_id, value, resource_type, display) in rows {
             let member = Member { value, resource: Some(MemberResource { resource_type, display }) };
             members.entry(group_row_id).or_default().push(member);
@@ -233,8 +231,7 @@ pub fn groups_of(connection: &mut Connection, member_row_ids: &[i64]) -> Result<
              d.group_row_id = up.group_row_id AND d.member_row_id = up.member_row_id) AS direct \
              FROM up JOIN resources g ON g.row_id = up.group_row_id ORDER BY up.member_row_id, direct DESC, g.row_id",
         );
-        let rows: Vec<(i64, String, Option<String>, bool)> =
-            kept(statement, chunk).load(connection)?;
+        let rows: Vec<(i64, String, Option<String>, bool)> = kept(statement, chunk).load(connection)?;
         for (member_row_id, value, display, direct) in rows {
             groups.entry(member_row_id).or_default().push(GroupOf { value, display, direct });
         }

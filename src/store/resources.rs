@@ -36,8 +36,7 @@ pub struct StoredResource {
 }
 
 /// The columns of a row `r`, in the order of [`Row`].
-pub(super) const ROW_COLUMNS: &str =
-    "r.row_id, r.id, r.resource_type, r.document, r.version, r.created_at, r.modified_at, r.name, r.deleted_at, r.deleted_by";
+pub(super) const ROW_COLUMNS: &str = "r.row_id, r.id, r.resource_type, r.document, r.version, r.created_at, r.modified_at, r.name, r.deleted_at, r.deleted_by";
 
 /// The SQL types of [`ROW_COLUMNS`].
 pub(super) type RowType =
@@ -137,15 +136,28 @@ pub fn insert(
 ///
 /// # Errors
 /// Database failures.
-pub fn find(connection: &mut Connection, tenant_id: i64, resource_type: &str, id: &str) -> Result<Option<StoredResource>> {
-    select_one(connection, live(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id))
+pub fn find(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<StoredResource>> {
+    select_one(
+        connection,
+        live(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id),
+    )
 }
 
 /// The live resource of that id, kept from others until the transaction ends.
 ///
 /// # Errors
 /// Database failures.
-pub fn lock(connection: &mut Connection, tenant_id: i64, resource_type: &str, id: &str) -> Result<Option<StoredResource>> {
+pub fn lock(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<StoredResource>> {
     let clause = connection.lock_clause();
     let condition = live(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id);
     select_one(connection, condition.push(clause))
@@ -293,8 +305,7 @@ pub fn touch(
     stored.meta.last_modified = now;
     diesel::update(resources::table.find(stored.row_id))
         .set((resources::version.eq(stored.meta.version), resources::modified_at.eq(now.naive_utc())))
-        .execute(connection)
-        ?;
+        .execute(connection)?;
     Ok(())
 }
 
@@ -316,8 +327,7 @@ pub fn bury(
             resources::deleted_at.eq(Some(now.naive_utc())),
             resources::deleted_by.eq(Some(deleted_by)),
         ))
-        .execute(connection)
-        ?;
+        .execute(connection)?;
     let values = values::indexed_values(place.resource_type, &stored.document);
     values::delete(connection, place.tenant_id, stored.row_id, &values)
 }
@@ -326,7 +336,12 @@ pub fn bury(
 ///
 /// # Errors
 /// `uniqueness` if a live resource holds its unique value by now; database failures.
-pub fn unbury(connection: &mut Connection, place: Place, stored: &mut StoredResource, now: DateTime<Utc>) -> Result<()> {
+pub fn unbury(
+    connection: &mut Connection,
+    place: Place,
+    stored: &mut StoredResource,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let document = stored.document.clone();
     let name = internal_name(connection, place, &document, None)?;
     let columns = Columns::of(place, &document);
@@ -426,7 +441,6 @@ fn internal_name(
         .filter(resources::tenant_id.eq(place.tenant_id).and(resources::deleted_at.is_null()))
         .filter(resources::name.eq(&wanted).or(resources::name.gt(format!("{wanted}_")).and(resources::name.lt(&end))))
         .select(resources::name)
-        .load(connection)
-        ?;
+        .load(connection)?;
     Ok(Some(group_name::distinct(&wanted, taken.into_iter().flatten())))
 }

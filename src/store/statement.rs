@@ -6,7 +6,7 @@
 use chrono::NaiveDateTime;
 use diesel::backend::Backend;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, Bool, HasSqlType, Nullable, Text, Timestamp};
 
@@ -150,35 +150,7 @@ where
     }
 }
 
-/// A query, and ` FOR UPDATE` where there are row locks.
-#[derive(Debug, Clone, Copy)]
-pub struct ForUpdate<Q> {
-    query: Q,
-    locks_rows: bool,
-}
-
-impl<DB: Backend, Q: QueryFragment<DB>> QueryFragment<DB> for ForUpdate<Q> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        self.query.walk_ast(out.reborrow())?;
-        if self.locks_rows {
-            out.push_sql(" FOR UPDATE");
-        }
-        Ok(())
-    }
-}
-
-impl<Q: Query> Query for ForUpdate<Q> {
-    type SqlType = Q::SqlType;
-}
-
-impl<Q, C> RunQueryDsl<C> for ForUpdate<Q> {}
-
 // The text differs from statement to statement of one type, so diesel must look at it: no static id.
-impl<Q> QueryId for ForUpdate<Q> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
 impl<const N: usize> QueryId for InsertRows<'_, N> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;

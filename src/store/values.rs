@@ -117,16 +117,24 @@ pub fn split(key: &str) -> (&str, &str) {
 ///
 /// # Errors
 /// Database failures.
-pub fn insert(
+pub fn insert<'a>(
     connection: &mut Connection,
     tenant_id: i64,
     row_id: i64,
-    values: impl IntoIterator<Item = &'_ IndexedValue>,
+    values: impl IntoIterator<Item = &'a IndexedValue>,
 ) -> Result<()> {
     let columns = ["tenant_id", "path", "key", "row_id", "element", "tail"];
     let rows = values.into_iter().map(|value| {
         let IndexedValue { path, head, tail, element } = value;
-        [tenant_id.into(), path.as_str().into(), head.as_str().into(), row_id.into(), (*element).into(), tail.as_str().into()]
+        let element = *element;
+        [
+            tenant_id.into(),
+            path.as_str().into(),
+            head.as_str().into(),
+            row_id.into(),
+            element.into(),
+            tail.as_str().into(),
+        ]
     });
     insert_rows(connection, "resource_values", columns, rows, OnConflict::Fail)?;
     Ok(())
@@ -136,16 +144,17 @@ pub fn insert(
 ///
 /// # Errors
 /// Database failures.
-pub fn delete(
+pub fn delete<'a>(
     connection: &mut Connection,
     tenant_id: i64,
     row_id: i64,
-    values: impl IntoIterator<Item = &'_ IndexedValue>,
+    values: impl IntoIterator<Item = &'a IndexedValue>,
 ) -> Result<()> {
     let columns = ["tenant_id", "path", "key", "row_id", "element"];
     let rows = values.into_iter().map(|value| {
         let IndexedValue { path, head, element, .. } = value;
-        [tenant_id.into(), path.as_str().into(), head.as_str().into(), row_id.into(), (*element).into()]
+        let element = *element;
+        [tenant_id.into(), path.as_str().into(), head.as_str().into(), row_id.into(), element.into()]
     });
     delete_rows(connection, "resource_values", columns, rows)?;
     Ok(())

@@ -174,9 +174,8 @@ impl ResourceType {
 
     /// The stored reference whose other parts are computed from its target: `manager` of the enterprise extension.
     pub fn reference(&self) -> Option<Resolved> {
-        let is_reference = |attribute: &&Attribute| {
-            attribute.sub_attributes.iter().any(|part| part.role == Role::Referenced)
-        };
+        let is_reference =
+            |attribute: &&Attribute| attribute.sub_attributes.iter().any(|part| part.role == Role::Referenced);
         self.urns().find_map(|schema| {
             let attribute = schema.attributes.iter().find(is_reference)?;
             self.attribute_of(schema, &attribute.name)

@@ -65,9 +65,7 @@ fn on_text(expression: Sql, relation: Relation, literal: &Key, position_function
         // Every assigned value starts with, contains and ends with nothing.
         Relation::Sw | Relation::Co | Relation::Ew if text.is_empty() => Sql::new("TRUE"),
         Relation::Sw => starts_with(expression, literal),
-        Relation::Co => {
-            Sql::new(position_function).push("(").append(expression).push(", ").bind(text).push(") > 0")
-        }
+        Relation::Co => Sql::new(position_function).push("(").append(expression).push(", ").bind(text).push(") > 0"),
         Relation::Ew => ends_with(expression, text),
     }
 }

@@ -29,9 +29,11 @@ impl Writer<'_> {
     }
 
     fn elements_that_pass(&self, test: &Test) -> Sql {
-        self.values_of(test.attribute.index_path())
-            .push(" AND ")
-            .append(check::on_indexed_value("", &test.check, self.position_function))
+        self.values_of(test.attribute.index_path()).push(" AND ").append(check::on_indexed_value(
+            "",
+            &test.check,
+            self.position_function,
+        ))
     }
 
     fn values_of(&self, index_path: &str) -> Sql {

@@ -106,8 +106,7 @@ fn predicate(search: &Search<'_>, connection: &Connection) -> Sql {
 /// Whether a filter has one of the few shapes that clients send all day: only those are kept as prepared statements,
 /// of which the connection forgets none.
 fn is_common(condition: &Condition) -> bool {
-    let is_equality =
-        |condition: &Condition| matches!(condition, Condition::Test(test) if matches!(test.check, Check::Compare(Relation::Eq, _)));
+    let is_equality = |condition: &Condition| matches!(condition, Condition::Test(test) if matches!(test.check, Check::Compare(Relation::Eq, _)));
     match condition {
         Condition::Test(_) => true,
         Condition::And(conditions) => conditions.len() <= 2 && conditions.iter().all(is_equality),
@@ -131,7 +130,10 @@ fn order_by(search: &Search<'_>) -> Result<(Sql, Sql)> {
         Role::Version => "r.version",
         Role::Stored => return Ok(order_by_value(search, sort, direction)),
         _ => {
-            return Err(Error::new(ErrorKind::InvalidValue, format!("sortBy: '{}' can't be sorted by.", sort.attribute)));
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                format!("sortBy: '{}' can't be sorted by.", sort.attribute),
+            ));
         }
     };
     Ok((Sql::default(), Sql::new(" ORDER BY ").push(column).push(direction).push(", r.row_id")))

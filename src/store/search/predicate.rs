@@ -46,9 +46,9 @@ impl Writer<'_> {
         match attribute.attribute.role {
             Role::Members => self.has_member(condition),
             Role::Groups => self.in_group(condition),
-            _ => Sql::new("r.row_id IN (SELECT v.row_id FROM (")
-                .append(self.elements(attribute, condition))
-                .push(") v)"),
+            _ => {
+                Sql::new("r.row_id IN (SELECT v.row_id FROM (").append(self.elements(attribute, condition)).push(") v)")
+            }
         }
     }
 
@@ -71,9 +71,7 @@ impl Writer<'_> {
 
     /// Some value of the attribute passes.
     fn has_value(&self, index_path: &str, check: &Check) -> Sql {
-        Sql::new("r.row_id IN (")
-            .append(self.rows_with_value(index_path, check))
-            .push(")")
+        Sql::new("r.row_id IN (").append(self.rows_with_value(index_path, check)).push(")")
     }
 
     fn rows_with_value(&self, index_path: &str, check: &Check) -> Sql {
@@ -144,17 +142,19 @@ impl Writer<'_> {
             self.display_name_passes("m", &test.check)
         };
         let value_path = test.attribute.attribute.sub_attribute("value").map(|value| value.index_path.as_str());
-        Sql::new("r.row_id IN (SELECT v.row_id FROM resources m JOIN resource_values v ON v.key = m.id WHERE v.tenant_id = ")
-            .bind(self.tenant_id)
-            .push(" AND v.path = ")
-            .bind(value_path.unwrap_or_default())
-            .push(" AND m.tenant_id = ")
-            .bind(self.tenant_id)
-            .push(" AND m.resource_type = ")
-            .bind(self.resource_type.name.as_str())
-            .push(" AND m.deleted_at IS NULL AND ")
-            .append(target)
-            .push(")")
+        Sql::new(
+            "r.row_id IN (SELECT v.row_id FROM resources m JOIN resource_values v ON v.key = m.id WHERE v.tenant_id = ",
+        )
+        .bind(self.tenant_id)
+        .push(" AND v.path = ")
+        .bind(value_path.unwrap_or_default())
+        .push(" AND m.tenant_id = ")
+        .bind(self.tenant_id)
+        .push(" AND m.resource_type = ")
+        .bind(self.resource_type.name.as_str())
+        .push(" AND m.deleted_at IS NULL AND ")
+        .append(target)
+        .push(")")
     }
 }
 
