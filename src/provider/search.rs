@@ -1,11 +1,16 @@
-//! GET of a list: filter, sort, page (RFC 7644 §3.4.2).
+//! GET of a list and `.search`: filter, sort, page (RFC 7644 §3.4.2, §3.4.3).
+
+use std::collections::HashMap;
 
 use super::{Call, Provider, Representation};
 use crate::auth::Access;
-use crate::scim::Result;
+use crate::scim::filter::{Check, Condition, Relation, Test};
+use crate::scim::key::Key;
 use crate::scim::query::Query;
-use crate::store::Reach;
-use crate::store::search::{Search, search};
+use crate::scim::{Error, Result};
+use crate::store::resources::StoredResource;
+use crate::store::search::{Scope, Search, search};
+use crate::store::{Connection, Reach};
 
 /// One page of a search.
 #[derive(Debug)]
@@ -19,32 +24,79 @@ pub struct Results {
 }
 
 impl Provider {
-    /// The live resources of a type that match.
+    /// The live resources that match, of one type or of several that are searched together; order and page are those of
+    /// the first query. Of several types, those that the caller may not read are left out (QRY-06).
     ///
     /// # Errors
     /// `invalidValue` for an impossible sort order; 403; database failures.
-    pub async fn search(&self, call: Call, query: Query) -> Result<Results> {
-        call.caller.may(Access::Read, &query.resource_type.endpoint)?;
+    pub async fn search(&self, call: Call, mut queries: Vec<Query>) -> Result<Results> {
+        let may_read = |query: &Query| call.caller.may(Access::Read, &query.resource_type.endpoint);
+        let refused: Option<Error> = queries.iter().find_map(|query| may_read(query).err());
+        queries.retain(|query| may_read(query).is_ok());
+        if let (Some(refused), true) = (refused, queries.is_empty()) {
+            return Err(refused);
+        }
         let provider = self.clone();
-        self.store
-            .read(Reach::Scan, move |connection| {
-                let tenant_id = call.caller.tenant_id;
-                let found = search(
-                    connection,
-                    &Search {
-                        tenant_id,
-                        resource_type: query.resource_type,
-                        condition: query.condition.as_ref(),
-                        sort: query.sort.as_ref(),
-                        offset: query.page.start_index - 1,
-                        count: query.page.count,
-                        base_url: &provider.base_url,
-                    },
-                )?;
-                let assembler = provider.assembler(tenant_id, query.resource_type, &query.projection);
-                let resources = assembler.all(connection, found.resources)?;
-                Ok(Results { total: found.total, start_index: query.page.start_index, resources })
-            })
-            .await
+        self.store.read(Reach::Scan, move |connection| provider.run(connection, call.caller.tenant_id, &queries)).await
+    }
+
+    /// A query on one resource: none or one (RFC 7644 §3.4.2.1).
+    ///
+    /// # Errors
+    /// As [`Provider::search`].
+    pub async fn search_one(&self, call: Call, id: String, mut query: Query) -> Result<Results> {
+        if let Some(attribute) = query.resource_type.attribute("id") {
+            let is_this = Check::Compare(Relation::Eq, Key::of_text_exactly(&id));
+            let mut conditions = vec![Condition::Test(Test { attribute, check: is_this })];
+            conditions.extend(query.condition.take());
+            query.condition = Some(Condition::And(conditions));
+        }
+        self.search(call, vec![query]).await
+    }
+
+    fn run(&self, connection: &mut Connection, tenant_id: i64, queries: &[Query]) -> Result<Results> {
+        let Some(first) = queries.first() else {
+            return Ok(Results { total: 0, start_index: 1, resources: Vec::new() });
+        };
+        let scopes = queries
+            .iter()
+            .map(|query| Scope { resource_type: query.resource_type, condition: query.condition.as_ref() })
+            .collect();
+        let found = search(
+            connection,
+            &Search {
+                tenant_id,
+                scopes,
+                sort: first.sort.as_ref(),
+                offset: first.page.offset(),
+                count: first.page.count,
+                base_url: &self.base_url,
+            },
+        )?;
+        let resources = self.represent(connection, tenant_id, queries, found.resources)?;
+        Ok(Results { total: found.total, start_index: first.page.start_index, resources })
+    }
+
+    /// The representations of a page, each by the query of its type, in the order of the page.
+    fn represent(
+        &self,
+        connection: &mut Connection,
+        tenant_id: i64,
+        queries: &[Query],
+        page: Vec<StoredResource>,
+    ) -> Result<Vec<Representation>> {
+        if let [query] = queries {
+            return self.assembler(tenant_id, query.resource_type, &query.projection).all(connection, page);
+        }
+        let order: Vec<i64> = page.iter().map(|stored| stored.row_id).collect();
+        let mut by_row: HashMap<i64, Representation> = HashMap::with_capacity(page.len());
+        for query in queries {
+            let of_type: Vec<StoredResource> =
+                page.iter().filter(|stored| stored.resource_type == query.resource_type.name).cloned().collect();
+            let row_ids: Vec<i64> = of_type.iter().map(|stored| stored.row_id).collect();
+            let shown = self.assembler(tenant_id, query.resource_type, &query.projection).all(connection, of_type)?;
+            by_row.extend(row_ids.into_iter().zip(shown));
+        }
+        Ok(order.iter().filter_map(|row_id| by_row.remove(row_id)).collect())
     }
 }

@@ -55,14 +55,41 @@ impl Query {
     /// sortable attribute, a bad `sortOrder`, a `startIndex` or `count` that is no integer, and for `attributes`
     /// together with `excludedAttributes`.
     pub fn resolve(parameters: &Parameters, resource_type: &'static ResourceType, profile: Profile) -> Result<Query> {
+        Query::resolve_among(parameters, resource_type, &[resource_type], profile)
+    }
+
+    /// Gives the parameters their meaning for several types that are searched together, one query each
+    /// (RFC 7644 §3.4.2.1). An attribute that only some of them define is unassigned in the others (FLT-28, SORT-07).
+    ///
+    /// # Errors
+    /// As [`Query::resolve`].
+    pub fn resolve_over(
+        parameters: &Parameters,
+        types: &[&'static ResourceType],
+        profile: Profile,
+    ) -> Result<Vec<Query>> {
+        types.iter().map(|resource_type| Query::resolve_among(parameters, resource_type, types, profile)).collect()
+    }
+
+    fn resolve_among(
+        parameters: &Parameters,
+        resource_type: &'static ResourceType,
+        types: &[&'static ResourceType],
+        profile: Profile,
+    ) -> Result<Query> {
         let condition = match &parameters.filter {
-            Some(text) => Some(filter::resolve(&filter::parse(text, profile)?, resource_type, profile)?),
+            Some(text) => Some(filter::resolve_among(&filter::parse(text, profile)?, resource_type, types, profile)?),
             None => None,
+        };
+        let defining = types.iter().find_map(|resource_type| Sort::resolve(parameters, resource_type).ok().flatten());
+        let sort = match defining {
+            Some(sort) => Some(sort),
+            None => Sort::resolve(parameters, resource_type)?,
         };
         Ok(Query {
             resource_type,
             condition,
-            sort: Sort::resolve(parameters, resource_type)?,
+            sort,
             page: Page::resolve(parameters)?,
             projection: Projection::parse(
                 resource_type,

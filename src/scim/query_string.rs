@@ -6,6 +6,9 @@
 //! spaces, so its raw text tells: where it holds `%20`, a `+` is a plus sign, otherwise a space. In all other
 //! parameters a `+` is a space.
 
+use serde_json::{Map, Value};
+
+use super::message::SEARCH_REQUEST;
 use super::{Error, ErrorKind, Result};
 
 /// The parameters of a query, decoded and not yet understood; `None` where one is not given.
@@ -45,6 +48,35 @@ impl Parameters {
         Ok(parameters)
     }
 
+    /// Reads the message of `POST /.search` (RFC 7644 §3.4.3), which names the same parameters. Lists may be arrays or
+    /// comma lists (SRCH-04); unknown members are ignored.
+    ///
+    /// # Errors
+    /// `invalidSyntax` if it is not that message, or a member is of another type (SRCH-02).
+    pub fn from_search_request(body: &Map<String, Value>) -> Result<Parameters> {
+        let schemas = body.get("schemas").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        if !schemas.iter().any(|schema| schema.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(SEARCH_REQUEST))) {
+            let detail = format!("The body is not a search request: 'schemas' must contain {SEARCH_REQUEST}.");
+            return Err(Error::new(ErrorKind::InvalidSyntax, detail));
+        }
+        let mut parameters = Parameters::default();
+        for (name, value) in body {
+            let is_list = matches!(name.as_str(), "attributes" | "excludedAttributes");
+            let is_integer = matches!(name.as_str(), "startIndex" | "count");
+            let Some(slot) = parameters.slot(name) else {
+                continue;
+            };
+            *slot = match value {
+                Value::Null => None,
+                Value::String(text) if !is_integer => Some(text.clone()),
+                Value::Number(number) if is_integer && !number.is_f64() => Some(number.to_string()),
+                Value::Array(names) if is_list => Some(comma_list(name, names)?),
+                _ => return Err(wrong_type(name)),
+            };
+        }
+        Ok(parameters)
+    }
+
     fn take(&mut self, name: &str, raw: &str) -> Result<()> {
         let Some(slot) = self.slot(name) else {
             return Ok(());
@@ -76,6 +108,15 @@ impl Parameters {
             _ => None,
         }
     }
+}
+
+fn comma_list(name: &str, names: &[Value]) -> Result<String> {
+    let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
+    names.map(|names| names.join(",")).ok_or_else(|| wrong_type(name))
+}
+
+fn wrong_type(name: &str) -> Error {
+    Error::new(ErrorKind::InvalidSyntax, format!("'{name}' is of the wrong type in this search request."))
 }
 
 fn invalid(name: &str, detail: String) -> Error {
@@ -134,6 +175,29 @@ mod tests {
         assert_eq!(parameters.filter.as_deref(), Some("title pr"));
         assert_eq!(parameters.sort_by.as_deref(), Some("a b c"));
         assert_eq!(parameters.attributes.as_deref(), Some("x, y z"));
+    }
+
+    #[test]
+    fn srch_01_a_search_request_names_the_same_parameters() {
+        let read = |body: serde_json::Value| Parameters::from_search_request(body.as_object().expect("an object"));
+        let body = serde_json::json!({
+            "schemas": [SEARCH_REQUEST], "attributes": ["userName", "emails"], "excludedAttributes": "title,name",
+            "filter": "userName eq \"a+b\"", "startIndex": 2, "count": 5, "sortBy": "userName", "other": {},
+        });
+        let parameters = read(body).expect("a search request");
+        assert_eq!(parameters.attributes.as_deref(), Some("userName,emails"));
+        assert_eq!(parameters.filter.as_deref(), Some("userName eq \"a+b\""));
+        assert_eq!((parameters.start_index.as_deref(), parameters.count.as_deref()), (Some("2"), Some("5")));
+        for wrong in [
+            serde_json::json!({}),
+            serde_json::json!({"schemas": ["urn:other"]}),
+            serde_json::json!({"schemas": [SEARCH_REQUEST], "count": "5"}),
+            serde_json::json!({"schemas": [SEARCH_REQUEST], "count": 1.5}),
+            serde_json::json!({"schemas": [SEARCH_REQUEST], "attributes": [1]}),
+            serde_json::json!({"schemas": [SEARCH_REQUEST], "filter": {}}),
+        ] {
+            assert_eq!(read(wrong.clone()).expect_err("refused").kind(), ErrorKind::InvalidSyntax, "{wrong}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde_json::Value;
 pub use condition::{Check, Condition, Relation, Test};
 pub use matches::{matches, matches_element};
 pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_TERMS, ParsedPath, parse, parse_path};
-pub use resolve::{resolve, resolve_element};
+pub use resolve::{resolve, resolve_among, resolve_element};
 
 /// A filter as written, names not yet resolved.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,7 +15,21 @@ use crate::scim::{Error, ErrorKind, Profile, Result};
 /// `invalidFilter` for unknown attributes, operators that the type does not have and literals of another type;
 /// `sensitive` for attributes that are never returned (FLT-32).
 pub fn resolve(filter: &Filter, resource_type: &'static ResourceType, profile: Profile) -> Result<Condition> {
-    Resolver { scope: Scope::Resource(resource_type), profile }.condition(filter)
+    resolve_among(filter, resource_type, &[resource_type], profile)
+}
+
+/// Resolves a filter against one of several resource types that are searched together. An attribute that another of
+/// them defines is unassigned here; one that none defines is unknown (FLT-28).
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_among(
+    filter: &Filter,
+    resource_type: &'static ResourceType,
+    types: &[&'static ResourceType],
+    profile: Profile,
+) -> Result<Condition> {
+    Resolver { scope: Scope::Resource { resource_type, types }, profile }.condition(filter)
 }
 
 /// Resolves the filter in the brackets of `attribute[…]`, as PATCH paths have it; its names are parts of the attribute.
@@ -26,24 +40,24 @@ pub fn resolve_element(filter: &Filter, attribute: Resolved, profile: Profile) -
     Resolver { scope: Scope::Element(attribute), profile }.condition(filter)
 }
 
-struct Resolver {
-    scope: Scope,
+struct Resolver<'a> {
+    scope: Scope<'a>,
     profile: Profile,
 }
 
 #[derive(Clone, Copy)]
-enum Scope {
-    Resource(&'static ResourceType),
+enum Scope<'a> {
+    Resource { resource_type: &'static ResourceType, types: &'a [&'static ResourceType] },
     Element(Resolved),
 }
 
-impl Resolver {
+impl Resolver<'_> {
     fn condition(&self, filter: &Filter) -> Result<Condition> {
         match filter {
             Filter::And(filters) => Ok(Condition::And(self.conditions(filters)?)),
             Filter::Or(filters) => Ok(Condition::Or(self.conditions(filters)?)),
             Filter::Not(filter) => Ok(self.condition(filter)?.negate()),
-            Filter::Present(name) => Ok(present(self.attribute(name)?)),
+            Filter::Present(name) => Ok(self.attribute(name)?.map_or(Condition::Constant(false), present)),
             Filter::Compare(name, operator, literal) => self.comparison(name, *operator, literal),
             Filter::Element(name, filter) => self.element(name, filter),
         }
@@ -54,9 +68,15 @@ impl Resolver {
     }
 
     fn comparison(&self, name: &Name, operator: Operator, literal: &Value) -> Result<Condition> {
-        let attribute = self.attribute(name)?;
+        let Some(attribute) = self.attribute(name)? else {
+            // Unassigned: equal to null and to nothing else.
+            return Ok(Condition::Constant((operator == Operator::Eq) == literal.is_null() && is_equality(operator)));
+        };
         if literal.is_null() {
             return compare_with_null(attribute, operator);
+        }
+        if literal.as_str().is_some_and(|text| text.contains('\0')) {
+            return Err(invalid(format!("The value for '{}' contains the character U+0000.", name.text)));
         }
         let attribute = value_of(attribute, name)?;
         check_operator(attribute.leaf(), name, operator)?;
@@ -67,10 +87,12 @@ impl Resolver {
     }
 
     fn element(&self, name: &Name, filter: &Filter) -> Result<Condition> {
-        let Scope::Resource(_) = self.scope else {
+        let Scope::Resource { .. } = self.scope else {
             return Err(invalid(format!("'{}[' at offset {} is nested in other brackets.", name.text, name.offset)));
         };
-        let attribute = self.attribute(name)?;
+        let Some(attribute) = self.attribute(name)? else {
+            return Ok(Condition::Constant(false));
+        };
         if attribute.sub_attribute.is_some() || !(attribute.attribute.is_complex() || attribute.attribute.multi_valued)
         {
             return Err(invalid(format!("'{}' has no parts that brackets could select.", name.text)));
@@ -83,13 +105,14 @@ impl Resolver {
         Ok(Condition::And(vec![present(attribute), inner]))
     }
 
-    fn attribute(&self, name: &Name) -> Result<Resolved> {
-        let resolved = match self.scope {
-            Scope::Resource(resource_type) => match path::resolve(resource_type, &name.text) {
-                Some(Target::Attribute(resolved)) => Some(resolved),
-                _ => None,
-            },
-            Scope::Element(attribute) => part(attribute, &name.text),
+    /// The attribute of that name; `None` if only another of the types that are searched together has it.
+    fn attribute(&self, name: &Name) -> Result<Option<Resolved>> {
+        let (resolved, elsewhere) = match self.scope {
+            Scope::Resource { resource_type, types } => {
+                let resolved = attribute_of(resource_type, &name.text);
+                (resolved, types.iter().any(|other| attribute_of(other, &name.text).is_some()))
+            }
+            Scope::Element(attribute) => (part(attribute, &name.text), false),
         };
         if is_confidential(name, resolved) {
             return Err(Error::new(
@@ -97,9 +120,11 @@ impl Resolver {
                 format!("'{}' is confidential and can't be used in a filter.", name.text),
             ));
         }
-        resolved.ok_or_else(|| {
-            invalid(format!("'{}' at offset {} is not an attribute of this resource type.", name.text, name.offset))
-        })
+        if resolved.is_none() && !elsewhere {
+            let (text, offset) = (&name.text, name.offset);
+            return Err(invalid(format!("'{text}' at offset {offset} is not an attribute of this resource type.")));
+        }
+        Ok(resolved)
     }
 
     /// Entra ID quotes booleans (T-02).
@@ -118,6 +143,17 @@ impl Resolver {
             _ => literal.clone(),
         }
     }
+}
+
+fn attribute_of(resource_type: &'static ResourceType, name: &str) -> Option<Resolved> {
+    match path::resolve(resource_type, name) {
+        Some(Target::Attribute(resolved)) => Some(resolved),
+        _ => None,
+    }
+}
+
+fn is_equality(operator: Operator) -> bool {
+    matches!(operator, Operator::Eq | Operator::Ne)
 }
 
 /// A password is confidential whether or not this server keeps one (RFC 7644 §7.5.2).
@@ -259,6 +295,28 @@ mod tests {
     #[test]
     fn flt_04_brackets_do_not_nest() {
         assert_eq!(kind(r#"emails[value[type eq "x"]]"#), ErrorKind::InvalidFilter);
+    }
+
+    #[test]
+    fn flt_28_among_several_types_an_attribute_of_another_one_is_unassigned() {
+        let registry = Registry::builtin();
+        let group = registry.resource_type("Group").expect("Group is built in");
+        let resolve_for_group = |text: &str| {
+            let filter = parse(text, Profile::Strict).expect(text);
+            resolve_among(&filter, group, registry.resource_types(), Profile::Strict)
+        };
+        for (text, holds) in [
+            (r#"userName eq "x""#, false),
+            (r#"userName ne "x""#, true),
+            ("userName pr", false),
+            ("userName eq null", true),
+            ("userName ne null", false),
+            (r#"userName gt "x""#, false),
+            (r#"emails[type eq "work"]"#, false),
+        ] {
+            assert_eq!(resolve_for_group(text).expect(text), Condition::Constant(holds), "{text}");
+        }
+        assert!(resolve_for_group(r#"salary eq 1"#).is_err());
     }
 
     #[test]

@@ -31,10 +31,8 @@ use crate::scim::{Error, ErrorKind, Result};
 pub struct Search<'a> {
     /// Whose resources.
     pub tenant_id: i64,
-    /// Of which type.
-    pub resource_type: &'static ResourceType,
-    /// Which of them; `None` for all.
-    pub condition: Option<&'a Condition>,
+    /// Of which types, and which of them.
+    pub scopes: Vec<Scope<'a>>,
     /// In which order; `None` for that of creation.
     pub sort: Option<&'a Sort>,
     /// How many to skip.
@@ -43,6 +41,15 @@ pub struct Search<'a> {
     pub count: usize,
     /// The URL in front of the endpoints, in `meta.location` and `$ref`: `https://example.com/scim/v2`.
     pub base_url: &'a str,
+}
+
+/// The resources of one type that match.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The type.
+    pub resource_type: &'static ResourceType,
+    /// Which of them; `None` for all.
+    pub condition: Option<&'a Condition>,
 }
 
 /// A page of results.
@@ -85,22 +92,30 @@ fn page(connection: &mut Connection, search: &Search<'_>) -> Result<Vec<StoredRe
 
 /// Every search starts here, so that nobody forgets the tenant or the tombstone.
 fn predicate(search: &Search<'_>, connection: &Connection) -> Sql {
-    let live = Sql::new("r.tenant_id = ")
-        .bind(search.tenant_id)
-        .push(" AND r.resource_type = ")
-        .bind(search.resource_type.name.as_str())
-        .push(" AND r.deleted_at IS NULL");
-    let Some(condition) = search.condition else {
-        return live;
+    let live = Sql::new("r.tenant_id = ").bind(search.tenant_id).push(" AND r.deleted_at IS NULL AND ");
+    if let [scope] = search.scopes.as_slice() {
+        return live.append(in_scope(search, scope, connection));
+    }
+    let mut any = live.push("(");
+    for (index, scope) in search.scopes.iter().enumerate() {
+        any = any.push(if index == 0 { "(" } else { " OR (" }).append(in_scope(search, scope, connection)).push(")");
+    }
+    any.push(")").uncached()
+}
+
+fn in_scope(search: &Search<'_>, scope: &Scope<'_>, connection: &Connection) -> Sql {
+    let of_type = Sql::new("r.resource_type = ").bind(scope.resource_type.name.as_str());
+    let Some(condition) = scope.condition else {
+        return of_type;
     };
-    let live = if is_common(condition) { live } else { live.uncached() };
+    let of_type = if is_common(condition) { of_type } else { of_type.uncached() };
     let writer = predicate::Writer {
         tenant_id: search.tenant_id,
-        resource_type: search.resource_type,
+        resource_type: scope.resource_type,
         base_url: search.base_url,
         position_function: connection.position_function(),
     };
-    live.push(" AND ").append(writer.condition(condition))
+    of_type.push(" AND ").append(writer.condition(condition))
 }
 
 /// Whether a filter has one of the few shapes that clients send all day: only those are kept as prepared statements,

@@ -1,0 +1,85 @@
+//! What the server says of itself (RFC 7644 §4): `/ServiceProviderConfig`, `/ResourceTypes`, `/Schemas`.
+
+use actix_web::http::header;
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::exchange::{authenticate, last_segment, service_of};
+use super::{body, respond};
+use crate::scim::discovery;
+use crate::scim::schema::Registry;
+use crate::scim::{Error, ErrorKind, Result};
+
+/// `GET /ServiceProviderConfig`
+pub(super) async fn service_provider_config(request: HttpRequest, payload: Payload) -> HttpResponse {
+    answer(request, payload, |_, base, _| Some(discovery::service_provider_config(base))).await
+}
+
+/// `GET /ResourceTypes`
+pub(super) async fn resource_types(request: HttpRequest, payload: Payload) -> HttpResponse {
+    answer(request, payload, |registry, base, _| Some(discovery::resource_types(registry, base))).await
+}
+
+/// `GET /ResourceTypes/{id}`
+pub(super) async fn resource_type(request: HttpRequest, payload: Payload) -> HttpResponse {
+    answer(request, payload, |registry, base, name| discovery::resource_type(registry, name, base)).await
+}
+
+/// `GET /Schemas`
+pub(super) async fn schemas(request: HttpRequest, payload: Payload) -> HttpResponse {
+    answer(request, payload, |registry, base, _| Some(discovery::schemas(registry, base))).await
+}
+
+/// `GET /Schemas/{urn}`
+pub(super) async fn schema(request: HttpRequest, payload: Payload) -> HttpResponse {
+    answer(request, payload, |registry, base, urn| discovery::schema(registry, urn, base)).await
+}
+
+/// Sorting, paging and projection are ignored here (DISC-17), a filter is forbidden (DISC-16).
+async fn answer(
+    request: HttpRequest,
+    mut payload: Payload,
+    document: impl FnOnce(&'static Registry, &str, &str) -> Option<Value>,
+) -> HttpResponse {
+    body::drain(&mut payload).await;
+    match find(&request, document).await {
+        Ok(document) => tagged(&request, &document),
+        Err(error) => respond::error(&request, &error),
+    }
+}
+
+async fn find(
+    request: &HttpRequest,
+    document: impl FnOnce(&'static Registry, &str, &str) -> Option<Value>,
+) -> Result<Value> {
+    let service = service_of(request);
+    if !service.open_discovery {
+        authenticate(&service, request).await?;
+    }
+    if request.query_string().split('&').any(|parameter| parameter.split('=').next() == Some("filter")) {
+        return Err(Error::new(ErrorKind::Forbidden, "Discovery endpoints can't be filtered."));
+    }
+    let provider = &service.provider;
+    document(provider.registry(), provider.base_url(), &last_segment(request))
+        .ok_or_else(|| Error::new(ErrorKind::NotFound, "This server has no schema or resource type of that name."))
+}
+
+/// The document with a tag made of its bytes, or 304 (DISC-20).
+fn tagged(request: &HttpRequest, document: &Value) -> HttpResponse {
+    let digest = Sha256::digest(document.to_string());
+    let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..12]));
+    let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let is_known = known
+        .flat_map(|list| list.split(','))
+        .any(|candidate| candidate.trim() == "*" || opaque(candidate) == opaque(&tag));
+    let mut response = if is_known { HttpResponse::NotModified().finish() } else { respond::json(request, document) };
+    if let Ok(tag) = header::HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}

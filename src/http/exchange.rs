@@ -1,0 +1,143 @@
+//! One request on its way to an operation: who calls, what the URL and the headers say, and the body.
+//!
+//! The order of checks is fixed (ERR-04): version, path and method by the router, then the key, then content type and
+//! size, then JSON, then what the operation itself checks.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use serde_json::{Map, Value};
+
+use super::observe::RequestId;
+use super::{Service, body, respond};
+use crate::auth::Caller;
+use crate::provider::Call;
+use crate::scim::projection::Projection;
+use crate::scim::query::Parameters;
+use crate::scim::schema::{Registry, ResourceType};
+use crate::scim::version::Preconditions;
+use crate::scim::{Error, ErrorKind, Profile, Result};
+
+/// A request whose caller is known.
+pub(super) struct Exchange {
+    /// What serves it.
+    pub service: Data<Service>,
+    /// The request, without its body.
+    pub request: HttpRequest,
+    caller: Arc<Caller>,
+    payload: Payload,
+}
+
+/// Runs an operation for the holder of a key; failures become SCIM errors.
+pub(super) async fn for_caller<F>(
+    request: HttpRequest,
+    mut payload: Payload,
+    operation: impl FnOnce(Exchange) -> F,
+) -> HttpResponse
+where
+    F: Future<Output = Result<HttpResponse>>,
+{
+    let service = service_of(&request);
+    let caller = match authenticate(&service, &request).await {
+        Ok(caller) => caller,
+        Err(error) => {
+            body::drain(&mut payload).await;
+            return respond::error(&request, &error);
+        }
+    };
+    request.extensions_mut().insert(Arc::clone(&caller));
+    let exchange = Exchange { service, request: request.clone(), caller, payload };
+    operation(exchange).await.unwrap_or_else(|error| respond::error(&request, &error))
+}
+
+/// What every route is served with.
+pub(super) fn service_of(request: &HttpRequest) -> Data<Service> {
+    request.app_data::<Data<Service>>().expect("every application carries the service").clone()
+}
+
+/// The caller by the `Authorization` header, and by nothing else (AUTH-06).
+pub(super) async fn authenticate(service: &Service, request: &HttpRequest) -> Result<Arc<Caller>> {
+    let authorization = request.headers().get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
+    service.authenticator.authenticate(authorization, service.provider.now().naive_utc()).await
+}
+
+impl Exchange {
+    /// Who asks, for the operation.
+    pub fn call(&self) -> Call {
+        let request_id = self.request.extensions().get::<RequestId>().map(|id| Arc::clone(&id.0));
+        Call { caller: Arc::clone(&self.caller), request_id: request_id.unwrap_or_else(|| "".into()) }
+    }
+
+    /// How irregular the request may be.
+    pub fn profile(&self) -> Profile {
+        self.caller.profile
+    }
+
+    /// Every schema and type.
+    pub fn registry(&self) -> &'static Registry {
+        self.service.provider.registry()
+    }
+
+    /// The resource type of the endpoint.
+    pub fn resource_type(&self) -> &'static ResourceType {
+        self.request.app_data::<Data<&'static ResourceType>>().expect("resource routes carry their type")
+    }
+
+    /// The id in the path, decoded. Any text is an id; one that can't be ours finds nothing (GET-04).
+    pub fn id(&self) -> Result<String> {
+        let id = last_segment(&self.request);
+        let id = id.strip_suffix(".scim").unwrap_or(&id);
+        if id.contains('\0') {
+            return Err(Error::new(ErrorKind::NotFound, "No resource has this id."));
+        }
+        Ok(id.to_owned())
+    }
+
+    /// The parameters of the URL.
+    pub fn parameters(&self) -> Result<Parameters> {
+        Parameters::parse(self.request.query_string())
+    }
+
+    /// What of the resource to show.
+    pub fn projection(&self) -> Result<Projection> {
+        let parameters = self.parameters()?;
+        let (attributes, excluded) = (parameters.attributes.as_deref(), parameters.excluded_attributes.as_deref());
+        Projection::parse(self.resource_type(), attributes, excluded)
+    }
+
+    /// `If-Match` and `If-None-Match`.
+    pub fn preconditions(&self) -> Preconditions {
+        Preconditions {
+            if_match: joined(self.request.headers(), header::IF_MATCH),
+            if_none_match: joined(self.request.headers(), header::IF_NONE_MATCH),
+        }
+    }
+
+    /// The JSON object in the body.
+    ///
+    /// # Errors
+    /// 415, 413, `invalidSyntax`.
+    pub async fn body(&mut self) -> Result<Map<String, Value>> {
+        body::read(&self.request, &mut self.payload).await
+    }
+
+    /// Takes what is left of the body off the connection, so that it can serve the next request.
+    pub async fn ignore_body(&mut self) {
+        body::drain(&mut self.payload).await;
+    }
+}
+
+/// The last segment of the path, decoded.
+pub(super) fn last_segment(request: &HttpRequest) -> String {
+    let segment = request.path().rsplit('/').next().unwrap_or_default();
+    percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
+/// All values of a header as one list.
+fn joined(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let values: Vec<&str> = headers.get_all(name).filter_map(|value| value.to_str().ok()).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}

@@ -1,0 +1,79 @@
+//! Around every request: an id, a line in the log, a measurement, and a net for panics.
+//!
+//! Paths, query strings and bodies hold ids and personal data; what is logged is the pattern of the route (SEC-02).
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest};
+use futures_util::FutureExt;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::{metrics, respond};
+use crate::auth::Caller;
+use crate::scim::Error;
+
+/// The id of a request, in logs, in the history and in the answer's header.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub Arc<str>);
+
+/// The middleware.
+pub(super) async fn request(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let started = Instant::now();
+    let id: Arc<str> = Uuid::now_v7().to_string().into();
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    let span = tracing::info_span!("request", id = %id);
+    let method = method_name(request.method());
+    let kept = request.request().clone();
+    let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
+    let mut response = match outcome {
+        Ok(Ok(response)) => response.map_into_boxed_body(),
+        Ok(Err(error)) => return Err(error),
+        Err(_) => ServiceResponse::new(kept.clone(), respond::error(&kept, &Error::internal("panic in a request"))),
+    };
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+    let (route, status, took) = (route(&kept), response.status().as_u16(), started.elapsed());
+    span.in_scope(|| log(&kept, method, &route, status, took.as_micros()));
+    metrics::request(route, method, status, took);
+    Ok(response)
+}
+
+/// The pattern of the route, `/scim/v2/Users/{id}`.
+fn route(request: &HttpRequest) -> String {
+    request.match_pattern().unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Methods that nobody uses must not become labels without end.
+fn method_name(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn log(request: &HttpRequest, method: &str, route: &str, status: u16, micros: u128) {
+    match request.extensions().get::<Arc<Caller>>() {
+        Some(caller) => {
+            tracing::info!(method, route, status, micros, tenant = caller.tenant, key = caller.key_id, "answered");
+        }
+        None => tracing::info!(method, route, status, micros, "answered"),
+    }
+}

@@ -1,0 +1,120 @@
+//! The endpoints of resources: `/Users`, `/Users/{id}`, and the same for every other type.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::exchange::{Exchange, for_caller};
+use super::respond;
+use crate::scim::message::list_response;
+use crate::scim::query::Query;
+
+/// `GET /Users`
+pub(super) async fn list(request: HttpRequest, payload: Payload) -> HttpResponse {
+    for_caller(request, payload, async |mut exchange: Exchange| {
+        exchange.ignore_body().await;
+        let query = Query::resolve(&exchange.parameters()?, exchange.resource_type(), exchange.profile())?;
+        let found = exchange.service.provider.search(exchange.call(), vec![query]).await?;
+        let list = list_response(found.total, found.start_index, respond::bodies(found.resources));
+        Ok(respond::json(&exchange.request, &list))
+    })
+    .await
+}
+
+/// `POST /Users`
+pub(super) async fn create(request: HttpRequest, payload: Payload) -> HttpResponse {
+    for_caller(request, payload, async |mut exchange: Exchange| {
+        let body = exchange.body().await?;
+        let projection = exchange.projection()?;
+        let provider = &exchange.service.provider;
+        let created = provider.create(exchange.call(), exchange.resource_type(), body, projection).await?;
+        Ok(respond::resource(&exchange.request, StatusCode::CREATED, &created))
+    })
+    .await
+}
+
+/// `GET /Users/{id}`. With a `filter` it is a query on one resource (RFC 7644 §3.4.2.1).
+pub(super) async fn read(request: HttpRequest, payload: Payload) -> HttpResponse {
+    for_caller(request, payload, async |mut exchange: Exchange| {
+        exchange.ignore_body().await;
+        let parameters = exchange.parameters()?;
+        let (provider, resource_type) = (&exchange.service.provider, exchange.resource_type());
+        if parameters.filter.is_some() {
+            let query = Query::resolve(&parameters, resource_type, exchange.profile())?;
+            let found = provider.search_one(exchange.call(), exchange.id()?, query).await?;
+            let list = list_response(found.total, found.start_index, respond::bodies(found.resources));
+            return Ok(respond::json(&exchange.request, &list));
+        }
+        let projection = exchange.projection()?;
+        let found = provider.read(exchange.call(), resource_type, exchange.id()?, projection).await?;
+        let if_none_match = exchange.preconditions().if_none_match;
+        Ok(respond::resource_unless_known(&exchange.request, if_none_match.as_deref(), &found))
+    })
+    .await
+}
+
+/// `PUT /Users/{id}`
+pub(super) async fn replace(request: HttpRequest, payload: Payload) -> HttpResponse {
+    for_caller(request, payload, async |mut exchange: Exchange| {
+        let body = exchange.body().await?;
+        let projection = exchange.projection()?;
+        let replaced = exchange
+            .service
+            .provider
+            .replace(
+                exchange.call(),
+                exchange.resource_type(),
+                exchange.id()?,
+                body,
+                exchange.preconditions(),
+                projection,
+            )
+            .await?;
+        Ok(respond::resource(&exchange.request, StatusCode::OK, &replaced))
+    })
+    .await
+}
+
+/// `PATCH /Users/{id}`
+pub(super) async fn modify(request: HttpRequest, payload: Payload) -> HttpResponse {
+    for_caller(request, payload, async |mut exchange: Exchange| {
+        let body = exchange.body().await?;
+        let projection = exchange.projection()?;
+        let is_default = projection.is_default();
+        let modified = exchange
+            .service
+            .provider
+            .modify(
+                exchange.call(),
+                exchange.resource_type(),
+                exchange.id()?,
+                body,
+                exchange.preconditions(),
+                projection,
+            )
+            .await?;
+        if is_default && prefers_minimal(&exchange.request) {
+            return Ok(respond::minimal(&modified));
+        }
+        Ok(respond::resource(&exchange.request, StatusCode::OK, &modified))
+    })
+    .await
+}
+
+/// `Prefer: return=minimal` (RFC 7240 §4.2).
+fn prefers_minimal(request: &HttpRequest) -> bool {
+    let preferences = request.headers().get_all(header::HeaderName::from_static("prefer"));
+    let mut preferences = preferences.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';']));
+    preferences.any(|preference| preference.trim().eq_ignore_ascii_case("return=minimal"))
+}
+
+/// `DELETE /Users/{id}`
+pub(super) async fn delete(request: HttpRequest, payload: Payload) -> HttpResponse {
+    for_caller(request, payload, async |mut exchange: Exchange| {
+        exchange.ignore_body().await;
+        let provider = &exchange.service.provider;
+        provider.delete(exchange.call(), exchange.resource_type(), exchange.id()?, exchange.preconditions()).await?;
+        Ok(respond::no_content())
+    })
+    .await
+}

@@ -1,0 +1,177 @@
+//! Results and failures as responses: the one place that knows media types, `ETag`, `Location` and the error body.
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use serde_json::Value;
+
+use super::exchange;
+use crate::auth;
+use crate::provider::Representation;
+use crate::scim::message::{self, MEDIA_TYPE};
+use crate::scim::version::if_none_match_holds;
+use crate::scim::{Error, ErrorKind, Result};
+
+/// One resource, with its version and its place (VER-01, RES-12).
+pub(super) fn resource(request: &HttpRequest, status: StatusCode, representation: &Representation) -> HttpResponse {
+    let mut response = json_builder(request, status);
+    response.insert_header((header::ETAG, representation.tag.to_string()));
+    response.insert_header((header::LOCATION, representation.location.clone()));
+    response.insert_header((header::CONTENT_LOCATION, representation.location.clone()));
+    json_body(&mut response, &representation.body)
+}
+
+/// One resource, or 304 if the client has this representation (VER-03).
+pub(super) fn resource_unless_known(
+    request: &HttpRequest,
+    if_none_match: Option<&str>,
+    representation: &Representation,
+) -> HttpResponse {
+    if if_none_match.is_none_or(|header| if_none_match_holds(header, &representation.tag)) {
+        return resource(request, StatusCode::OK, representation);
+    }
+    let mut response = HttpResponse::NotModified();
+    response.insert_header((header::ETAG, representation.tag.to_string()));
+    response.insert_header((header::LOCATION, representation.location.clone()));
+    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    response.finish()
+}
+
+/// A write without a body, for `Prefer: return=minimal` (PATCH-09).
+pub(super) fn minimal(representation: &Representation) -> HttpResponse {
+    let mut response = HttpResponse::NoContent();
+    response.insert_header((header::ETAG, representation.tag.to_string()));
+    response.insert_header((header::LOCATION, representation.location.clone()));
+    response.insert_header(("Preference-Applied", "return=minimal"));
+    response.finish()
+}
+
+/// 204.
+pub(super) fn no_content() -> HttpResponse {
+    HttpResponse::NoContent().finish()
+}
+
+/// Any JSON document.
+pub(super) fn json(request: &HttpRequest, document: &Value) -> HttpResponse {
+    json_body(&mut json_builder(request, StatusCode::OK), document)
+}
+
+/// A failure, as SCIM says it (RFC 7644 §3.12). The one place that logs a fault of ours, once, with its causes.
+pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
+    let kind = error.kind();
+    if kind == ErrorKind::Internal {
+        log_fault(error);
+    } else {
+        tracing::debug!(?kind, "request refused");
+    }
+    let status = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json_builder(request, status);
+    match kind {
+        ErrorKind::Unauthorized => {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge(request)));
+        }
+        ErrorKind::Forbidden => {
+            response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="scim", error="insufficient_scope""#));
+        }
+        ErrorKind::Busy | ErrorKind::Unavailable => {
+            response.insert_header((header::RETRY_AFTER, "1"));
+        }
+        _ => {}
+    }
+    let mut body = message::error_body(error);
+    if kind == ErrorKind::Internal {
+        let request_id = request.extensions().get::<super::observe::RequestId>().map(|id| id.0.to_string());
+        body["detail"] = format!("{} Request id: {}.", error.detail(), request_id.unwrap_or_default()).into();
+    }
+    json_body(&mut response, &body)
+}
+
+fn log_fault(error: &Error) {
+    let mut causes = Vec::new();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    tracing::error!(causes = causes.join(": "), "request failed");
+}
+
+/// `invalid_token` only if a token was presented (RFC 6750 §3.1).
+fn challenge(request: &HttpRequest) -> &'static str {
+    let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    match authorization.and_then(auth::bearer) {
+        Some(_) => r#"Bearer realm="scim", error="invalid_token""#,
+        None => r#"Bearer realm="scim""#,
+    }
+}
+
+fn json_builder(request: &HttpRequest, status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CONTENT_TYPE, media_type(request)));
+    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    response
+}
+
+/// `application/scim+json`, unless the client takes plain JSON and nothing else. An odd `Accept` never fails a request.
+fn media_type(request: &HttpRequest) -> &'static str {
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let mut accepted = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
+    let plain = "application/json";
+    let only_plain = !accept.is_empty() && accepted.all(|range| range.eq_ignore_ascii_case(plain));
+    if only_plain { plain } else { MEDIA_TYPE }
+}
+
+fn json_body(response: &mut HttpResponseBuilder, document: &impl serde::Serialize) -> HttpResponse {
+    match serde_json::to_vec(document) {
+        Ok(bytes) => response.body(bytes),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}
+
+/// No endpoint has this path.
+pub(super) async fn unknown_endpoint(request: HttpRequest, mut payload: web::Payload) -> HttpResponse {
+    super::body::drain(&mut payload).await;
+    error(&request, &Error::new(ErrorKind::NotFound, "There is no such endpoint."))
+}
+
+/// A version of the protocol that nobody speaks here (RFC 7644 §3.13).
+pub(super) async fn unknown_version(request: HttpRequest, mut payload: web::Payload) -> HttpResponse {
+    super::body::drain(&mut payload).await;
+    error(&request, &Error::new(ErrorKind::InvalidVersion, "This server speaks version 2 of SCIM: /scim/v2."))
+}
+
+/// An endpoint of the RFC that this server does not offer (yet): 501 for callers with a key.
+pub(super) async fn not_offered(request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    exchange::for_caller(request, payload, async |mut exchange: exchange::Exchange| {
+        exchange.ignore_body().await;
+        Result::Err(Error::new(ErrorKind::NotImplemented, "This server does not offer this endpoint."))
+    })
+    .await
+}
+
+/// The endpoint does not know the method (HTTP-05).
+pub(super) async fn method_not_allowed(request: HttpRequest, allow: &'static str) -> HttpResponse {
+    let detail = format!("{} is not allowed here; allowed: {allow}.", shown(request.method()));
+    let mut response = error(&request, &Error::new(ErrorKind::MethodNotAllowed, detail));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+fn shown(method: &Method) -> String {
+    method.as_str().chars().take(20).collect()
+}
+
+/// What an endpoint knows, for anybody (HTTP-13).
+pub(super) async fn options(allow: &'static str) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish()
+}
+
+/// A plain page for operators' tools.
+pub(super) fn text(status: StatusCode, text: String) -> HttpResponse {
+    HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(text)
+}
+
+/// The members of a representation, as values of a list.
+pub(super) fn bodies(representations: Vec<Representation>) -> Vec<Value> {
+    representations.into_iter().map(|representation| Value::Object(representation.body)).collect::<Vec<Value>>()
+}

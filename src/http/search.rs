@@ -1,0 +1,52 @@
+//! `POST /.search`: a query whose parameters stand in the body (RFC 7644 §3.4.3).
+
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::exchange::{Exchange, for_caller};
+use super::respond;
+use crate::scim::message::list_response;
+use crate::scim::query::{Parameters, Query};
+use crate::scim::schema::ResourceType;
+use crate::scim::{Error, ErrorKind, Result};
+
+/// `GET /`: a query over every type of resource (RFC 7644 §3.4.2.1). Without a filter it would be the whole directory.
+pub(super) async fn root_query(request: HttpRequest, payload: Payload) -> HttpResponse {
+    for_caller(request, payload, async |mut exchange: Exchange| {
+        exchange.ignore_body().await;
+        let parameters = exchange.parameters()?;
+        let types = exchange.registry().resource_types().to_vec();
+        answer(&exchange, &parameters, &types).await
+    })
+    .await
+}
+
+/// `POST /.search`
+pub(super) async fn root(request: HttpRequest, payload: Payload) -> HttpResponse {
+    for_caller(request, payload, async |mut exchange: Exchange| {
+        let parameters = Parameters::from_search_request(&exchange.body().await?)?;
+        let types = exchange.registry().resource_types().to_vec();
+        answer(&exchange, &parameters, &types).await
+    })
+    .await
+}
+
+/// `POST /Users/.search`
+pub(super) async fn typed(request: HttpRequest, payload: Payload) -> HttpResponse {
+    for_caller(request, payload, async |mut exchange: Exchange| {
+        let parameters = Parameters::from_search_request(&exchange.body().await?)?;
+        let types = [exchange.resource_type()];
+        answer(&exchange, &parameters, &types).await
+    })
+    .await
+}
+
+async fn answer(exchange: &Exchange, parameters: &Parameters, types: &[&'static ResourceType]) -> Result<HttpResponse> {
+    let queries = Query::resolve_over(parameters, types, exchange.profile())?;
+    if queries.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, "There is nothing to search here."));
+    }
+    let found = exchange.service.provider.search(exchange.call(), queries).await?;
+    let list = list_response(found.total, found.start_index, respond::bodies(found.resources));
+    Ok(respond::json(&exchange.request, &list))
+}
