@@ -31,12 +31,8 @@ pub enum Cell<'a> {
     Bool(bool),
     /// A time, UTC, whole milliseconds.
     Timestamp(NaiveDateTime),
-    /// A number or null.
-    NullableBigInt(Option<i64>),
     /// Text or null.
     NullableText(Option<&'a str>),
-    /// A time or null.
-    NullableTimestamp(Option<NaiveDateTime>),
 }
 
 /// What happens to a row whose key is there already.
@@ -186,9 +182,7 @@ where
             Cell::Text(value) => out.push_bind_param::<Text, str>(value),
             Cell::Bool(value) => out.push_bind_param::<Bool, _>(value),
             Cell::Timestamp(value) => out.push_bind_param::<Timestamp, _>(value),
-            Cell::NullableBigInt(value) => out.push_bind_param::<Nullable<BigInt>, _>(value),
             Cell::NullableText(value) => out.push_bind_param::<Nullable<Text>, _>(value),
-            Cell::NullableTimestamp(value) => out.push_bind_param::<Nullable<Timestamp>, _>(value),
         }
     }
 }
