@@ -1,24 +1,21 @@
-//! Around every request: an id, a line in the log, a measurement, and a net for panics.
+//! Around every request: an id, a line in the log, a measurement.
 //!
 //! Paths, query strings and bodies hold ids and personal data; what is logged is the pattern of the route (SEC-02).
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
-use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{metrics, respond};
+use super::metrics;
 use crate::auth::Caller;
-use crate::scim::Error;
 
 /// The id of a request, in logs, in the history and in the answer's header.
 #[derive(Debug, Clone)]
@@ -27,25 +24,19 @@ pub(super) struct RequestId(pub Arc<str>);
 /// The middleware.
 pub(super) async fn request(
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
     let id: Arc<str> = Uuid::now_v7().to_string().into();
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let span = tracing::info_span!("request", id = %id);
     let method = method_name(request.method());
-    let kept = request.request().clone();
-    let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
-    let mut response = match outcome {
-        Ok(Ok(response)) => response.map_into_boxed_body(),
-        Ok(Err(error)) => return Err(error),
-        Err(_) => ServiceResponse::new(kept.clone(), respond::error(&kept, &Error::internal("panic in a request"))),
-    };
+    let mut response = next.call(request).instrument(span.clone()).await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
-    let (route, status, took) = (route(&kept), response.status().as_u16(), started.elapsed());
-    span.in_scope(|| log(&kept, method, &route, status, took.as_micros()));
+    let (route, status, took) = (route(response.request()), response.status().as_u16(), started.elapsed());
+    span.in_scope(|| log(response.request(), method, &route, status, took.as_micros()));
     metrics::request(route, method, status, took);
     Ok(response)
 }
