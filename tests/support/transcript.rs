@@ -297,11 +297,13 @@ impl Expect {
         if !fits {
             return Err(format!("the status is {}", response.status));
         }
-        // An expectation may name what the same step saves: the id in `Location`, say.
+        // An expectation may name what the same step saves: the id in `Location`, say. What an earlier step saved under
+        // the same name is meant where there is such a value.
         let mut variables = variables.clone();
         for (name, pointer) in &step.save {
-            if let Some(value) = json.and_then(|body| body.pointer(pointer)) {
-                variables.set(&variables.text(name), value.clone());
+            let name = variables.text(name);
+            if let Some(value) = json.and_then(|body| body.pointer(pointer)).filter(|_| !variables.has(&name)) {
+                variables.set(&name, value.clone());
             }
         }
         for (name, expected) in &self.headers {
@@ -328,6 +330,10 @@ impl Variables {
         variables.set("token", Value::from(endpoint.token.as_str()));
         variables.set("base", Value::from(endpoint.base_url.as_str()));
         variables
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     pub(crate) fn set(&mut self, name: &str, value: Value) {
