@@ -181,6 +181,20 @@ pub fn lock_holder(connection: &mut Connection, place: Place, document: &Documen
     select_one(connection, condition)
 }
 
+/// The buried resource of that id.
+///
+/// # Errors
+/// Database failures.
+pub fn find_buried(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<StoredResource>> {
+    let condition = buried(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id);
+    select_one(connection, condition)
+}
+
 /// The buried resource of that id, kept from others until the transaction ends.
 ///
 /// # Errors
