@@ -191,7 +191,7 @@ async fn list_live(
             ..Parameters::default()
         };
         let query = Query::resolve(&parameters, resource_type, Profile::Compat)?;
-        let page = desk.provider.search(call.clone(), query).await?;
+        let page = desk.provider.search(call.clone(), vec![query]).await?;
         total = page.total;
         if page.resources.is_empty() {
             break;
