@@ -60,7 +60,7 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
-fn log(request: &HttpRequest, method: &str, route: &str, status: u16, micros: u128) {
+fn log(request: &HttpRequest, method: &str, route: &str, status: u16, micros: u64) {
     match request.extensions().get::<Arc<Caller>>() {
         Some(caller) => {
             tracing::info!(method, route, status, micros, tenant = caller.tenant, key = caller.key_id, "answered");
