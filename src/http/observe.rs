@@ -36,7 +36,7 @@ pub(super) async fn request(
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
     let (route, status, took) = (route(response.request()), response.status().as_u16(), started.elapsed());
-    span.in_scope(|| log(response.request(), method, &route, status, took.as_micros()));
+    span.in_scope(|| log(response.request(), method, &route, status, took.as_micros() as u64));
     metrics::request(route, method, status, took);
     Ok(response)
 }
