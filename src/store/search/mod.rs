@@ -205,7 +205,7 @@ mod tests {
             let steps: Vec<(i32, i32, i32, String)> = explained.load(connection)?;
             Ok(steps.into_iter().map(|step| step.3 + "\n").collect::<String>())
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(store.read(Reach::Point, explain)).expect("a plan")
     }
 
