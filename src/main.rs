@@ -1,13 +1,13 @@
 //! The door: arguments, wiring, run.
 
 use std::fmt;
-use std::future::Future;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use actix_web::rt::task::JoinHandle;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use scimd::admin::{self, Desk, Report, healthcheck, migrate, quickstart};
 use scimd::auth::{Authenticator, StoredKeys};
@@ -168,6 +168,9 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
     let ended = actix_web::rt::System::new().block_on(async {
         let server = http::bind(listener, metrics_listener, service, &options)
             .map_err(|cause| Failure(format!("The server cannot be started ({cause}).")))?;
+        let server = actix_web::rt::spawn(server);
+        // The server heeds signals from its first step on; before that, SIGTERM would kill what says it is listening.
+        actix_web::rt::task::yield_now().await;
         greet(config, bound, &desk, quickstart).await?;
         finish(server).await
     });
@@ -175,8 +178,9 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
     ended
 }
 
-async fn finish(server: impl Future<Output = io::Result<()>>) -> Result<(), Failure> {
-    server.await.map_err(|cause| Failure(format!("The server failed ({cause}).")))?;
+async fn finish(server: JoinHandle<io::Result<()>>) -> Result<(), Failure> {
+    let ended = server.await.map_err(io::Error::other).flatten();
+    ended.map_err(|cause| Failure(format!("The server failed ({cause}).")))?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -29,7 +29,7 @@ impl Workplace {
     }
 
     fn postgres() -> Self {
-        Workplace { postgres: Some(postgres::database_url()), ..Workplace::sqlite() }
+        Workplace { postgres: Some(postgres::database_url()), directory: tempfile::tempdir().unwrap() }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -420,7 +420,8 @@ fn quickstart_prints_requests_that_work_as_printed() {
 }
 
 fn run_in_shell(line: &str) -> Value {
-    let mut shell = Command::new("sh").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut shell =
+        Command::new("sh").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     shell.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
     let output = shell.wait_with_output().unwrap();
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{line}: {error}: {}", text(&output.stdout)))

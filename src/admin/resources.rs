@@ -191,7 +191,7 @@ async fn list_live(
             ..Parameters::default()
         };
         let query = Query::resolve(&parameters, resource_type, Profile::Compat)?;
-        let page = desk.provider.search(call.clone(), query).await?;
+        let page = desk.provider.search(call.clone(), vec![query]).await?;
         total = page.total;
         if page.resources.is_empty() {
             break;
@@ -234,9 +234,7 @@ async fn list_unresolved(desk: &Desk, arguments: List) -> Result<Report> {
     let read = move |connection: &mut Connection| members::unresolved_by_group(connection, tenant_id);
     let groups = desk.store.read(Reach::Scan, read).await?;
     if arguments.json {
-        let to_json = |(id, display_name, count): &(String, Option<String>, i64)| {
-            json!({"id": id, "displayName": display_name, "unresolvedMembers": count})
-        };
+        let to_json = |(id, display_name, count): &(String, Option<String>, i64)| json!({"id": id, "displayName": display_name, "unresolvedMembers": count});
         return Report::json(&groups.iter().map(to_json).collect());
     }
     if groups.is_empty() {

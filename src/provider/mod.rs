@@ -93,6 +93,14 @@ fn place(connection: &mut Connection, tenant_id: i64, resource_type: &'static Re
     Ok(Place { tenant_id, group_names, resource_type })
 }
 
+/// Tells the operator, by name alone, what a client sends that no schema has: data that is not kept.
+fn log_ignored(ignored: &[String]) {
+    if !ignored.is_empty() {
+        let names: Vec<&str> = ignored.iter().take(20).map(|name| name.get(..100).unwrap_or(name)).collect();
+        tracing::info!(attributes = ?names, "unknown attributes ignored");
+    }
+}
+
 fn not_found(resource_type: &ResourceType, id: &str) -> Error {
     let shown: String = id.chars().take(100).collect();
     Error::new(ErrorKind::NotFound, format!("{} '{shown}' does not exist.", resource_type.name))

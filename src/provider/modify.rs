@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::assemble::Assembler;
 use super::membership::{self, Change};
 use super::record::{Changes, record};
-use super::{Call, Provider, Representation, lock_expected, place, reference};
+use super::{Call, Provider, Representation, lock_expected, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::patch::{self, MemberSource};
@@ -43,6 +43,7 @@ impl Provider {
             let mut rows = MemberRows { connection, group: &stored, assembler: &assembler };
             let patched =
                 patch::apply(&request, resource_type, &stored.document, &identity, &mut rows, call.profile())?;
+            log_ignored(&patched.ignored);
             reference::check(connection, place, &patched.document, call.profile())?;
             let change = Change::from(patched.members);
             let members = membership::apply(connection, place, &stored, &change, call.profile())?;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::membership::{self, Change};
 use super::record::{Changes, record};
-use super::{Call, Provider, Representation, lock_expected, place, reference};
+use super::{Call, Provider, Representation, lock_expected, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::accept;
@@ -37,6 +37,7 @@ impl Provider {
             let place = place(connection, tenant_id, resource_type)?;
             let mut stored = lock_expected(connection, place, &id, &preconditions)?;
             let accepted = accept::replace(resource_type, &body, &stored.document, call.profile())?;
+            log_ignored(&accepted.ignored);
             reference::check(connection, place, &accepted.document, call.profile())?;
             let members = match &accepted.members {
                 Some(claims) => {

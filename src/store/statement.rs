@@ -259,7 +259,7 @@ where
 mod tests {
     use super::*;
     use crate::store::Store;
-    use crate::store::schema::{group_members, resource_values, resources, tenants};
+    use crate::store::schema::{group_members, resource_values, resources};
     use crate::store::tests::{Fixture, at, on_each_database};
 
     fn resource<'a>(row_id: i64, id: &'a str) -> [Cell<'a>; 10] {
@@ -388,21 +388,6 @@ mod tests {
                 .await
                 .unwrap();
             assert_eq!((inserted, deleted, left), (2, 1, vec!["a".to_owned()]));
-        });
-    }
-
-    #[test]
-    fn rows_can_be_locked_where_there_are_row_locks() {
-        on_each_database(|Fixture { store, .. }| async move {
-            let name = store
-                .write(|c| {
-                    let query = tenants::table.filter(tenants::tenant_id.eq(1)).select(tenants::name);
-                    Ok(for_update(c, query).get_result::<String>(c)?)
-                })
-                .await
-                .unwrap();
-
-            assert_eq!(name, "default");
         });
     }
 
