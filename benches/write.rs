@@ -8,6 +8,7 @@ use std::io::{Seek, Write};
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use scimd::provider::Target;
 use scimd::scim::patch::PATCH_URN;
 use scimd::scim::projection::Projection;
 use scimd::scim::version::Preconditions;
@@ -72,14 +73,14 @@ fn membership(criterion: &mut Criterion) {
     for (size, members) in [(10, &members[..10]), (10_000, members)] {
         let group_id = create_group(&installation, size, members);
         let turn = Cell::new(0);
-        for (answer, projection) in [("no members", &without_members), ("all members", &whole)] {
+        for (answer, projection) in [("no members", &without_members), ("the default", &whole)] {
             group.bench_function(format!("group of {size}, {answer} in the answer"), |bencher| {
                 let message = || messages[turn.replace(1 - turn.get())].clone();
                 let patch = |message| {
-                    let (call, id, projection) = (installation.call(), group_id.clone(), projection.clone());
-                    let expected = Preconditions::default();
-                    let provider = &installation.provider;
-                    installation.run(provider.modify(call, groups(), id, message, expected, projection))
+                    let (call, projection) = (installation.call(), projection.clone());
+                    let preconditions = Preconditions::default();
+                    let target = Target { resource_type: groups(), id: group_id.clone(), preconditions };
+                    installation.run(installation.provider.modify(call, target, message, projection, false))
                 };
                 bencher.iter_batched(message, patch, BatchSize::PerIteration);
             });

@@ -56,9 +56,20 @@ impl Connection {
         matches!(self, Connection::Postgres(_))
     }
 
-    /// What makes a SELECT keep its rows from others until the transaction ends.
+    /// What makes a SELECT keep its rows from other changes until the transaction ends. Others may still refer to them.
     pub(super) fn lock_clause(&self) -> &'static str {
+        if self.locks_rows() { " FOR NO KEY UPDATE" } else { "" }
+    }
+
+    /// What makes a SELECT keep its rows from everybody until the transaction ends, those who would refer to them
+    /// included: they are about to be deleted.
+    pub(super) fn deletion_clause(&self) -> &'static str {
         if self.locks_rows() { " FOR UPDATE" } else { "" }
+    }
+
+    /// What makes a SELECT keep its rows as they are until the transaction ends.
+    pub(super) fn share_clause(&self) -> &'static str {
+        if self.locks_rows() { " FOR SHARE" } else { "" }
     }
 
     /// What makes a SELECT of rows that will be referred to wait for, and see, a deletion under way.
