@@ -20,7 +20,6 @@ fn patch_01_02_other_messages_are_refused() {
         for body in [
             json!({}),
             json!({"schemas": [PATCH_OP]}),
-            json!({"schemas": [PATCH_OP], "Operations": []}),
             json!({"schemas": [PATCH_OP], "Operations": operation["op"]}),
             json!({"schemas": [PATCH_OP], "Operations": ["x"]}),
             json!({"schemas": [PATCH_OP], "Operations": [{"path": "title", "value": "x"}]}),
@@ -32,6 +31,29 @@ fn patch_01_02_other_messages_are_refused() {
         assert_eq!(api.get(&path_of(&ines)).json(), ines);
         let any_case = json!({"SCHEMAS": [PATCH_OP], "operations": [{"OP": "Replace", "Path": "TITLE", "Value": "x"}]});
         assert_eq!(assert_resource(&api.patch(&path_of(&ines), &any_case), 200)["title"], json!("x"));
+    });
+}
+
+#[test]
+fn patch_01_strict_demands_the_message_schema_and_an_operation() {
+    let operation = json!({"op": "replace", "path": "title", "value": "x"});
+    let bodies = [
+        json!({"Operations": [operation]}),
+        json!({"schemas": [USER], "Operations": [operation]}),
+        json!({"schemas": [PATCH_OP], "Operations": []}),
+    ];
+    each_strict(|api| {
+        let ines = ines(api);
+        for body in &bodies {
+            assert_error(&api.patch(&path_of(&ines), body), 400, Some("invalidSyntax"));
+        }
+        assert_eq!(api.get(&path_of(&ines)).json(), ines);
+    });
+    each(|api| {
+        let ines = ines(api);
+        for body in &bodies {
+            assert_resource(&api.patch(&path_of(&ines), body), 200);
+        }
     });
 }
 

@@ -189,8 +189,10 @@ fn flt_22_to_27_negation_and_absence() {
 #[test]
 fn flt_37_wildcards_and_quotes_are_plain_text() {
     each_profile(|api| {
-        for name in ["100%", "under_score", r"back\slash", "quote'", "double\"quote", "plain+plus"] {
-            api.created("/Users", &user_with(&format!("user{}", name.len()), json!({"title": name})));
+        for (number, name) in
+            ["100%", "under_score", r"back\slash", "quote'", "double\"quote", "plain+plus"].into_iter().enumerate()
+        {
+            api.created("/Users", &user_with(&format!("user{number}"), json!({"title": name})));
             let literal = json!(name).to_string();
 
             assert_eq!(found(api, "/Users", &format!("title eq {literal}")).len(), 1, "{name}");
