@@ -61,6 +61,12 @@ impl Connection {
         if self.locks_rows() { " FOR UPDATE" } else { "" }
     }
 
+    /// What keeps selected rows from being deleted, buried or changed in their keys until the transaction ends. Others
+    /// may do the same at the same time.
+    pub(super) fn share_clause(&self) -> &'static str {
+        if self.locks_rows() { " FOR KEY SHARE" } else { "" }
+    }
+
     /// The function `f(text, part)` that is above zero where the text contains the part.
     pub(super) fn position_function(&self) -> &'static str {
         match self {

@@ -50,7 +50,8 @@ pub struct Target {
     pub resource_type: String,
 }
 
-/// The live resources of a tenant with these ids; ids without one are missing from the result.
+/// The live resources of a tenant with these ids; ids without one are missing from the result. They stay live until the
+/// transaction ends: a member that is deleted while it joins must not be left in the group.
 ///
 /// # Errors
 /// Database failures.
@@ -63,7 +64,8 @@ pub fn resolve(connection: &mut Connection, tenant_id: i64, ids: &[&str]) -> Res
             .bind(tenant_id)
             .push(" AND r.deleted_at IS NULL AND r.id IN (")
             .bind_list(chunk.iter().copied())
-            .push(")");
+            .push(")")
+            .push(connection.share_clause());
         let rows: Vec<(String, i64, String)> = kept(statement, chunk).load(connection)?;
         targets.extend(rows.into_iter().map(|(id, row_id, resource_type)| (id, Target { row_id, resource_type })));
     }
