@@ -292,7 +292,22 @@ fn usr_02_i18n_01_user_names_are_unique_without_case_and_keep_their_spelling() {
         }
         // The same letter, composed and decomposed.
         assert_error(&api.post("/Users", &user("Zoe\u{308}")), 409, Some("uniqueness"));
-        assert_error(&api.post("/Users", &user("bell\u{7}")), 400, Some("invalidValue"));
+    });
+}
+
+#[test]
+fn i18n_03_control_characters_are_no_part_of_a_user_name() {
+    each_profile(|api| {
+        let ines = api.created("/Users", &user("ines de la cruz"));
+        for name in ["bell\u{7}", "line\nbreak", "next\u{85}line", "del\u{7f}"] {
+            let rename = patch(json!([{"op": "replace", "path": "userName", "value": name}]));
+
+            assert_error(&api.post("/Users", &user(name)), 400, Some("invalidValue"));
+            assert_error(&api.put(&path_of(&ines), &user(name)), 400, Some("invalidValue"));
+            assert_error(&api.patch(&path_of(&ines), &rename), 400, Some("invalidValue"));
+        }
+
+        assert_eq!(assert_list(&api.get("/Users")), [ines]);
     });
 }
 
