@@ -4,11 +4,14 @@
 //! | Type | Key |
 //! |---|---|
 //! | string, not case-exact | NFC, default case folding, NFC (I18N-02) |
+//! | string, unique, not case-exact (`userName`) | full-width and half-width forms made plain (I18N-01), then as above |
 //! | string, case-exact; reference | the text itself |
 //! | boolean | `false`, `true` |
 //! | integer, decimal | sign, exponent, digits, so that text order is numeric order |
 //! | dateTime | the instant: seconds and nanoseconds at fixed width |
 //! | binary | canonical base64 of the bytes |
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::alphabet;
@@ -17,7 +20,7 @@ use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
 use serde_json::{Number, Value};
 use unicode_normalization::UnicodeNormalization;
 
-use super::schema::{Attribute, Role, Type};
+use super::schema::{Attribute, Role, Type, Uniqueness};
 
 /// A value made comparable.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +52,11 @@ impl Key {
         if attribute.role == Role::Version {
             return Key(own_version(text));
         }
-        if attribute.case_exact { Key(text.to_owned()) } else { Key::folded(text) }
+        match (attribute.case_exact, attribute.uniqueness) {
+            (true, _) => Key(text.to_owned()),
+            (false, Uniqueness::None) => Key::folded(text),
+            (false, _) => Key::folded(&width_mapped(text)),
+        }
     }
 
     /// The key of text that compares without case.
@@ -127,6 +134,16 @@ impl Key {
         }
         None
     }
+}
+
+/// Full-width and half-width characters as the plain ones that they stand for (RFC 8264 §5.2.1, RFC 8265 §3.3.2).
+fn width_mapped(text: &str) -> Cow<'_, str> {
+    let has_width = |c: char| c == '\u{3000}' || ('\u{FF00}'..='\u{FFEF}').contains(&c);
+    if !text.contains(has_width) {
+        return Cow::Borrowed(text);
+    }
+    let plain = |c: char| if has_width(c) { c.nfkd().collect() } else { c.to_string() };
+    text.chars().map(plain).collect::<String>().into()
 }
 
 /// NFC and default case folding. ASCII, nearly everything that arrives, takes the short way.

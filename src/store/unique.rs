@@ -57,6 +57,8 @@ mod tests {
         let key = |json| key("User", json, GroupNames::ByExternalId);
         assert_eq!(key(r#"{"userName":"Bjensen"}"#), key(r#"{"userName":"bJENSEN"}"#));
         assert_ne!(key(r#"{"userName":"a"}"#), key(r#"{"userName":"b"}"#));
+        assert_eq!(key(r#"{"userName":"bjensen"}"#), key(r#"{"userName":"ＢＪｅｎｓｅｎ"}"#));
+        assert_eq!(key(r#"{"userName":"ガ"}"#), key(r#"{"userName":"ｶﾞ"}"#));
     }
 
     #[test]

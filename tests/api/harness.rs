@@ -6,7 +6,8 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use scimd::auth::{Authenticator, Scopes, StoredKeys, Token, hash};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+use scimd::auth::{Authenticator, Scopes, StoredKeys, Token};
 use scimd::http::{Options, Service, bind};
 use scimd::provider::{Provider, system_clock};
 use scimd::scim::Profile;
@@ -75,7 +76,7 @@ impl Api {
         let name = format!("tenant-{}", Uuid::now_v7());
         let now = chrono::Utc::now().naive_utc();
         let tenant = run(server.store.write(move |connection| tenants::insert(connection, &name, now)));
-        let token = insert_key(&server.store, tenant.tenant_id, profile, &Scopes::all().to_string());
+        let token = insert_key(&server.store, key(tenant.tenant_id, profile, &Scopes::all().to_string()));
         let base_url = format!("http://{}/scim/v2", server.address);
         let client = Client::new(&base_url);
         Api { database, store: server.store.clone(), tenant_id: tenant.tenant_id, token, base_url, client }
@@ -83,7 +84,24 @@ impl Api {
 
     /// The same tenant, through another key.
     pub fn with_key(&self, profile: Profile, scopes: &str) -> Api {
-        let token = insert_key(&self.store, self.tenant_id, profile, scopes);
+        self.through(key(self.tenant_id, profile, scopes))
+    }
+
+    /// The same tenant, through a key that may do everything until it expires.
+    pub fn with_key_until(&self, expires_at: chrono::NaiveDateTime) -> Api {
+        let (token, key) = key(self.tenant_id, Profile::Compat, &Scopes::all().to_string());
+        self.through((token, ApiKey { expires_at: Some(expires_at), ..key }))
+    }
+
+    /// The same tenant, through a key that is stored as real keys are.
+    pub fn with_real_key(&self) -> Api {
+        let (token, key) = key(self.tenant_id, Profile::Compat, &Scopes::all().to_string());
+        let secret_hash = scimd::auth::hash(&token);
+        self.through((token, ApiKey { secret_hash, ..key }))
+    }
+
+    fn through(&self, key: (Token, ApiKey)) -> Api {
+        let token = insert_key(&self.store, key);
         Api {
             database: self.database,
             store: self.store.clone(),
@@ -102,6 +120,11 @@ impl Api {
     /// Where the server listens, without the base path.
     pub fn root(&self) -> Client {
         Client::new(self.base_url.trim_end_matches("/scim/v2"))
+    }
+
+    /// A connection of its own, for requests that run side by side or carry other credentials.
+    pub fn connection(&self) -> Client {
+        Client::new(&self.base_url)
     }
 
     pub fn get(&self, path: &str) -> Response {
@@ -154,13 +177,18 @@ pub fn run<T>(future: impl Future<Output = scimd::scim::Result<T>>) -> T {
     runtime.block_on(future).expect("the store works")
 }
 
-fn insert_key(store: &Store, tenant_id: i64, profile: Profile, scopes: &str) -> String {
+fn insert_key(store: &Store, (token, key): (Token, ApiKey)) -> String {
+    run(store.write(move |connection| api_keys::insert(connection, &key)));
+    token.expose().to_owned()
+}
+
+fn key(tenant_id: i64, profile: Profile, scopes: &str) -> (Token, ApiKey) {
     let token = Token::generate();
     let key = ApiKey {
         key_id: token.key_id().to_owned(),
         tenant_id,
         name: "test".to_owned(),
-        secret_hash: hash(&token),
+        secret_hash: cheap_hash(&token),
         fingerprint: token.fingerprint(),
         last_four: token.last_four().to_owned(),
         scopes: scopes.to_owned(),
@@ -172,8 +200,14 @@ fn insert_key(store: &Store, tenant_id: i64, profile: Profile, scopes: &str) -> 
         revoked_at: None,
         rotated_from: None,
     };
-    run(store.write(move |connection| api_keys::insert(connection, &key)));
-    token.expose().to_owned()
+    (token, key)
+}
+
+/// Every test has a key for each database and profile; at the real cost they would take longer than the tests.
+fn cheap_hash(token: &Token) -> String {
+    let params = Params::new(Params::MIN_M_COST, 1, 1, None).expect("parameters within the limits of argon2");
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    argon2.hash_password(token.expose().as_bytes()).expect("a hash").to_string()
 }
 
 fn server(database: Database) -> &'static Server {

@@ -1,0 +1,272 @@
+//! V-01 to V-07 and V-10 to V-20: the examples of the RFCs, in their words, one after the other.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Api, each_profile};
+use crate::messages::*;
+
+/// A certificate, in the place of the RFC's own, which its line breaks have made unreadable.
+const CERTIFICATE: &str = "MIIBeTCCAR+gAwIBAgIUIfRMn86OOCh3x8DNyD7sT+9w/2swCgYIKoZIzj0EAwIwEjEQMA4GA1UEAwwHYmplbnNlbjAeFw0yNjExMjMyMjI4MzhaFw0zNjExMjAyMjI4MzhaMBIxEDAOBgNVBAMMB2JqZW5zZW4wWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARhHfSBYZrT0VRc0aUGDxekPg17bypO2Zg5eVQ6IYvvJFZD8/fB9kMKlBxUVeTzY0lmhCnq78Z+HZ3hkae/HckOo1MwUTAdBgNVHQ4EFgQUvjPlAmKzz9RqAltzSXcdlSj7294wHwYDVR0jBBgwFoAUvjPlAmKzz9RqAltzSXcdlSj7294wDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEA3kPkfllVf1un9F+Vl/sUEBX//CjKTs7gM046otYNGEoCIAQjJjg9PyehUjSj1GvNp6CcllC70r+bf+0Vhw/6CP/4";
+
+/// The body of RFC 7643 §8.2 as a client sends it.
+fn full_user() -> Value {
+    json!({
+        "schemas": [USER],
+        "id": NOBODY,
+        "externalId": "701984",
+        "userName": "bjensen@example.com",
+        "name": {"formatted": "Ms. Barbara J Jensen, III", "familyName": "Jensen", "givenName": "Barbara",
+            "middleName": "Jane", "honorificPrefix": "Ms.", "honorificSuffix": "III"},
+        "displayName": "Babs Jensen",
+        "nickName": "Babs",
+        "profileUrl": "https://login.example.com/bjensen",
+        "emails": [{"value": "bjensen@example.com", "type": "work", "primary": true},
+            {"value": "babs@jensen.org", "type": "home"}],
+        "addresses": [
+            {"type": "work", "streetAddress": "100 Universal City Plaza", "locality": "Hollywood", "region": "CA",
+                "postalCode": "91608", "country": "US",
+                "formatted": "100 Universal City Plaza\nHollywood, CA 91608 USA", "primary": true},
+            {"type": "home", "streetAddress": "456 Hollywood Blvd", "locality": "Hollywood", "region": "CA",
+                "postalCode": "91608", "country": "US", "formatted": "456 Hollywood Blvd\nHollywood, CA 91608 USA"}],
+        "phoneNumbers": [{"value": "tel:+1-555-555-5555", "type": "work"}, {"value": "tel:+1-555-555-4444", "type": "mobile"}],
+        "ims": [{"value": "someaimhandle", "type": "aim"}],
+        "photos": [{"value": "https://photos.example.com/profilephoto/72930000000Ccne/F", "type": "photo"},
+            {"value": "https://photos.example.com/profilephoto/72930000000Ccne/T", "type": "thumbnail"}],
+        "userType": "Employee",
+        "title": "Tour Guide",
+        "preferredLanguage": "en-US",
+        "locale": "en-US",
+        "timezone": "America/Los_Angeles",
+        "active": true,
+        "password": "t1meMa$heen",
+        "groups": [
+            {"value": "e9e30dba-f08f-4109-8486-d5c6a331660a", "display": "Tour Guides"},
+            {"value": "fc348aa8-3835-40eb-a20b-c726e15c55b5", "display": "Employees"},
+            {"value": "71ddacd2-a8e7-49b8-a5db-ae50d0a5bfd7", "display": "US Employees"}],
+        "x509Certificates": [{"value": CERTIFICATE}],
+        "meta": {"resourceType": "User", "created": "2010-01-23T04:56:22Z", "version": "W/\"a330bc54f0671c9\""},
+    })
+}
+
+/// What must come back of a body: all of it but what is the server's own.
+fn assert_echoed(created: &Value, sent: &Value) {
+    for (name, value) in sent.as_object().unwrap() {
+        if !["id", "meta", "groups", "password", "schemas", ENTERPRISE].contains(&name.as_str()) {
+            assert_eq!(&created[name], value, "{name}");
+        }
+    }
+    assert!(created.get("password").is_none() && created.get("groups").is_none());
+    assert_ne!(created["id"], json!(NOBODY));
+    assert_ne!(created["meta"]["created"], json!("2010-01-23T04:56:22Z"));
+}
+
+fn patched(api: &Api, resource: &Value, operations: Value) -> Value {
+    assert_resource(&api.patch(&path_of(resource), &patch(operations)), 200)
+}
+
+#[test]
+fn v_01_v_02_create_and_read() {
+    each_profile(|api| {
+        let body = user_with(
+            "bjensen",
+            json!({"externalId": "bjensen", "name": {"formatted": "Ms. Barbara J Jensen III",
+                "familyName": "Jensen", "givenName": "Barbara"}}),
+        );
+
+        let created = assert_resource(&api.post("/Users", &body), 201);
+        let read = assert_resource(&api.get(&path_of(&created)), 200);
+
+        assert_echoed(&created, &body);
+        assert_eq!(created["meta"]["created"], created["meta"]["lastModified"]);
+        assert_eq!(read, created);
+    });
+}
+
+#[test]
+fn v_03_a_list_of_user_names() {
+    each_profile(|api| {
+        let users = ["bjensen", "jsmith"].map(|name| api.created("/Users", &user(name)));
+
+        let listed = assert_list(&api.get("/Users?attributes=userName"));
+
+        let expected = users.map(|user| json!({"schemas": [USER], "id": user["id"], "userName": user["userName"]}));
+        assert_eq!(listed, expected);
+    });
+}
+
+#[test]
+fn v_04_the_full_user() {
+    each_profile(|api| {
+        let created = assert_resource(&api.post("/Users", &full_user()), 201);
+
+        assert_echoed(&created, &full_user());
+        assert_eq!(created["schemas"], json!([USER]));
+    });
+}
+
+#[test]
+fn v_05_the_enterprise_user() {
+    each_profile(|api| {
+        let manager = api.created("/Users", &user_with("jsmith", json!({"displayName": "John Smith"})));
+        let mut body = full_user();
+        body["schemas"] = json!([USER, ENTERPRISE]);
+        body[ENTERPRISE] = json!({"employeeNumber": "701984", "costCenter": "4130", "organization": "Universal Studios",
+            "division": "Theme Park", "department": "Tour Operations",
+            "manager": {"value": manager["id"], "$ref": "../Users/26118915-6090-4610-87e4-49d8ca9f808d",
+                "displayName": "Somebody Else"}});
+
+        let created = assert_resource(&api.post("/Users", &body), 201);
+
+        assert_echoed(&created, &body);
+        assert_eq!(created["schemas"], json!([USER, ENTERPRISE]));
+        let mut enterprise = body[ENTERPRISE].clone();
+        enterprise["manager"] =
+            json!({"value": manager["id"], "$ref": manager["meta"]["location"], "displayName": "John Smith"});
+        assert_eq!(created[ENTERPRISE], enterprise);
+    });
+}
+
+#[test]
+fn v_06_the_group() {
+    each_profile(|api| {
+        let babs = api.created("/Users", &user_with("babs", json!({"displayName": "Babs Jensen"})));
+        let mandy = api.created("/Users", &user_with("mandy", json!({"displayName": "Mandy Pepperidge"})));
+        let member = |user: &Value, reference: &Value| json!({"value": user["id"], "$ref": reference, "display": user["displayName"]});
+        let sent = json!([member(&babs, &json!("../Users/x")), member(&mandy, &json!(null))]);
+
+        let body = json!({"schemas": [GROUP], "displayName": "Tour Guides", "members": sent});
+        let created = assert_resource(&api.post("/Groups", &body), 201);
+
+        let shown = |user: &Value| {
+            let mut member = member(user, &user["meta"]["location"]);
+            member["type"] = json!("User");
+            member
+        };
+        assert_eq!(created["members"], json!([shown(&babs), shown(&mandy)]));
+        assert_eq!(created["displayName"], json!("Tour Guides"));
+    });
+}
+
+#[test]
+fn v_07_the_minimal_user() {
+    each_profile(|api| {
+        let created = assert_resource(&api.post("/Users", &user("bjensen@example.com")), 201);
+
+        let meta = created["meta"].clone();
+        let expected = json!({"schemas": [USER], "id": created["id"], "userName": "bjensen@example.com", "active": true,
+            "meta": meta});
+        assert_eq!(created, expected);
+        let mut parts: Vec<&str> = meta.as_object().unwrap().keys().map(String::as_str).collect();
+        parts.sort_unstable();
+        assert_eq!(parts, ["created", "lastModified", "location", "resourceType", "version"]);
+    });
+}
+
+#[test]
+fn v_10_replace() {
+    each_profile(|api| {
+        let before = api.created("/Users", &user_with("bjensen", json!({"roles": [{"value": "guide"}]})));
+        let body = user_with(
+            "bjensen",
+            json!({"id": before["id"], "externalId": "bjensen", "name": {"formatted": "Ms. Barbara J Jensen III",
+                "familyName": "Jensen", "givenName": "Barbara", "middleName": "Jane"}, "roles": [],
+                "emails": [{"value": "bjensen@example.com"}, {"value": "babs@jensen.org"}]}),
+        );
+        let version = before["meta"]["version"].as_str().unwrap();
+
+        let response = api.send("PUT", &path_of(&before), &[("If-Match", version)], Some(body.to_string().as_bytes()));
+
+        let after = assert_resource(&response, 200);
+        assert!(after.get("roles").is_none());
+        assert_eq!((&after["emails"], &after["name"]), (&body["emails"], &body["name"]));
+        assert_ne!(after["meta"]["version"], before["meta"]["version"]);
+    });
+}
+
+#[test]
+fn v_11_v_13_v_14_v_16_v_17_the_members_of_a_group() {
+    each_profile(|api| {
+        let users = ["a", "b", "c"].map(|name| api.created("/Users", &user(name)));
+        let [a, b, c] = [&users[0], &users[1], &users[2]];
+        let team = api.created("/Groups", &group("Tour Guides", &[]));
+        let add = json!([{"op": "add", "path": "members", "value": [
+            {"display": "Babs Jensen", "$ref": a["meta"]["location"], "value": a["id"]}]}]);
+        let remove = json!([{"op": "remove", "path": format!("members[value eq {}]", a["id"])}]);
+
+        let first = patched(api, &team, add.clone());
+        assert_eq!(values(&first, "members"), ids(&[a]));
+        assert_ne!(first["meta"]["version"], team["meta"]["version"]);
+        assert_eq!(patched(api, &team, add.clone()), first, "V-11: the second time nothing changes");
+
+        let removed = patched(api, &team, remove.clone());
+        assert!(values(&removed, "members").is_empty());
+        assert_eq!(patched(api, &team, remove.clone()), removed, "V-13: the second time nothing changes");
+
+        patched(api, &team, add.clone());
+        assert!(values(&patched(api, &team, json!([{"op": "remove", "path": "members"}])), "members").is_empty());
+
+        patched(api, &team, add);
+        let exchanged = json!([remove[0], {"op": "add", "path": "members", "value": [{"value": b["id"]}]}]);
+        assert_eq!(values(&patched(api, &team, exchanged), "members"), ids(&[b]));
+        let both = json!([{"value": a["id"]}, {"value": c["id"]}]);
+        let renewed = json!([{"op": "remove", "path": "members"}, {"op": "add", "path": "members", "value": both}]);
+        assert_eq!(values(&patched(api, &team, renewed), "members"), ids(&[a, c]));
+
+        let two = json!([{"value": b["id"]}, {"value": a["id"]}]);
+        let replaced = patched(api, &team, json!([{"op": "replace", "path": "members", "value": two}]));
+        assert_eq!(values(&replaced, "members"), ids(&[a, b]));
+    });
+}
+
+#[test]
+fn v_12_v_15_v_18_v_19_the_attributes_of_a_user() {
+    each_profile(|api| {
+        let babs = api.created("/Users", &full_user());
+
+        let added = json!([{"op": "add", "value": {"nickname": "Barbie",
+            "emails": [{"value": "babs@home.example", "type": "home"}]}}]);
+        let after = patched(api, &babs, added);
+        assert_eq!(after["nickName"], json!("Barbie"));
+        assert_eq!(values(&after, "emails"), ["babs@home.example", "babs@jensen.org", "bjensen@example.com"]);
+
+        let path = "emails[type eq \"work\" and value ew \"example.com\"]";
+        let after = patched(api, &babs, json!([{"op": "remove", "path": path}]));
+        assert_eq!(values(&after, "emails"), ["babs@home.example", "babs@jensen.org"]);
+
+        let work = json!({"type": "work", "streetAddress": "911 Universal City Plaza", "locality": "Hollywood",
+            "region": "CA", "postalCode": "91608", "country": "US",
+            "formatted": "911 Universal City Plaza\nHollywood, CA 91608 US", "primary": true});
+        let home = json!([{"op": "replace", "path": "addresses[type eq \"home\"].primary", "value": true}]);
+        patched(api, &babs, home);
+        let replaced = json!([{"op": "replace", "path": "addresses[type eq \"work\"]", "value": work}]);
+        let after = patched(api, &babs, replaced);
+        assert_eq!(after["addresses"][0], work);
+        assert_ne!(after["addresses"][1]["primary"], json!(true));
+
+        let street = json!([{"op": "replace", "path": "addresses[type eq \"work\"].streetAddress",
+            "value": "1010 Broadway Ave"}]);
+        let after = patched(api, &babs, street);
+        assert_eq!(after["addresses"][0]["streetAddress"], json!("1010 Broadway Ave"));
+        assert_eq!(after["addresses"][0]["locality"], json!("Hollywood"));
+
+        let emails = json!([{"value": "bjensen@example.com", "type": "work", "primary": true},
+            {"value": "babs@jensen.org", "type": "home"}]);
+        let after = patched(api, &babs, json!([{"op": "replace", "value": {"emails": emails, "nickname": "Babs"}}]));
+        assert_eq!((&after["emails"], &after["nickName"]), (&emails, &json!("Babs")));
+    });
+}
+
+#[test]
+fn v_20_delete() {
+    each_profile(|api| {
+        let first = api.created("/Users", &user("bjensen"));
+
+        let deleted = api.delete(&path_of(&first));
+        let read = api.get(&path_of(&first));
+        let second = assert_resource(&api.post("/Users", &user("bjensen")), 201);
+
+        assert_eq!((deleted.status, deleted.body.len()), (204, 0));
+        assert_error(&read, 404, None);
+        assert_ne!(second["id"], first["id"]);
+    });
+}

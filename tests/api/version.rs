@@ -1,0 +1,117 @@
+//! VER: versions and conditional requests.
+
+use serde_json::json;
+
+use crate::harness::each_profile;
+use crate::messages::*;
+use crate::support::http::Response;
+
+#[test]
+fn ver_01_02_a_change_and_only_a_change_makes_a_version() {
+    each_profile(|api| {
+        let ines = api.created("/Users", &user("ines"));
+        let path = path_of(&ines);
+        let title = |title: &str| patch(json!([{"op": "replace", "path": "title", "value": title}]));
+
+        let changed = assert_resource(&api.patch(&path, &title("Guide")), 200);
+        let same = assert_resource(&api.patch(&path, &title("Guide")), 200);
+
+        assert_ne!(changed["meta"]["version"], ines["meta"]["version"]);
+        assert_eq!(same["meta"], changed["meta"]);
+        assert_eq!(assert_resource(&api.get(&path), 200), changed);
+    });
+}
+
+#[test]
+fn ver_03_v_27_a_known_version_is_not_sent_again() {
+    each_profile(|api| {
+        let ines = api.created("/Users", &user_with("ines", json!({"displayName": "Ines"})));
+        for query in ["", "?attributes=displayName", "?excludedAttributes=groups"] {
+            let path = format!("{}{query}", path_of(&ines));
+            let etag = api.get(&path).header("etag").unwrap().to_owned();
+            for known in [etag.clone(), "*".to_owned(), format!("\"x\", {etag}"), etag.replace("W/", "")] {
+                for method in ["GET", "HEAD"] {
+                    let response = api.send(method, &path, &[("If-None-Match", &known)], None);
+
+                    assert_eq!((response.status, response.body.len()), (304, 0), "{method} {path} {known}");
+                    assert_eq!(response.header("etag"), Some(etag.as_str()));
+                }
+            }
+            assert_resource(&api.send("GET", &path, &[("If-None-Match", "W/\"x\"")], None), 200);
+            assert_resource(&api.send("GET", &path, &[("If-None-Match", "no tag")], None), 200);
+        }
+    });
+}
+
+#[test]
+fn ver_03_what_is_shown_of_others_is_part_of_the_version() {
+    each_profile(|api| {
+        let ines = api.created("/Users", &user_with("ines", json!({"displayName": "Ines"})));
+        let team = api.created("/Groups", &group("Team", &[]));
+        let known = |path: &str, etag: &str| api.send("GET", path, &[("If-None-Match", etag)], None);
+        let (of_ines, of_team) = (api.get(&path_of(&ines)), api.get(&path_of(&team)));
+        let tag = |response: &Response| response.header("etag").unwrap().to_owned();
+
+        let add = patch(json!([{"op": "add", "path": "members", "value": [{"value": ines["id"]}]}]));
+        let joined = assert_resource(&api.patch(&path_of(&team), &add), 200);
+
+        let user_now = known(&path_of(&ines), &tag(&of_ines));
+        let user_now = assert_resource(&user_now, 200);
+        assert_eq!(values(&user_now, "groups"), ids(&[&team]));
+        assert_eq!(user_now["meta"]["lastModified"], ines["meta"]["lastModified"]);
+        assert_resource(&known(&path_of(&team), &tag(&of_team)), 200);
+
+        let rename = patch(json!([{"op": "replace", "path": "displayName", "value": "Inés"}]));
+        assert_resource(&api.patch(&path_of(&ines), &rename), 200);
+        let shown = assert_resource(&known(&path_of(&team), joined["meta"]["version"].as_str().unwrap()), 200);
+        assert_eq!(shown["members"][0]["display"], json!("Inés"));
+    });
+}
+
+#[test]
+fn ver_04_05_a_write_may_name_the_version_it_expects() {
+    each_profile(|api| {
+        let ines = api.created("/Users", &user("ines"));
+        let path = path_of(&ines);
+        let body = |title: &str| patch(json!([{"op": "replace", "path": "title", "value": title}])).to_string();
+        let patched = |if_match: &str, title: &str| {
+            let headers = [("If-Match", if_match), ("Content-Type", "application/scim+json")];
+            api.send("PATCH", &path, &headers, Some(body(title).as_bytes()))
+        };
+        let first = ines["meta"]["version"].as_str().unwrap().to_owned();
+
+        let second = assert_resource(&patched(&first, "1"), 200);
+        for stale in [first.as_str(), "W/\"99\"", "no tag", "", "W/\"99\", \"98\""] {
+            assert_error(&patched(stale, "stale"), 412, None);
+            let put = api.send("PUT", &path, &[("If-Match", stale)], Some(user("stale").to_string().as_bytes()));
+            assert_error(&put, 412, None);
+        }
+        assert_eq!(api.get(&path).json(), second);
+
+        let strong = second["meta"]["version"].as_str().unwrap().replace("W/", "");
+        assert_resource(&patched(&strong, "2"), 200);
+        assert_resource(&patched("*", "3"), 200);
+        let current = api.get(&path).header("etag").unwrap().to_owned();
+        assert_resource(&patched(&format!("\"x\", {current}"), "4"), 200);
+        let put = api.send("PUT", &path, &[("If-Match", "*")], Some(user("ines").to_string().as_bytes()));
+        assert_resource(&put, 200);
+    });
+}
+
+#[test]
+fn ver_06_07_existence_comes_first() {
+    each_profile(|api| {
+        let ines = api.created("/Users", &user("ines"));
+        let nobody = format!("/Users/{NOBODY}");
+        let body = user("x").to_string();
+
+        for if_match in ["*", "W/\"1\""] {
+            assert_error(&api.send("PUT", &nobody, &[("If-Match", if_match)], Some(body.as_bytes())), 404, None);
+            assert_error(&api.send("DELETE", &nobody, &[("If-Match", if_match)], None), 404, None);
+        }
+        let put = api.send("PUT", &path_of(&ines), &[("If-None-Match", "*")], Some(body.as_bytes()));
+
+        assert_error(&put, 412, None);
+        assert_eq!(api.get(&path_of(&ines)).json(), ines);
+    });
+}
