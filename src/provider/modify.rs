@@ -69,11 +69,11 @@ impl Provider {
             if !changes.is_empty() {
                 record(connection, &call, Operation::Modify, &stored, now, &changes)?;
             }
-            let brief_suffices = minimal || projection.is_default() && is_large(connection, resource_type, &stored)?;
-            let whole = !brief_suffices;
+            let too_much = projection.is_default() && is_large(connection, resource_type, &stored)?;
             let brief = Projection::parse(resource_type, Some("meta"), None)?;
-            let shown = if whole { &projection } else { &brief };
+            let shown = if too_much { &brief } else { &projection };
             let representation = provider.assembler(tenant_id, resource_type, shown).one(connection, stored)?;
+            let whole = !minimal && !too_much;
             Ok(Modified { representation, whole })
         };
         self.store.write(write).await
