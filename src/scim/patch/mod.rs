@@ -1,6 +1,6 @@
 //! PATCH: the message, and what its operations do to a resource (RFC 7644 §3.5.2).
 //!
-//! [`parse`] reads the message, [`apply`] runs it on a copy of the document, so that a failing operation leaves nothing
+//! [`parse()`] reads the message, [`apply()`] runs it on a copy of the document, so that a failing operation leaves nothing
 //! half-done (PATCH-07). Members of a group are no part of the document; what happens to them comes out as
 //! [`MemberChanges`], whose size follows the request, not the group (PATCH-23). Uniqueness and the existence of
 //! referenced resources are the store's to judge.
