@@ -307,8 +307,13 @@ pub fn resolve_own(connection: &mut Connection, tenant_id: i64, group_row_id: i6
 /// # Errors
 /// Database failures.
 pub fn exceed(connection: &mut Connection, group_row_id: i64, most: i64) -> Result<bool> {
-    let statement: Sql<BigInt> = Sql::new("SELECT gm.member_row_id FROM group_members gm WHERE gm.group_row_id = ");
-    let statement = statement.bind(group_row_id).push(" LIMIT 1 OFFSET ").bind(most);
+    let statement: Sql<BigInt> = Sql::new("SELECT gm.group_row_id FROM group_members gm WHERE gm.group_row_id = ");
+    let statement = statement
+        .bind(group_row_id)
+        .push(" UNION ALL SELECT u.group_row_id FROM unresolved_members u WHERE u.group_row_id = ")
+        .bind(group_row_id)
+        .push(" LIMIT 1 OFFSET 0 + ")
+        .bind(most);
     Ok(!statement.load::<i64>(connection)?.is_empty())
 }
 

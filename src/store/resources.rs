@@ -142,10 +142,7 @@ pub fn find(
     resource_type: &str,
     id: &str,
 ) -> Result<Option<StoredResource>> {
-    select_one(
-        connection,
-        live(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id),
-    )
+    select_one(connection, of_id(live(tenant_id), resource_type, id))
 }
 
 /// The live resource of that id, kept from others until the transaction ends.
@@ -159,7 +156,7 @@ pub fn lock(
     id: &str,
 ) -> Result<Option<StoredResource>> {
     let clause = connection.lock_clause();
-    let condition = live(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id);
+    let condition = of_id(live(tenant_id), resource_type, id);
     select_one(connection, condition.push(clause))
 }
 
@@ -174,7 +171,7 @@ pub fn lock_for_deletion(
     id: &str,
 ) -> Result<Option<StoredResource>> {
     let clause = connection.deletion_clause();
-    let condition = live(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id);
+    let condition = of_id(live(tenant_id), resource_type, id);
     select_one(connection, condition.push(clause))
 }
 
@@ -206,7 +203,7 @@ pub fn find_buried(
     resource_type: &str,
     id: &str,
 ) -> Result<Option<StoredResource>> {
-    let condition = buried(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id);
+    let condition = of_id(buried(tenant_id), resource_type, id);
     select_one(connection, condition)
 }
 
@@ -221,7 +218,7 @@ pub fn lock_buried(
     id: &str,
 ) -> Result<Option<StoredResource>> {
     let clause = connection.deletion_clause();
-    let condition = buried(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id);
+    let condition = of_id(buried(tenant_id), resource_type, id);
     select_one(connection, condition.push(clause))
 }
 
@@ -271,6 +268,10 @@ fn live(tenant_id: i64) -> Sql {
 
 fn buried(tenant_id: i64) -> Sql {
     Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.deleted_at IS NOT NULL")
+}
+
+fn of_id(rows: Sql, resource_type: &str, id: &str) -> Sql {
+    rows.push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id)
 }
 
 fn select_one(connection: &mut Connection, condition: Sql) -> Result<Option<StoredResource>> {

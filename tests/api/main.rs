@@ -17,6 +17,7 @@ mod query;
 mod read;
 mod replace;
 mod resources;
+mod restore;
 #[path = "../support/mod.rs"]
 mod support;
 mod vectors;

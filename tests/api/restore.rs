@@ -1,0 +1,102 @@
+//! What an operator brings back: the same id, the last attributes, the memberships as they were (DEL-07).
+
+use std::sync::Arc;
+
+use scimd::auth::{Caller, Scopes};
+use scimd::provider::{Call, Provider, system_clock};
+use scimd::scim::Profile;
+use scimd::scim::schema::Registry;
+use serde_json::json;
+
+use crate::harness::{Api, each, run};
+
+fn restore(api: &Api, resource_type: &str, id: &str) {
+    let provider = Provider::new(api.store.clone(), Registry::builtin(), &api.base_url, system_clock());
+    let caller = Caller {
+        tenant_id: api.tenant_id,
+        tenant: "test".to_owned(),
+        key_id: "operator".to_owned(),
+        profile: Profile::Compat,
+        scopes: Scopes::all(),
+        subject: None,
+    };
+    let call = Call { caller: Arc::new(caller), request_id: "restore".into() };
+    let resource_type = Registry::builtin().resource_type(resource_type).unwrap();
+    run(provider.restore(call, resource_type, id.to_owned()));
+}
+
+fn user_in_group(api: &Api) -> (String, String) {
+    let user = api.created("/Users", &json!({"userName": "ines", "displayName": "Ines"}));
+    let user_id = user["id"].as_str().unwrap().to_owned();
+    let group = api.created("/Groups", &json!({"displayName": "Team", "members": [{"value": user_id}]}));
+    (user_id, group["id"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn del_07_memberships_come_back_in_whichever_order_things_are_restored() {
+    for deleted_first in ["User", "Group"] {
+        for restored_first in ["User", "Group"] {
+            each(|api| {
+                let (user, group) = user_in_group(api);
+                let paths = [("User", format!("/Users/{user}")), ("Group", format!("/Groups/{group}"))];
+                let in_order = |first: &str| {
+                    let mut paths = paths.clone();
+                    paths.sort_by_key(|(resource_type, _)| *resource_type != first);
+                    paths
+                };
+
+                for (_, path) in in_order(deleted_first) {
+                    assert_eq!(api.delete(&path).status, 204);
+                }
+                for (resource_type, path) in in_order(restored_first) {
+                    restore(api, resource_type, path.rsplit('/').next().unwrap());
+                }
+
+                let shown = api.get(&format!("/Groups/{group}")).json();
+                assert_eq!(shown["members"][0]["value"], json!(user), "{deleted_first} {restored_first}: {shown}");
+                assert_eq!(shown["members"].as_array().unwrap().len(), 1);
+                assert_eq!(api.get(&format!("/Users/{user}")).json()["groups"][0]["value"], json!(group));
+            });
+        }
+    }
+}
+
+#[test]
+fn del_06_a_deleted_user_has_left_its_group_and_is_back_in_it_when_restored() {
+    each(|api| {
+        let (user, group) = user_in_group(api);
+
+        assert_eq!(api.delete(&format!("/Users/{user}")).status, 204);
+        assert_eq!(api.get(&format!("/Groups/{group}")).json()["members"], json!([]));
+        restore(api, "User", &user);
+
+        assert_eq!(api.get(&format!("/Groups/{group}")).json()["members"][0]["value"], json!(user));
+        assert_eq!(api.get(&format!("/Users/{user}")).json()["active"], json!(true));
+    });
+}
+
+#[test]
+fn patch_23_a_large_group_is_not_repeated_in_the_answer_to_a_patch() {
+    each(|api| {
+        let group = api.created("/Groups", &json!({"displayName": "Everybody"}));
+        let path = format!("/Groups/{}", group["id"].as_str().unwrap());
+        let members: Vec<_> = (0..1000).map(|number| json!({"value": format!("unknown-{number}")})).collect();
+        let add = |members: serde_json::Value| {
+            json!({
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": [{"op": "add", "path": "members", "value": members}],
+            })
+        };
+
+        let at_the_limit = api.patch(&path, &add(json!(members)));
+        let above = api.patch(&path, &add(json!([{"value": "one-more"}])));
+        let asked_for = api.patch(&format!("{path}?attributes=displayName"), &add(json!([{"value": "another"}])));
+
+        assert_eq!(at_the_limit.status, 200);
+        assert_eq!(at_the_limit.json()["members"].as_array().unwrap().len(), 1000);
+        assert_eq!((above.status, above.text().as_str()), (204, ""));
+        assert!(above.header("etag").is_some() && above.header("location").is_some());
+        assert_eq!((asked_for.status, &asked_for.json()["displayName"]), (200, &json!("Everybody")));
+        assert_eq!(api.get(&path).json()["members"].as_array().unwrap().len(), 1002);
+    });
+}
