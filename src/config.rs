@@ -88,7 +88,7 @@ impl Config {
             workers: sources.parse("workers", values::count)?.map_or(cores, |count| count as usize),
             shutdown_timeout: sources.parse("shutdown-timeout", values::duration)?.unwrap_or(Duration::from_secs(30)),
             log_format: sources.parse("log-format", str::parse)?.unwrap_or_default(),
-            log: sources.get("log").map_or_else(|| "info".to_owned(), |setting| setting.text.clone()),
+            log: sources.get("log").map_or_else(|| "info,actix_server=warn".to_owned(), |setting| setting.text.clone()),
             data_dir,
         })
     }

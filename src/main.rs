@@ -1,3 +1,295 @@
 //! The door: arguments, wiring, run.
 
-fn main() {}
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use actix_web::rt::task::JoinHandle;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use scimd::admin::{self, Desk, Report, healthcheck, migrate, quickstart};
+use scimd::auth::{Authenticator, StoredKeys};
+use scimd::config::{self, Config, Settings};
+use scimd::provider::{self, Provider};
+use scimd::scim::schema::Registry;
+use scimd::store::{self, DatabaseUrl, Store};
+use scimd::{http, scim, telemetry};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A SCIM 2.0 server: identity providers push users and groups, scimd keeps them and answers.
+#[derive(Debug, Parser)]
+#[command(name = "scimd", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Begin with:\n  scimd quickstart\n\nOr, for good:\n  scimd serve --listen 127.0.0.1:8080\n  \
+    scimd key create --name okta")]
+struct CommandLine {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve SCIM until SIGTERM
+    ///
+    /// Makes or updates the tables first. Without any configuration: SQLite in the data directory, on 127.0.0.1:8080.
+    #[command(
+        after_help = "Examples:\n  scimd serve\n  scimd serve --listen 0.0.0.0:8080 --public-url https://scim.example.com\n  \
+        SCIMD_DATABASE_URL=postgres://scimd@db/scimd scimd serve"
+    )]
+    Serve,
+    /// Serve, and print a key and three requests to try
+    #[command(
+        after_help = "Examples:\n  scimd quickstart\n  scimd quickstart --listen 127.0.0.1:9000 --data-dir /tmp/scimd\n  \
+        scimd quickstart --new-key"
+    )]
+    Quickstart(Quickstart),
+    #[command(flatten)]
+    Admin(admin::Command),
+    /// Make or update the tables of the database, and list what was done
+    ///
+    /// `scimd serve` and the commands that need the tables do this by themselves.
+    #[command(after_help = "Example:\n  scimd migrate --database-url postgres://scimd@db/scimd")]
+    Migrate,
+    /// Ask the server that listens on the configured address whether it is alive; exit code 1 if not
+    #[command(after_help = "Example:\n  scimd healthcheck --listen 127.0.0.1:8080")]
+    Healthcheck,
+    /// Print a script that completes commands in a shell
+    #[command(after_help = "Examples:\n  scimd completions bash > /etc/bash_completion.d/scimd\n  \
+        scimd completions zsh > ~/.zfunc/_scimd\n  scimd completions fish > ~/.config/fish/completions/scimd.fish")]
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+struct Quickstart {
+    /// Make another key though there is one
+    #[arg(long)]
+    new_key: bool,
+}
+
+#[derive(Debug, Args)]
+struct Completions {
+    /// The shell that the script is for
+    shell: clap_complete::Shell,
+}
+
+/// Why there is nothing more to do: a sentence for the operator.
+struct Failure(String);
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        Failure(error.to_string())
+    }
+}
+
+impl From<telemetry::Error> for Failure {
+    fn from(error: telemetry::Error) -> Self {
+        Failure(error.to_string())
+    }
+}
+
+impl From<scim::Error> for Failure {
+    fn from(error: scim::Error) -> Self {
+        Failure(admin::sentence(&error))
+    }
+}
+
+fn main() -> ExitCode {
+    let CommandLine { settings, command } = CommandLine::parse();
+    match run(&settings, command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(sentence)) => {
+            say(format_args!("error: {sentence}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(settings: &Settings, command: Command) -> Result<(), Failure> {
+    if let Command::Completions(Completions { shell }) = command {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut CommandLine::command(), "scimd", &mut script);
+        return print(&script);
+    }
+    let config = Config::load(settings)?;
+    match command {
+        Command::Serve => serve(&config, None),
+        Command::Quickstart(arguments) => serve(&config, Some(arguments)),
+        Command::Admin(command) => manage(&config, command),
+        Command::Migrate => {
+            let (store, applied) = open(&config, store_settings(&config)?)?;
+            store.close();
+            tell(&migrate::report(&applied, &config.database_url.to_string()))
+        }
+        Command::Healthcheck => {
+            healthcheck::healthcheck(config.metrics_listen.unwrap_or(config.listen)).map_err(Failure)
+        }
+        Command::Completions(_) => Ok(()),
+    }
+}
+
+/// A command of the operator, beside a running server or before the first one.
+fn manage(config: &Config, command: admin::Command) -> Result<(), Failure> {
+    let settings = store::Settings { readers: 2, postgres_connections: 2, ..store_settings(config)? };
+    let (store, applied) = open(config, settings)?;
+    if !applied.is_empty() {
+        say(format_args!("Made or updated the tables of {}.", config.database_url));
+    }
+    let desk = Desk::new(store.clone(), provider(config, store.clone(), config.listen));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|cause| Failure(format!("No work can be started ({cause}).")))?;
+    let report = runtime.block_on(command.run(&desk));
+    store.close();
+    tell(&report?)
+}
+
+fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure> {
+    telemetry::init(config.log_format, &config.log)?;
+    // A port in use is told before anything is made.
+    let listener = listen(config.listen, "listen")?;
+    let metrics_listener = config.metrics_listen.map(|address| listen(address, "metrics-listen")).transpose()?;
+    let bound = listener.local_addr().map_err(|cause| Failure(format!("The listener has no address ({cause}).")))?;
+    let (store, applied) = open(config, store_settings(config)?)?;
+    if !applied.is_empty() {
+        tracing::info!(migrations = applied.join(" "), database = %config.database_url, "made or updated the tables");
+    }
+    let provider = provider(config, store.clone(), bound);
+    let desk = Desk::new(store.clone(), provider.clone());
+    let service = http::Service {
+        provider,
+        authenticator: Arc::new(Authenticator::new(Arc::new(StoredKeys::new(store.clone())))),
+        open_discovery: config.open_discovery,
+    };
+    let options = http::Options { workers: config.workers, shutdown_timeout: config.shutdown_timeout };
+    let ended = actix_web::rt::System::new().block_on(async {
+        let server = http::bind(listener, metrics_listener, service, &options)
+            .map_err(|cause| Failure(format!("The server cannot be started ({cause}).")))?;
+        let server = actix_web::rt::spawn(server);
+        // The server heeds signals from its first step on; before that, SIGTERM would kill what says it is listening.
+        actix_web::rt::task::yield_now().await;
+        greet(config, bound, &desk, quickstart).await?;
+        finish(server).await
+    });
+    store.close();
+    ended
+}
+
+async fn finish(server: JoinHandle<io::Result<()>>) -> Result<(), Failure> {
+    let ended = server.await.map_err(io::Error::other).flatten();
+    ended.map_err(|cause| Failure(format!("The server failed ({cause}).")))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What an operator should know at the start.
+async fn greet(config: &Config, bound: SocketAddr, desk: &Desk, quickstart: Option<Quickstart>) -> Result<(), Failure> {
+    let base_url = scim_url(config, bound);
+    tracing::info!(
+        database = %config.database_url,
+        "listening on http://{bound}, SCIM base URL {base_url}, version {}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let encrypted = config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    if !bound.ip().is_loopback() && !encrypted {
+        tracing::warn!(
+            "listening beyond this machine without TLS: anybody on the way can read keys and personal data; put a proxy \
+             with TLS in front and name it with --public-url https://…"
+        );
+    }
+    if let Some(Quickstart { new_key }) = quickstart {
+        let token = quickstart::make_key(desk, new_key).await?;
+        let local_url = scim_url(&Config { public_url: None, ..config.clone() }, bound);
+        return tell(&quickstart::welcome(token.as_ref(), &base_url, &local_url));
+    }
+    if !quickstart::any_key(desk).await? {
+        tracing::info!("no key exists yet; make one: scimd key create --name NAME");
+    }
+    Ok(())
+}
+
+fn provider(config: &Config, store: Store, address: SocketAddr) -> Provider {
+    Provider::new(store, Registry::builtin(), &scim_url(config, address), provider::system_clock())
+}
+
+fn scim_url(config: &Config, address: SocketAddr) -> String {
+    format!("{}/scim/v2", config.base_url(address))
+}
+
+fn store_settings(config: &Config) -> Result<store::Settings, Failure> {
+    let url: DatabaseUrl = config.database_url.expose().parse()?;
+    Ok(store::Settings { postgres_connections: config.postgres_connections, ..store::Settings::new(url) })
+}
+
+/// The store with all its tables, and the names of the migrations that made them just now.
+fn open(config: &Config, settings: store::Settings) -> Result<(Store, Vec<String>), Failure> {
+    if let DatabaseUrl::Sqlite(file) = &settings.database_url
+        && file.parent() == Some(config.data_dir.as_path())
+    {
+        make_data_dir(&config.data_dir)?;
+    }
+    let store = Store::open(&settings)?;
+    let applied = store.migrate()?;
+    Ok((store, applied))
+}
+
+/// What lies in it is personal data: the owner's alone.
+fn make_data_dir(directory: &Path) -> Result<(), Failure> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(|cause| {
+        let shown = directory.display();
+        Failure(format!("The data directory {shown} cannot be made ({cause}); name another with `--data-dir`."))
+    })
+}
+
+fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|cause| {
+        let advice = match cause.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "the port is in use; stop the program that has it, or choose another port: `--{setting} {}`",
+                SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(8080))
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "this user may not use ports below 1024; choose a higher one: `--{setting} {}`",
+                SocketAddr::new(address.ip(), 8080)
+            ),
+            io::ErrorKind::AddrNotAvailable => format!(
+                "this machine has no such address; write `--{setting} 127.0.0.1:{0}` for this machine only or \
+                 `--{setting} 0.0.0.0:{0}` for every network",
+                address.port()
+            ),
+            _ => format!("choose another address with `--{setting}`"),
+        };
+        Failure(format!("scimd cannot listen on {address}: {advice} ({cause})."))
+    })
+}
+
+/// The notes first: on a terminal they stand above what they are about.
+fn tell(report: &Report) -> Result<(), Failure> {
+    for note in &report.notes {
+        say(format_args!("{note}"));
+    }
+    print(report.output.as_bytes())
+}
+
+/// To a reader that has had enough (`| head`), no more is said and nothing is wrong.
+fn print(output: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(output).and_then(|()| stdout.flush()) {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure(format!("Standard output cannot be written ({cause}).")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// To standard error. Without one there is nobody to tell.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -56,7 +56,8 @@ impl std::error::Error for Error {}
 pub fn init(format: Format, filter: &str) -> Result<(), Error> {
     let filter = parse_filter(filter)?;
     let terminal = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that can't be written must not fail the requests: complaining about it to the same place would panic.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let pretty = match format {
         Format::Auto => terminal,
         Format::Pretty => true,

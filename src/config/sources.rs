@@ -244,11 +244,13 @@ fn variable_of(name: &str) -> String {
 }
 
 /// Kubernetes and old container links give every process `SCIMD_PORT=tcp://…`, `SCIMD_SERVICE_HOST` and their like when
-/// there is a service named `scimd`. Nobody meant them as settings.
+/// there is a service named `scimd`, and `SCIMD_POSTGRES_PORT=…` for one named `scimd-postgres`. Nobody meant them as
+/// settings.
 fn is_service_link(variable: &str, value: &OsString) -> bool {
-    let rest = &variable[PREFIX.len()..];
+    let rest = &variable[PREFIX.len() - 1..];
     let linked = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.to_string_lossy().starts_with(scheme));
-    rest == "SERVICE_HOST" || rest.starts_with("SERVICE_PORT") || rest.starts_with("PORT_") || rest == "PORT" && linked
+    let numbered = rest.split_once("_PORT_").is_some_and(|(_, port)| port.starts_with(|c: char| c.is_ascii_digit()));
+    rest.ends_with("_SERVICE_HOST") || rest.contains("_SERVICE_PORT") || numbered || rest.ends_with("_PORT") && linked
 }
 
 /// The settings of the file that `named` names; without it, of `scimd.toml` if that exists.

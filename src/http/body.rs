@@ -1,5 +1,6 @@
 //! Bodies: bytes within limits, of a media type that is JSON, read as JSON that says each thing once.
 
+use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
@@ -16,6 +17,10 @@ use crate::scim::{Error, ErrorKind, Result};
 /// The deepest nesting of objects and arrays.
 pub(super) const MAX_DEPTH: usize = 32;
 
+/// The most values in one body. Each takes some seventy bytes of memory however short its text is; a group of a hundred
+/// thousand members has three hundred thousand.
+const MAX_VALUES: usize = 1_000_000;
+
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,15 +30,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// 415 for another media type or charset; 413 above the limit; `invalidSyntax` for anything that is no JSON object in
 /// UTF-8, for duplicate keys and for too deep nesting (HTTP-03, HTTP-04).
 pub(super) async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Map<String, Value>> {
-    let bytes = match check_media_type(request) {
-        Ok(()) => timeout(PATIENCE, collect(payload)).await,
-        Err(error) => {
-            drain(payload).await;
-            return Err(error);
-        }
+    let refused = check_media_type(request).and_then(|()| check_length(request)).err();
+    let bytes = match refused {
+        Some(error) => Err(error),
+        None => timeout(PATIENCE, collect(payload))
+            .await
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::InvalidSyntax, "The body did not arrive in time."))),
     };
-    let bytes = bytes.map_err(|_| Error::new(ErrorKind::InvalidSyntax, "The body did not arrive in time."))??;
-    parse(&bytes)
+    if bytes.is_err() {
+        drain(payload).await;
+    }
+    parse(&bytes?)
 }
 
 fn check_media_type(request: &HttpRequest) -> Result<()> {
@@ -57,6 +64,16 @@ fn check_media_type(request: &HttpRequest) -> Result<()> {
     }
 }
 
+/// A body that says itself that it is too large need not be read.
+fn check_length(request: &HttpRequest) -> Result<()> {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: u64| length > MAX_BODY as u64) { Err(too_large()) } else { Ok(()) }
+}
+
+fn too_large() -> Error {
+    Error::new(ErrorKind::TooLarge, format!("The body is larger than {MAX_BODY} bytes."))
+}
+
 async fn collect(payload: &mut Payload) -> Result<BytesMut> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = next(payload).await {
@@ -65,8 +82,7 @@ async fn collect(payload: &mut Payload) -> Result<BytesMut> {
                 .with_source(source.to_string())
         })?;
         if bytes.len() + chunk.len() > MAX_BODY {
-            drain(payload).await;
-            return Err(Error::new(ErrorKind::TooLarge, format!("The body is larger than {MAX_BODY} bytes.")));
+            return Err(too_large());
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -98,7 +114,8 @@ pub(super) async fn drain(payload: &mut Payload) {
 fn parse(bytes: &[u8]) -> Result<Map<String, Value>> {
     let invalid = |detail: String| Error::new(ErrorKind::InvalidSyntax, detail);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Once { depth: 0 }.deserialize(&mut deserializer);
+    let left = Cell::new(MAX_VALUES);
+    let value = Once { depth: 0, left: &left }.deserialize(&mut deserializer);
     let value = value.and_then(|value| deserializer.end().map(|()| value));
     match value {
         Ok(Value::Object(object)) => Ok(object),
@@ -107,30 +124,38 @@ fn parse(bytes: &[u8]) -> Result<Map<String, Value>> {
     }
 }
 
-/// A JSON value in which no object names a key twice and nothing is nested too deep.
+/// A JSON value in which no object names a key twice, nothing is nested too deep, and not too many values stand.
 #[derive(Clone, Copy)]
-struct Once {
+struct Once<'a> {
     depth: usize,
+    left: &'a Cell<usize>,
 }
 
-impl Once {
-    fn deeper<E: serde::de::Error>(self) -> std::result::Result<Once, E> {
+impl<'a> Once<'a> {
+    fn deeper<E: serde::de::Error>(self) -> std::result::Result<Once<'a>, E> {
         if self.depth == MAX_DEPTH {
             return Err(E::custom(format!("nested deeper than {MAX_DEPTH} levels")));
         }
-        Ok(Once { depth: self.depth + 1 })
+        Ok(Once { depth: self.depth + 1, ..self })
+    }
+
+    fn count<E: serde::de::Error>(self) -> std::result::Result<(), E> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or_else(|| E::custom(format!("more than {MAX_VALUES} values")))?);
+        Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Once {
+impl<'de> DeserializeSeed<'de> for Once<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Value, D::Error> {
+        self.count()?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Once {
+impl<'de> Visitor<'de> for Once<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,5 +243,10 @@ mod tests {
         assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
         refused(&nested(MAX_DEPTH + 1));
         refused(&"[".repeat(100_000));
+    }
+
+    #[test]
+    fn http_04_the_number_of_values_is_limited() {
+        assert!(refused(&format!("{{\"a\":[{}0]}}", "0,".repeat(MAX_VALUES))).contains("more than"));
     }
 }

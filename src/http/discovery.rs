@@ -2,7 +2,7 @@
 
 use actix_web::http::header;
 use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
@@ -48,7 +48,14 @@ async fn answer(
     body::drain(&mut payload).await;
     match find(&request, document).await {
         Ok(document) => tagged(&request, &document),
-        Err(error) => respond::error(&request, &error),
+        Err(error) => {
+            let mut response = respond::error(&request, &error);
+            if error.kind() == ErrorKind::Forbidden {
+                // No other scope would help.
+                response.headers_mut().remove(header::WWW_AUTHENTICATE);
+            }
+            response
+        }
     }
 }
 
@@ -58,7 +65,8 @@ async fn find(
 ) -> Result<Value> {
     let service = service_of(request);
     if !service.open_discovery {
-        authenticate(&service, request).await?;
+        let caller = authenticate(&service, request).await?;
+        request.extensions_mut().insert(caller);
     }
     if request.query_string().split('&').any(|parameter| parameter.split('=').next() == Some("filter")) {
         return Err(Error::new(ErrorKind::Forbidden, "Discovery endpoints can't be filtered."));

@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 
 use super::observe::RequestId;
 use super::{Service, body, respond};
-use crate::auth::Caller;
-use crate::provider::Call;
+use crate::auth::{Access, Caller};
+use crate::provider::{Call, Target};
 use crate::scim::projection::Projection;
 use crate::scim::query::Parameters;
 use crate::scim::schema::{Registry, ResourceType};
@@ -113,6 +113,11 @@ impl Exchange {
         Projection::parse(self.resource_type(), attributes, excluded)
     }
 
+    /// The resource that a write is about.
+    pub fn target(&self) -> Result<Target> {
+        Ok(Target { resource_type: self.resource_type(), id: self.id()?, preconditions: self.preconditions() })
+    }
+
     /// `If-Match` and `If-None-Match`.
     pub fn preconditions(&self) -> Preconditions {
         Preconditions {
@@ -121,11 +126,21 @@ impl Exchange {
         }
     }
 
-    /// The JSON object in the body.
+    /// The JSON object in the body of a caller who may do this; whoever may not gets no further (ERR-04).
     ///
     /// # Errors
-    /// 415, 413, `invalidSyntax`.
-    pub async fn body(&mut self) -> Result<Map<String, Value>> {
+    /// 403, 415, 413, `invalidSyntax`.
+    pub async fn body(&mut self, access: Access) -> Result<Map<String, Value>> {
+        let types = self.registry().resource_types();
+        let resource_type = self.request.app_data::<Data<&'static ResourceType>>();
+        let allowed = match resource_type {
+            Some(resource_type) => self.caller.may(access, &resource_type.endpoint),
+            None => types.iter().map(|one| self.caller.may(access, &one.endpoint)).reduce(Result::or).unwrap_or(Ok(())),
+        };
+        if let Err(error) = allowed {
+            self.ignore_body().await;
+            return Err(error);
+        }
         body::read(&self.request, &mut self.payload).await
     }
 
@@ -143,6 +158,7 @@ pub(super) fn last_segment(request: &HttpRequest) -> String {
 
 /// All values of a header as one list.
 fn joined(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    let values: Vec<&str> = headers.get_all(name).filter_map(|value| value.to_str().ok()).collect();
+    // A value that is no text stays a value: a precondition that can't be read must not be dropped.
+    let values: Vec<_> = headers.get_all(name).map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     (!values.is_empty()).then(|| values.join(", "))
 }

@@ -29,7 +29,6 @@ async fn ready(service: Data<Service>) -> HttpResponse {
 
 /// Measurements for Prometheus.
 async fn measurements(service: Data<Service>) -> HttpResponse {
-    let unresolved = service.provider.count_unresolved_members().await.ok();
-    metrics::gather(&service, unresolved);
+    metrics::gather(&service);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics::render())
 }

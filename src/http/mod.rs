@@ -55,7 +55,7 @@ pub fn bind(
     service: Service,
     options: &Options,
 ) -> std::io::Result<Server> {
-    metrics::install();
+    metrics::install(service.provider.clone());
     let workers = options.workers.max(1);
     let main_shows_health = metrics_listener.is_none();
     let main = service.clone();
@@ -164,9 +164,9 @@ fn read_only(resource: Resource, to: impl Fn() -> Route) -> Resource {
 }
 
 fn methods(resource: Resource, allow: &'static str, routes: Vec<Route>) -> Resource {
-    let options = route("OPTIONS").to(move || respond::options(allow));
+    let options = route("OPTIONS").to(move |payload| respond::options(payload, allow));
     let resource = routes.into_iter().fold(resource, Resource::route).route(options);
-    resource.default_service(web::to(move |request| respond::method_not_allowed(request, allow)))
+    resource.default_service(web::to(move |request, payload| respond::method_not_allowed(request, payload, allow)))
 }
 
 fn route(method: &'static str) -> Route {

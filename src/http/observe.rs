@@ -36,7 +36,7 @@ pub(super) async fn request(
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
     let (route, status, took) = (route(response.request()), response.status().as_u16(), started.elapsed());
-    span.in_scope(|| log(response.request(), method, &route, status, took.as_micros()));
+    span.in_scope(|| log(response.request(), method, &route, status, took.as_micros() as u64));
     metrics::request(route, method, status, took);
     Ok(response)
 }
@@ -60,7 +60,7 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
-fn log(request: &HttpRequest, method: &str, route: &str, status: u16, micros: u128) {
+fn log(request: &HttpRequest, method: &str, route: &str, status: u16, micros: u64) {
     match request.extensions().get::<Arc<Caller>>() {
         Some(caller) => {
             tracing::info!(method, route, status, micros, tenant = caller.tenant, key = caller.key_id, "answered");

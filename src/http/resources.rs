@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::exchange::{Exchange, for_caller};
 use super::respond;
+use crate::auth::Access;
 use crate::scim::message::list_response;
 use crate::scim::query::Query;
 
@@ -24,7 +25,7 @@ pub(super) async fn list(request: HttpRequest, payload: Payload) -> HttpResponse
 /// `POST /Users`
 pub(super) async fn create(request: HttpRequest, payload: Payload) -> HttpResponse {
     for_caller(request, payload, async |mut exchange: Exchange| {
-        let body = exchange.body().await?;
+        let body = exchange.body(Access::Write).await?;
         let projection = exchange.projection()?;
         let provider = &exchange.service.provider;
         let created = provider.create(exchange.call(), exchange.resource_type(), body, projection).await?;
@@ -56,20 +57,9 @@ pub(super) async fn read(request: HttpRequest, payload: Payload) -> HttpResponse
 /// `PUT /Users/{id}`
 pub(super) async fn replace(request: HttpRequest, payload: Payload) -> HttpResponse {
     for_caller(request, payload, async |mut exchange: Exchange| {
-        let body = exchange.body().await?;
+        let body = exchange.body(Access::Write).await?;
         let projection = exchange.projection()?;
-        let replaced = exchange
-            .service
-            .provider
-            .replace(
-                exchange.call(),
-                exchange.resource_type(),
-                exchange.id()?,
-                body,
-                exchange.preconditions(),
-                projection,
-            )
-            .await?;
+        let replaced = exchange.service.provider.replace(exchange.call(), exchange.target()?, body, projection).await?;
         Ok(respond::resource(&exchange.request, StatusCode::OK, &replaced))
     })
     .await
@@ -78,25 +68,15 @@ pub(super) async fn replace(request: HttpRequest, payload: Payload) -> HttpRespo
 /// `PATCH /Users/{id}`
 pub(super) async fn modify(request: HttpRequest, payload: Payload) -> HttpResponse {
     for_caller(request, payload, async |mut exchange: Exchange| {
-        let body = exchange.body().await?;
+        let body = exchange.body(Access::Write).await?;
         let projection = exchange.projection()?;
-        let is_default = projection.is_default();
-        let modified = exchange
-            .service
-            .provider
-            .modify(
-                exchange.call(),
-                exchange.resource_type(),
-                exchange.id()?,
-                body,
-                exchange.preconditions(),
-                projection,
-            )
-            .await?;
-        if is_default && prefers_minimal(&exchange.request) {
-            return Ok(respond::minimal(&modified));
+        let minimal = projection.is_default() && prefers_minimal(&exchange.request);
+        let modified =
+            exchange.service.provider.modify(exchange.call(), exchange.target()?, body, projection, minimal).await?;
+        if !modified.whole {
+            return Ok(respond::no_body(&modified.representation, minimal));
         }
-        Ok(respond::resource(&exchange.request, StatusCode::OK, &modified))
+        Ok(respond::resource(&exchange.request, StatusCode::OK, &modified.representation))
     })
     .await
 }
@@ -113,7 +93,7 @@ pub(super) async fn delete(request: HttpRequest, payload: Payload) -> HttpRespon
     for_caller(request, payload, async |mut exchange: Exchange| {
         exchange.ignore_body().await;
         let provider = &exchange.service.provider;
-        provider.delete(exchange.call(), exchange.resource_type(), exchange.id()?, exchange.preconditions()).await?;
+        provider.delete(exchange.call(), exchange.target()?).await?;
         Ok(respond::no_content())
     })
     .await

@@ -37,12 +37,15 @@ pub(super) fn resource_unless_known(
     response.finish()
 }
 
-/// A write without a body, for `Prefer: return=minimal` (PATCH-09).
-pub(super) fn minimal(representation: &Representation) -> HttpResponse {
+/// A write without a body; `preferred` by the client with `Prefer: return=minimal` (PATCH-09), or because the resource is
+/// large.
+pub(super) fn no_body(representation: &Representation, preferred: bool) -> HttpResponse {
     let mut response = HttpResponse::NoContent();
     response.insert_header((header::ETAG, representation.tag.to_string()));
     response.insert_header((header::LOCATION, representation.location.clone()));
-    response.insert_header(("Preference-Applied", "return=minimal"));
+    if preferred {
+        response.insert_header(("Preference-Applied", "return=minimal"));
+    }
     response.finish()
 }
 
@@ -59,10 +62,10 @@ pub(super) fn json(request: &HttpRequest, document: &Value) -> HttpResponse {
 /// A failure, as SCIM says it (RFC 7644 §3.12). The one place that logs a fault of ours, once, with its causes.
 pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     let kind = error.kind();
-    if kind == ErrorKind::Internal {
-        log_fault(error);
-    } else {
-        tracing::debug!(?kind, "request refused");
+    match kind {
+        ErrorKind::Internal => tracing::error!(causes = causes(error), "request failed"),
+        ErrorKind::Unavailable => tracing::warn!(causes = causes(error), "not available"),
+        _ => tracing::debug!(?kind, "request refused"),
     }
     let status = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json_builder(request, status);
@@ -86,14 +89,14 @@ pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     json_body(&mut response, &body)
 }
 
-fn log_fault(error: &Error) {
+fn causes(error: &Error) -> String {
     let mut causes = Vec::new();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
         causes.push(cause.to_string());
         next = cause.source();
     }
-    tracing::error!(causes = causes.join(": "), "request failed");
+    causes.join(": ")
 }
 
 /// `invalid_token` only if a token was presented (RFC 6750 §3.1).
@@ -150,7 +153,12 @@ pub(super) async fn not_offered(request: HttpRequest, payload: web::Payload) -> 
 }
 
 /// The endpoint does not know the method (HTTP-05).
-pub(super) async fn method_not_allowed(request: HttpRequest, allow: &'static str) -> HttpResponse {
+pub(super) async fn method_not_allowed(
+    request: HttpRequest,
+    mut payload: web::Payload,
+    allow: &'static str,
+) -> HttpResponse {
+    super::body::drain(&mut payload).await;
     let detail = format!("{} is not allowed here; allowed: {allow}.", shown(request.method()));
     let mut response = error(&request, &Error::new(ErrorKind::MethodNotAllowed, detail));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
@@ -162,7 +170,8 @@ fn shown(method: &Method) -> String {
 }
 
 /// What an endpoint knows, for anybody (HTTP-13).
-pub(super) async fn options(allow: &'static str) -> HttpResponse {
+pub(super) async fn options(mut payload: web::Payload, allow: &'static str) -> HttpResponse {
+    super::body::drain(&mut payload).await;
     HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish()
 }
 

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::exchange::{Exchange, for_caller};
 use super::respond;
+use crate::auth::Access;
 use crate::scim::message::list_response;
 use crate::scim::query::{Parameters, Query};
 use crate::scim::schema::ResourceType;
@@ -24,7 +25,7 @@ pub(super) async fn root_query(request: HttpRequest, payload: Payload) -> HttpRe
 /// `POST /.search`
 pub(super) async fn root(request: HttpRequest, payload: Payload) -> HttpResponse {
     for_caller(request, payload, async |mut exchange: Exchange| {
-        let parameters = Parameters::from_search_request(&exchange.body().await?)?;
+        let parameters = Parameters::from_search_request(&exchange.body(Access::Read).await?)?;
         let types = exchange.registry().resource_types().to_vec();
         answer(&exchange, &parameters, &types).await
     })
@@ -34,7 +35,7 @@ pub(super) async fn root(request: HttpRequest, payload: Payload) -> HttpResponse
 /// `POST /Users/.search`
 pub(super) async fn typed(request: HttpRequest, payload: Payload) -> HttpResponse {
     for_caller(request, payload, async |mut exchange: Exchange| {
-        let parameters = Parameters::from_search_request(&exchange.body().await?)?;
+        let parameters = Parameters::from_search_request(&exchange.body(Access::Read).await?)?;
         let types = [exchange.resource_type()];
         answer(&exchange, &parameters, &types).await
     })

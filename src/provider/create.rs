@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::assemble::Assembler;
 use super::membership::{self, Change};
 use super::record::{Changes, record};
-use super::{Call, Provider, Representation, place, reference};
+use super::{Call, Provider, Representation, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::accept::{self, Accepted};
 use crate::scim::projection::Projection;
@@ -33,6 +33,7 @@ impl Provider {
     ) -> Result<Representation> {
         call.caller.may(Access::Write, &resource_type.endpoint)?;
         let accepted = accept::create(resource_type, &body, call.profile())?;
+        log_ignored(&accepted.ignored);
         let created = self.insert(&call, resource_type, accepted.clone(), projection.clone()).await;
         match created {
             Err(error) if error.kind() == ErrorKind::Uniqueness && call.profile() == Profile::Compat => {

@@ -2,11 +2,9 @@
 //! memberships (DEL-06).
 
 use super::record::{Changes, record};
-use super::{Call, Provider, lock_expected, place, reference};
+use super::{Call, Provider, Target, expected, place, reference};
 use crate::auth::Access;
 use crate::scim::Result;
-use crate::scim::schema::ResourceType;
-use crate::scim::version::Preconditions;
 use crate::store::Connection;
 use crate::store::audit::Operation;
 use crate::store::{members, resources};
@@ -16,18 +14,14 @@ impl Provider {
     ///
     /// # Errors
     /// 404; 412; 403; database failures.
-    pub async fn delete(
-        &self,
-        call: Call,
-        resource_type: &'static ResourceType,
-        id: String,
-        preconditions: Preconditions,
-    ) -> Result<()> {
+    pub async fn delete(&self, call: Call, target: Target) -> Result<()> {
+        let Target { resource_type, id, preconditions } = target;
         call.caller.may(Access::Write, &resource_type.endpoint)?;
         let now = self.now();
         let write = move |connection: &mut Connection| {
             let place = place(connection, call.caller.tenant_id, resource_type)?;
-            let stored = lock_expected(connection, place, &id, &preconditions)?;
+            let found = resources::lock_for_deletion(connection, place.tenant_id, &resource_type.name, &id)?;
+            let stored = expected(place, &id, found, &preconditions)?;
             let groups = members::direct_groups(connection, stored.row_id)?;
             let mut member_ids: Vec<String> = members::ids(connection, stored.row_id)?.into_keys().collect();
             member_ids.sort_unstable();

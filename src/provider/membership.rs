@@ -116,6 +116,9 @@ fn add(
     targets: &HashMap<String, Target>,
 ) -> Result<Vec<String>> {
     let (rows, unresolved) = split(ids.iter().copied(), targets);
+    // An id can have been unresolved when it was added, and be one of a live resource by now.
+    let resolved: Vec<&str> = rows.values().copied().collect();
+    members::remove_unresolved(connection, group_row_id, &resolved)?;
     let mut added = names(members::add(connection, group_row_id, &row_ids(&rows))?, &rows);
     added.extend(members::add_unresolved(connection, group_row_id, &unresolved)?);
     Ok(added)
@@ -127,9 +130,10 @@ fn remove(
     ids: &[String],
     targets: &HashMap<String, Target>,
 ) -> Result<Vec<String>> {
-    let (rows, unresolved) = split(ids.iter().map(String::as_str), targets);
+    let (rows, _) = split(ids.iter().map(String::as_str), targets);
     let mut removed = names(members::remove(connection, group_row_id, &row_ids(&rows))?, &rows);
-    removed.extend(members::remove_unresolved(connection, group_row_id, &unresolved)?);
+    let all: Vec<&str> = ids.iter().map(String::as_str).collect();
+    removed.extend(members::remove_unresolved(connection, group_row_id, &all)?);
     Ok(removed)
 }
 

@@ -19,11 +19,12 @@ use chrono::{DateTime, SubsecRound, Utc};
 use crate::auth::Caller;
 use crate::scim::schema::{GROUP_URN, Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result};
-use crate::store::resources::{Place, StoredResource};
+use crate::store::resources::{self, Place, StoredResource};
 use crate::store::tenants::{self, GroupNames};
 use crate::store::{Connection, Store};
 
 pub use assemble::Representation;
+pub use modify::Modified;
 pub use search::Results;
 
 use crate::scim::version::Preconditions;
@@ -53,6 +54,17 @@ pub struct Call {
     pub caller: Arc<Caller>,
     /// The id of the request, as logs and history show it.
     pub request_id: Arc<str>,
+}
+
+/// Which resource a write is about, and in which state the client expects it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its type.
+    pub resource_type: &'static ResourceType,
+    /// Its id.
+    pub id: String,
+    /// What must hold of its version.
+    pub preconditions: Preconditions,
 }
 
 impl Call {
@@ -93,6 +105,16 @@ fn place(connection: &mut Connection, tenant_id: i64, resource_type: &'static Re
     Ok(Place { tenant_id, group_names, resource_type })
 }
 
+/// Tells the operator, by name alone, what a client sends that no schema has: data that is not kept.
+fn log_ignored(ignored: &[String]) {
+    if !ignored.is_empty() {
+        // A path may hold a filter, and a filter somebody's address.
+        let short = |name: &String| -> String { name.chars().take_while(|c| *c != '[').take(100).collect() };
+        let names: Vec<String> = ignored.iter().take(20).map(short).collect();
+        tracing::info!(attributes = ?names, "unknown attributes ignored");
+    }
+}
+
 fn not_found(resource_type: &ResourceType, id: &str) -> Error {
     let shown: String = id.chars().take(100).collect();
     Error::new(ErrorKind::NotFound, format!("{} '{shown}' does not exist.", resource_type.name))
@@ -105,8 +127,17 @@ fn lock_expected(
     id: &str,
     preconditions: &Preconditions,
 ) -> Result<StoredResource> {
-    let stored = crate::store::resources::lock(connection, place.tenant_id, &place.resource_type.name, id)?
-        .ok_or_else(|| not_found(place.resource_type, id))?;
+    let found = resources::lock(connection, place.tenant_id, &place.resource_type.name, id)?;
+    expected(place, id, found, preconditions)
+}
+
+fn expected(
+    place: Place,
+    id: &str,
+    found: Option<StoredResource>,
+    preconditions: &Preconditions,
+) -> Result<StoredResource> {
+    let stored = found.ok_or_else(|| not_found(place.resource_type, id))?;
     preconditions.check_write(stored.meta.version)?;
     Ok(stored)
 }

@@ -5,17 +5,29 @@ use serde_json::{Map, Value, json};
 use super::assemble::Assembler;
 use super::membership::{self, Change};
 use super::record::{Changes, record};
-use super::{Call, Provider, Representation, lock_expected, place, reference};
+use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::patch::{self, MemberSource};
 use crate::scim::projection::Projection;
 use crate::scim::resource::format_instant;
-use crate::scim::schema::ResourceType;
-use crate::scim::version::Preconditions;
+use crate::scim::schema::{ResourceType, Role};
 use crate::store::audit::Operation;
 use crate::store::resources::StoredResource;
 use crate::store::{Connection, members, resources};
+
+/// What a PATCH came to.
+#[derive(Debug)]
+pub struct Modified {
+    /// The resource after it.
+    pub representation: Representation,
+    /// Whether that is what the client asked to see, rather than what was cheap to tell.
+    pub whole: bool,
+}
+
+/// A group with more members than this is not repeated in the answer to a PATCH, unless the client names what it wants to
+/// see: the cost of adding one member must not grow with the group.
+const MOST_MEMBERS_REPEATED: i64 = 1000;
 
 impl Provider {
     /// Applies the operations of a PATCH message. Without an effective change nothing is written (PATCH-10).
@@ -25,12 +37,12 @@ impl Provider {
     pub async fn modify(
         &self,
         call: Call,
-        resource_type: &'static ResourceType,
-        id: String,
+        target: Target,
         body: Map<String, Value>,
-        preconditions: Preconditions,
         projection: Projection,
-    ) -> Result<Representation> {
+        minimal: bool,
+    ) -> Result<Modified> {
+        let Target { resource_type, id, preconditions } = target;
         call.caller.may(Access::Write, &resource_type.endpoint)?;
         let request = patch::parse(&body, call.profile())?;
         let (provider, now) = (self.clone(), self.now());
@@ -43,6 +55,7 @@ impl Provider {
             let mut rows = MemberRows { connection, group: &stored, assembler: &assembler };
             let patched =
                 patch::apply(&request, resource_type, &stored.document, &identity, &mut rows, call.profile())?;
+            log_ignored(&patched.ignored);
             reference::check(connection, place, &patched.document, call.profile())?;
             let change = Change::from(patched.members);
             let members = membership::apply(connection, place, &stored, &change, call.profile())?;
@@ -56,10 +69,20 @@ impl Provider {
             if !changes.is_empty() {
                 record(connection, &call, Operation::Modify, &stored, now, &changes)?;
             }
-            assembler.one(connection, stored)
+            let too_much = projection.is_default() && is_large(connection, resource_type, &stored)?;
+            let brief = Projection::parse(resource_type, Some("meta"), None)?;
+            let shown = if too_much { &brief } else { &projection };
+            let representation = provider.assembler(tenant_id, resource_type, shown).one(connection, stored)?;
+            let whole = !minimal && !too_much;
+            Ok(Modified { representation, whole })
         };
         self.store.write(write).await
     }
+}
+
+fn is_large(connection: &mut Connection, resource_type: &ResourceType, stored: &StoredResource) -> Result<bool> {
+    let has_members = resource_type.schema.attributes.iter().any(|attribute| attribute.role == Role::Members);
+    Ok(has_members && members::exceed(connection, stored.row_id, MOST_MEMBERS_REPEATED)?)
 }
 
 /// What the server says of the resource, for clients that echo it (PATCH-11).

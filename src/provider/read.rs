@@ -4,7 +4,7 @@ use super::{Call, Provider, Representation, not_found};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::projection::Projection;
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{ResourceType, Role};
 use crate::store::{Reach, resources};
 
 impl Provider {
@@ -21,8 +21,15 @@ impl Provider {
     ) -> Result<Representation> {
         call.caller.may(Access::Read, &resource_type.endpoint)?;
         let provider = self.clone();
+        // A group may hold a hundred thousand members.
+        let shows_members = resource_type
+            .schema
+            .attributes
+            .iter()
+            .any(|attribute| attribute.role == Role::Members && projection.includes(attribute));
+        let reach = if shows_members { Reach::Scan } else { Reach::Point };
         self.store
-            .read(Reach::Point, move |connection| {
+            .read(reach, move |connection| {
                 let tenant_id = call.caller.tenant_id;
                 let stored = resources::find(connection, tenant_id, &resource_type.name, &id)?
                     .ok_or_else(|| not_found(resource_type, &id))?;

@@ -4,13 +4,11 @@ use serde_json::{Map, Value};
 
 use super::membership::{self, Change};
 use super::record::{Changes, record};
-use super::{Call, Provider, Representation, lock_expected, place, reference};
+use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::accept;
 use crate::scim::projection::Projection;
-use crate::scim::schema::ResourceType;
-use crate::scim::version::Preconditions;
 use crate::store::Connection;
 use crate::store::audit::Operation;
 use crate::store::resources;
@@ -24,12 +22,11 @@ impl Provider {
     pub async fn replace(
         &self,
         call: Call,
-        resource_type: &'static ResourceType,
-        id: String,
+        target: Target,
         body: Map<String, Value>,
-        preconditions: Preconditions,
         projection: Projection,
     ) -> Result<Representation> {
+        let Target { resource_type, id, preconditions } = target;
         call.caller.may(Access::Write, &resource_type.endpoint)?;
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
@@ -37,6 +34,7 @@ impl Provider {
             let place = place(connection, tenant_id, resource_type)?;
             let mut stored = lock_expected(connection, place, &id, &preconditions)?;
             let accepted = accept::replace(resource_type, &body, &stored.document, call.profile())?;
+            log_ignored(&accepted.ignored);
             reference::check(connection, place, &accepted.document, call.profile())?;
             let members = match &accepted.members {
                 Some(claims) => {

@@ -1,7 +1,5 @@
 //! An operator brings a deleted resource back: the same id, its last attributes, its memberships as they were.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 
 use super::membership::{self, Change};
@@ -17,7 +15,7 @@ use crate::store::resources::{self, Place, StoredResource};
 use crate::store::{Connection, Reach};
 
 impl Provider {
-    /// Restores a deleted resource. Groups and members that are gone by now stay gone.
+    /// Restores a deleted resource, with its memberships.
     ///
     /// # Errors
     /// 404 if no deleted resource has the id; `uniqueness` if another one holds its unique value by now.
@@ -34,7 +32,6 @@ impl Provider {
             let mut stored = resources::lock_buried(connection, tenant_id, &resource_type.name, &id)?
                 .ok_or_else(|| not_found(resource_type, &id))?;
             resources::unbury(connection, place, &mut stored, now)?;
-            members::resolve_pending(connection, tenant_id, &stored.id, stored.row_id)?;
             let members = restore_relations(connection, place, &stored)?;
             let changes = Changes::of(None, Some(&stored.document)).with_members(members);
             record(connection, &call, Operation::Restore, &stored, now, &changes)?;
@@ -62,12 +59,15 @@ impl Provider {
     }
 }
 
-/// Puts back what the deletion took away, as far as the others still live.
+/// Puts back what the deletion took away. Groups and members that are deleted themselves are noted as unresolved, so that
+/// the membership is back when they are, in whichever order they are restored.
 fn restore_relations(
     connection: &mut Connection,
     place: Place,
     stored: &StoredResource,
 ) -> Result<membership::Difference> {
+    members::resolve_pending(connection, place.tenant_id, &stored.id, stored.row_id)?;
+    members::resolve_own(connection, place.tenant_id, stored.row_id)?;
     let Some(changes) = audit::last_changes(connection, place.tenant_id, &stored.id, Operation::Delete)? else {
         return Ok(membership::Difference::default());
     };
@@ -75,18 +75,23 @@ fn restore_relations(
         let ids = changes["relations"][name].as_array().map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let groups = relation("groups");
-    let group_ids: Vec<&str> = groups.iter().map(String::as_str).collect();
-    for group in members::resolve(connection, place.tenant_id, &group_ids)?.values() {
-        members::add(connection, group.row_id, &[stored.row_id])?;
+    for group_id in relation("groups") {
+        rejoin(connection, place.tenant_id, &group_id, stored)?;
     }
-    let named = relation("members");
-    let ids: Vec<&str> = named.iter().map(String::as_str).collect();
-    let live: HashSet<String> = members::resolve(connection, place.tenant_id, &ids)?.into_keys().collect();
-    let claims: Vec<MemberClaim> = named
-        .into_iter()
-        .filter(|id| live.contains(id))
-        .map(|value| MemberClaim { value, claimed_type: None })
-        .collect();
+    let claim = |value: String| MemberClaim { value, claimed_type: None };
+    let claims: Vec<MemberClaim> = relation("members").into_iter().map(claim).collect();
     membership::apply(connection, place, stored, &Change::additions(&claims), Profile::Compat)
 }
+
+fn rejoin(connection: &mut Connection, tenant_id: i64, group_id: &str, stored: &StoredResource) -> Result<()> {
+    if let Some(group) = members::resolve(connection, tenant_id, &[group_id])?.get(group_id) {
+        return members::add(connection, group.row_id, &[stored.row_id]).map(|_| ());
+    }
+    match resources::lock_buried(connection, tenant_id, GROUP, group_id)? {
+        Some(group) => members::add_unresolved(connection, group.row_id, &[&stored.id]).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+/// The resource type that has members.
+const GROUP: &str = "Group";

@@ -37,7 +37,9 @@ impl Provider {
             return Err(refused);
         }
         let provider = self.clone();
-        self.store.read(Reach::Scan, move |connection| provider.run(connection, call.caller.tenant_id, &queries)).await
+        let reach =
+            if matches!(queries.as_slice(), [query] if query.is_look_up()) { Reach::Point } else { Reach::Scan };
+        self.store.read(reach, move |connection| provider.run(connection, call.caller.tenant_id, &queries)).await
     }
 
     /// A query on one resource: none or one (RFC 7644 §3.4.2.1).

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD};
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
 use serde_json::{Number, Value};
 use unicode_normalization::UnicodeNormalization;
 
@@ -172,7 +172,9 @@ pub fn parse_date_time(text: &str) -> Option<DateTime<Utc>> {
         return None;
     }
     let parsed = DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.with_timezone(&Utc));
-    parsed.or_else(|| text.parse::<NaiveDateTime>().ok().map(|instant| instant.and_utc()))
+    let parsed = parsed.or_else(|| text.parse::<NaiveDateTime>().ok().map(|instant| instant.and_utc()));
+    // Databases count years differently beyond four digits.
+    parsed.filter(|instant| (0..=9999).contains(&instant.year()))
 }
 
 /// Decodes base64, padded or not, of the standard or the URL-safe alphabet.

@@ -1,10 +1,10 @@
 //! One search of one resource type, understood: what to find, in which order, which page, which parts
 //! (RFC 7644 §3.4.2). It does not know how the answer is found.
 
-use super::filter::{self, Condition};
+use super::filter::{self, Check, Condition, Relation, Test};
 use super::path::{self, Target};
 use super::projection::Projection;
-use super::schema::{Resolved, ResourceType, Returned};
+use super::schema::{Resolved, ResourceType, Returned, Role, Uniqueness};
 use super::{Error, ErrorKind, Profile, Result};
 
 pub use super::query_string::Parameters;
@@ -69,6 +69,16 @@ impl Query {
         profile: Profile,
     ) -> Result<Vec<Query>> {
         types.iter().map(|resource_type| Query::resolve_among(parameters, resource_type, types, profile)).collect()
+    }
+
+    /// Whether it asks for the one resource, or the few, with an id, a unique value or an externalId: what identity
+    /// providers ask before each change.
+    pub fn is_look_up(&self) -> bool {
+        let Some(Condition::Test(Test { attribute, check: Check::Compare(Relation::Eq, _) })) = &self.condition else {
+            return false;
+        };
+        let leaf = attribute.leaf();
+        leaf.role == Role::Id || leaf.uniqueness != Uniqueness::None || leaf.name == "externalId"
     }
 
     fn resolve_among(

@@ -20,7 +20,7 @@ use crate::scim::{Error, ErrorKind, Result};
 pub use self::either::{AnyConnection as Connection, MultiBackend};
 
 /// A module of its own because the derived code takes diesel's trait `Connection` for the only thing of that name around.
-#[expect(missing_docs, reason = "what the derive makes is diesel's to explain")]
+#[expect(missing_docs, clippy::disallowed_methods, reason = "what the derive makes is diesel's to explain")]
 mod either {
     use diesel::{PgConnection, SqliteConnection};
 
@@ -56,14 +56,24 @@ impl Connection {
         matches!(self, Connection::Postgres(_))
     }
 
-    /// What makes a SELECT keep its rows from others until the transaction ends.
+    /// What makes a SELECT keep its rows from other changes until the transaction ends. Others may still refer to them.
     pub(super) fn lock_clause(&self) -> &'static str {
+        if self.locks_rows() { " FOR NO KEY UPDATE" } else { "" }
+    }
+
+    /// What makes a SELECT keep its rows from everybody until the transaction ends, those who would refer to them
+    /// included: they are about to be deleted.
+    pub(super) fn deletion_clause(&self) -> &'static str {
         if self.locks_rows() { " FOR UPDATE" } else { "" }
     }
 
-    /// What keeps selected rows from being deleted, buried or changed in their keys until the transaction ends. Others
-    /// may do the same at the same time.
+    /// What makes a SELECT keep its rows as they are until the transaction ends.
     pub(super) fn share_clause(&self) -> &'static str {
+        if self.locks_rows() { " FOR SHARE" } else { "" }
+    }
+
+    /// What makes a SELECT of rows that will be referred to wait for, and see, a deletion under way.
+    pub(super) fn reference_clause(&self) -> &'static str {
         if self.locks_rows() { " FOR KEY SHARE" } else { "" }
     }
 
@@ -222,6 +232,7 @@ impl Connector {
         // An absolute path never looks like one of SQLite's `file:` URIs.
         let path = std::path::absolute(file).map_err(|cause| unusable(cause.to_string()))?;
         let path = path.to_str().ok_or_else(|| unusable("its path is not UTF-8".to_owned()))?;
+        #[expect(clippy::disallowed_methods, reason = "this is where connections are opened")]
         let mut connection = SqliteConnection::establish(path).map_err(|cause| unusable(cause.to_string()))?;
         self.set_pragmas(&mut connection, purpose).map_err(|cause| unusable(cause.to_string()))?;
         Ok(connection)
@@ -265,6 +276,7 @@ impl Connector {
     }
 
     fn open_postgres(&self, url: &str) -> Result<PgConnection> {
+        #[expect(clippy::disallowed_methods, reason = "this is where connections are opened")]
         let mut connection = PgConnection::establish(&with_connect_timeout(url))
             .map_err(|cause| unreachable_postgres(&self.url, url, &cause.to_string()))?;
         connection

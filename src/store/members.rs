@@ -50,8 +50,8 @@ pub struct Target {
     pub resource_type: String,
 }
 
-/// The live resources of a tenant with these ids; ids without one are missing from the result. They stay live until the
-/// transaction ends: a member that is deleted while it joins must not be left in the group.
+/// The live resources of a tenant with these ids; ids without one are missing from the result. Within a write: a
+/// resource that is being deleted at the moment is waited for, so that nobody becomes a member who is just leaving.
 ///
 /// # Errors
 /// Database failures.
@@ -64,8 +64,8 @@ pub fn resolve(connection: &mut Connection, tenant_id: i64, ids: &[&str]) -> Res
             .bind(tenant_id)
             .push(" AND r.deleted_at IS NULL AND r.id IN (")
             .bind_list(chunk.iter().copied())
-            .push(")")
-            .push(connection.share_clause());
+            .push(") ORDER BY r.row_id")
+            .push(connection.reference_clause());
         let rows: Vec<(String, i64, String)> = kept(statement, chunk).load(connection)?;
         targets.extend(rows.into_iter().map(|(id, row_id, resource_type)| (id, Target { row_id, resource_type })));
     }
@@ -284,6 +284,32 @@ pub fn resolve_pending(connection: &mut Connection, tenant_id: i64, id: &str, ro
         add(connection, *group_row_id, &[row_id])?;
     }
     Ok(group_row_ids)
+}
+
+/// Makes members of the unresolved members of a group whose resources are live by now.
+///
+/// # Errors
+/// Database failures.
+pub fn resolve_own(connection: &mut Connection, tenant_id: i64, group_row_id: i64) -> Result<()> {
+    let statement: Sql<Text> = Sql::new("SELECT u.value FROM unresolved_members u WHERE u.group_row_id = ");
+    let values: Vec<String> = statement.bind(group_row_id).load(connection)?;
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let targets = resolve(connection, tenant_id, &values)?;
+    let live: Vec<&str> = targets.keys().map(String::as_str).collect();
+    remove_unresolved(connection, group_row_id, &live)?;
+    let row_ids: Vec<i64> = targets.values().map(|target| target.row_id).collect();
+    add(connection, group_row_id, &row_ids)?;
+    Ok(())
+}
+
+/// Whether a group has more members than `most`. Costs that many look-ups at most.
+///
+/// # Errors
+/// Database failures.
+pub fn exceed(connection: &mut Connection, group_row_id: i64, most: i64) -> Result<bool> {
+    let statement: Sql<BigInt> = Sql::new("SELECT gm.member_row_id FROM group_members gm WHERE gm.group_row_id = ");
+    let statement = statement.bind(group_row_id).push(" LIMIT 1 OFFSET ").bind(most);
+    Ok(!statement.load::<i64>(connection)?.is_empty())
 }
 
 /// How many unresolved members each group has: id, displayName, number.

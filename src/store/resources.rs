@@ -163,6 +163,21 @@ pub fn lock(
     select_one(connection, condition.push(clause))
 }
 
+/// As [`lock`], for a resource that is about to be deleted: those who would make it a member at the moment wait.
+///
+/// # Errors
+/// Database failures.
+pub fn lock_for_deletion(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<StoredResource>> {
+    let clause = connection.deletion_clause();
+    let condition = live(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id);
+    select_one(connection, condition.push(clause))
+}
+
 /// The live resource that holds the unique value of `document`, kept from others until the transaction ends.
 ///
 /// # Errors
@@ -181,6 +196,20 @@ pub fn lock_holder(connection: &mut Connection, place: Place, document: &Documen
     select_one(connection, condition)
 }
 
+/// The buried resource of that id.
+///
+/// # Errors
+/// Database failures.
+pub fn find_buried(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<StoredResource>> {
+    let condition = buried(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id);
+    select_one(connection, condition)
+}
+
 /// The buried resource of that id, kept from others until the transaction ends.
 ///
 /// # Errors
@@ -191,7 +220,7 @@ pub fn lock_buried(
     resource_type: &str,
     id: &str,
 ) -> Result<Option<StoredResource>> {
-    let clause = connection.lock_clause();
+    let clause = connection.deletion_clause();
     let condition = buried(tenant_id).push(" AND r.resource_type = ").bind(resource_type).push(" AND r.id = ").bind(id);
     select_one(connection, condition.push(clause))
 }
@@ -255,7 +284,7 @@ fn select(connection: &mut Connection, condition: Sql) -> Result<Vec<StoredResou
 }
 
 /// Writes a changed document over the stored one, with the difference of the search index. Version and
-/// `last_modified` move.
+/// `last_modified` move, the latter never back: a change that waited for another one is not older than it.
 ///
 /// # Errors
 /// `uniqueness` if another live resource holds the unique value; database failures.
@@ -266,6 +295,7 @@ pub fn replace(
     document: Document,
     now: DateTime<Utc>,
 ) -> Result<()> {
+    let now = now.max(stored.meta.last_modified);
     let name = internal_name(connection, place, &document, Some(stored))?;
     let columns = Columns::of(place, &document);
     diesel::update(resources::table.find(stored.row_id))
@@ -302,9 +332,12 @@ pub fn touch(
     now: DateTime<Utc>,
 ) -> Result<()> {
     stored.meta.version += i64::from(new_version);
-    stored.meta.last_modified = now;
+    stored.meta.last_modified = now.max(stored.meta.last_modified);
     diesel::update(resources::table.find(stored.row_id))
-        .set((resources::version.eq(stored.meta.version), resources::modified_at.eq(now.naive_utc())))
+        .set((
+            resources::version.eq(stored.meta.version),
+            resources::modified_at.eq(stored.meta.last_modified.naive_utc()),
+        ))
         .execute(connection)?;
     Ok(())
 }
@@ -376,7 +409,8 @@ pub fn unbury(
 /// `uniqueness` if two live groups clash under the new rule; database failures.
 pub fn rekey_groups(connection: &mut Connection, place: Place) -> Result<()> {
     let condition = live(place.tenant_id).push(" AND r.resource_type = ").bind(place.resource_type.name.as_str());
-    for stored in select(connection, condition.push(" ORDER BY r.row_id"))? {
+    let clause = connection.lock_clause();
+    for stored in select(connection, condition.push(" ORDER BY r.row_id").push(clause))? {
         let key = unique_key(place.resource_type, &stored.document, place.group_names);
         diesel::update(resources::table.find(stored.row_id))
             .set(resources::unique_key.eq(key))
@@ -436,10 +470,11 @@ fn internal_name(
             return Ok(current.name.clone());
         }
     }
+    // Everything that starts with the name, and little else: one range of the index.
     let end = format!("{wanted}`");
     let taken: Vec<Option<String>> = resources::table
         .filter(resources::tenant_id.eq(place.tenant_id).and(resources::deleted_at.is_null()))
-        .filter(resources::name.eq(&wanted).or(resources::name.gt(format!("{wanted}_")).and(resources::name.lt(&end))))
+        .filter(resources::name.is_not_null().and(resources::name.ge(&wanted)).and(resources::name.lt(&end)))
         .select(resources::name)
         .load(connection)?;
     Ok(Some(group_name::distinct(&wanted, taken.into_iter().flatten())))

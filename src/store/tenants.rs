@@ -2,11 +2,13 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
 use super::error;
 use super::schema::tenants;
+use super::sql::Sql;
 use crate::scim::{Error, ErrorKind, Result};
 
 /// A namespace: what one identity provider pushes.
@@ -73,9 +75,13 @@ pub fn list(connection: &mut Connection) -> Result<Vec<Tenant>> {
     rows.into_iter().map(read).collect()
 }
 
-/// What is set for a tenant; [`ErrorKind::NotFound`] if there is none of that number.
+/// What is set for a tenant, and stays set until the transaction ends; [`ErrorKind::NotFound`] if there is none of that
+/// number. Within a write.
 pub fn settings(connection: &mut Connection, tenant_id: i64) -> Result<TenantSettings> {
-    let text = tenants::table.find(tenant_id).select(tenants::settings).first::<String>(connection).optional()?;
+    let clause = connection.share_clause();
+    let query: Sql<Text> =
+        Sql::new("SELECT t.settings FROM tenants t WHERE t.tenant_id = ").bind(tenant_id).push(clause);
+    let text = query.get_result::<String>(connection).optional()?;
     parse(&text.ok_or_else(no_such_tenant)?)
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Check, Condition, Filter, Name, Operator, Relation, Test};
 use crate::scim::key::Key;
 use crate::scim::path::{self, Target};
-use crate::scim::schema::{Attribute, Resolved, ResourceType, Returned, Type};
+use crate::scim::schema::{Attribute, Resolved, ResourceType, Returned, Role, Type};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 
 /// Resolves a filter against a resource type.
@@ -177,6 +177,10 @@ fn present(attribute: Resolved) -> Condition {
     if !attribute.leaf().is_complex() {
         return Condition::Test(Test { attribute, check: Check::Present });
     }
+    if let (Role::Members | Role::Groups, Some(value)) = (attribute.attribute.role, value_part(attribute)) {
+        // Every member and every group has one.
+        return present(value);
+    }
     let parts = attribute.attribute.sub_attributes.iter();
     Condition::Or(parts.map(|part| present(attribute.with_sub_attribute(part))).collect())
 }
@@ -195,10 +199,13 @@ fn value_of(attribute: Resolved, name: &Name) -> Result<Resolved> {
     if !attribute.leaf().is_complex() {
         return Ok(attribute);
     }
-    let value = attribute.attribute.sub_attribute("value").map(|value| attribute.with_sub_attribute(value));
-    value.ok_or_else(|| {
+    value_part(attribute).ok_or_else(|| {
         invalid(format!("'{}' is complex and has no value to compare; name one of its parts, or use pr.", name.text))
     })
+}
+
+fn value_part(attribute: Resolved) -> Option<Resolved> {
+    attribute.attribute.sub_attribute("value").map(|value| attribute.with_sub_attribute(value))
 }
 
 fn check_operator(attribute: &Attribute, name: &Name, operator: Operator) -> Result<()> {

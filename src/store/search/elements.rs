@@ -146,7 +146,6 @@ fn flattened(conditions: &[Condition]) -> Vec<&Condition> {
 }
 
 /// SQLite takes no parentheses around the members of a compound select; a subselect serves both backends.
-
 fn subselect(select: Sql) -> Sql {
     Sql::new("SELECT e.row_id, e.element FROM (").append(select).push(") e")
 }

@@ -20,6 +20,7 @@ impl Writer<'_> {
     /// The groups `r` that have a member which satisfies the condition.
     pub(super) fn has_member(&self, condition: &Condition) -> Sql {
         Sql::new("(r.row_id IN (SELECT gm.group_row_id FROM group_members gm JOIN resources m ON m.row_id = gm.member_row_id WHERE ")
+            .append(self.of_tenant())
             .append(self.subject_satisfies(Subject::Member, condition))
             .push(") OR r.row_id IN (SELECT u.group_row_id FROM unresolved_members u WHERE ")
             .append(self.subject_satisfies(Subject::Unresolved, condition))
@@ -30,15 +31,15 @@ impl Writer<'_> {
     /// lists the user is `direct` even when it also contains it through others (USR-04).
     pub(super) fn in_group(&self, condition: &Condition) -> Sql {
         Sql::new("(r.row_id IN (SELECT gm.member_row_id FROM group_members gm JOIN resources m ON m.row_id = gm.group_row_id WHERE ")
-            .append(self.live_group())
+            .append(self.of_tenant())
             .append(self.subject_satisfies(Subject::Group { kind: "direct" }, condition))
             .push(") OR r.row_id IN (WITH RECURSIVE down (group_row_id, row_id) AS (SELECT gm.group_row_id, gm.member_row_id FROM group_members gm JOIN resources m ON m.row_id = gm.group_row_id WHERE ")
-            .append(self.live_group())
+            .append(self.of_tenant())
             .append(self.subject_satisfies(Subject::Group { kind: "indirect" }, condition))
             .push(" UNION SELECT d.group_row_id, gm.member_row_id FROM down d JOIN group_members gm ON gm.group_row_id = d.row_id) SELECT d.row_id FROM down d WHERE NOT EXISTS (SELECT 1 FROM group_members x WHERE x.group_row_id = d.group_row_id AND x.member_row_id = d.row_id)))")
     }
 
-    fn live_group(&self) -> Sql {
+    fn of_tenant(&self) -> Sql {
         Sql::new("m.tenant_id = ").bind(self.tenant_id).push(" AND m.deleted_at IS NULL AND ")
     }
 

@@ -1,7 +1,7 @@
 //! Condition → SQL predicate on the row `r` of `resources`.
 
 use super::check;
-use crate::scim::filter::{Check, Condition, Relation, Test};
+use crate::scim::filter::{Check, Condition, Relation, Test, matches_element};
 use crate::scim::key::Key;
 use crate::scim::schema::{Registry, Resolved, ResourceType, Role};
 use crate::store::sql::Sql;
@@ -46,6 +46,9 @@ impl Writer<'_> {
         match attribute.attribute.role {
             Role::Members => self.has_member(condition),
             Role::Groups => self.in_group(condition),
+            Role::Schemas if matches_element(condition, &self.resource_type.schema.id.as_str().into()) => {
+                Sql::new("TRUE")
+            }
             _ => {
                 Sql::new("r.row_id IN (SELECT v.row_id FROM (").append(self.elements(attribute, condition)).push(") v)")
             }

@@ -1,0 +1,125 @@
+//! What reading costs among 10,000 users on SQLite.
+//!
+//! "store" is the SQL alone. "provider" is all that a request does short of HTTP: for a search, also the way to another
+//! thread and back.
+
+mod installation;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use scimd::scim::Profile;
+use scimd::scim::projection::Projection;
+use scimd::scim::query::{Parameters, Query};
+use scimd::store::Reach;
+use scimd::store::search::{Found, Scope, Search, search};
+
+use crate::installation::{BASE_URL, Installation, users};
+
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(15)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = all
+}
+criterion_main!(benches);
+
+const USERS: usize = 10_000;
+
+/// One target: the users are made once.
+fn all(criterion: &mut Criterion) {
+    let (installation, ids) = Installation::with_users(USERS);
+    searches(criterion, &installation);
+    requests(criterion, &installation, &ids[USERS / 2]);
+}
+
+/// A query, how many resources it finds in all and how many it shows.
+struct Case {
+    name: &'static str,
+    query: &'static str,
+    total: u64,
+    shown: usize,
+}
+
+const CASES: [Case; 9] = [
+    Case { name: "userName eq", query: "filter=userName eq \"user05000@acme.example\"", total: 1, shown: 1 },
+    Case { name: "userName eq, nobody", query: "filter=userName eq \"nobody@acme.example\"", total: 0, shown: 0 },
+    Case { name: "externalId eq", query: "filter=externalId eq \"00u00005000\"", total: 1, shown: 1 },
+    Case {
+        name: "emails[type and value eq]",
+        query: "filter=emails[type eq \"work\" and value eq \"user05000@acme.example\"]",
+        total: 1,
+        shown: 1,
+    },
+    Case { name: "displayName sw, 10 of them", query: "filter=displayName sw \"Person 0500\"", total: 10, shown: 10 },
+    Case { name: "page of 100, the first", query: "startIndex=1&count=100", total: 10_000, shown: 100 },
+    Case { name: "page of 100, the last", query: "startIndex=9901&count=100", total: 10_000, shown: 100 },
+    Case { name: "page of 100 by userName", query: "sortBy=userName&count=100", total: 10_000, shown: 100 },
+    Case {
+        name: "page of 100 by lastModified",
+        query: "sortBy=meta.lastModified&count=100",
+        total: 10_000,
+        shown: 100,
+    },
+];
+
+fn searches(criterion: &mut Criterion, installation: &Installation) {
+    let mut group = criterion.benchmark_group("search/store");
+    for case in CASES {
+        let query = query(case.query);
+        let found = find(installation, &query);
+        assert_eq!((found.total, found.resources.len()), (case.total, case.shown), "{}", case.name);
+        group.bench_function(case.name, |bencher| bencher.iter(|| find(installation, &query)));
+    }
+    group.finish();
+}
+
+fn requests(criterion: &mut Criterion, installation: &Installation, id: &str) {
+    let mut group = criterion.benchmark_group("search/provider");
+    let everything = Projection::everything(users());
+    group.bench_function("read by id", |bencher| {
+        bencher.iter(|| {
+            let (call, id, projection) = (installation.call(), id.to_owned(), everything.clone());
+            installation.run(installation.provider.read(call, users(), id, projection))
+        });
+    });
+    for (name, text) in [("userName eq", CASES[0].query), ("page of 100", CASES[5].query)] {
+        let query = query(text);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let queries = vec![Query::clone(&query)];
+                installation.run(installation.provider.search(installation.call(), queries))
+            });
+        });
+    }
+    group.finish();
+}
+
+fn query(text: &str) -> Arc<Query> {
+    let parameters = Parameters::parse(&text.replace(' ', "%20")).expect("a query");
+    Arc::new(Query::resolve(&parameters, users(), Profile::Compat).expect("every name in the query exists"))
+}
+
+/// A point read runs on this thread: what is measured is the search and no hop.
+fn find(installation: &Installation, query: &Arc<Query>) -> Found {
+    let (tenant_id, query) = (installation.tenant_id, Arc::clone(query));
+    installation.run(installation.store.read(Reach::Point, move |connection| {
+        let scope = Scope { resource_type: query.resource_type, condition: query.condition.as_ref() };
+        let wanted = Search {
+            tenant_id,
+            scopes: vec![scope],
+            sort: query.sort.as_ref(),
+            offset: query.page.offset(),
+            count: query.page.count,
+            base_url: BASE_URL,
+        };
+        search(connection, &wanted)
+    }))
+}
