@@ -1,5 +1,9 @@
 //! The real server on a real port, on both databases: what clients see.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests say what they do in their names and may fail loudly")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the server under test runs on the clock of this machine, and so do its tests"
+)]
 
 mod access;
 mod bad_input;
