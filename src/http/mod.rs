@@ -10,6 +10,7 @@ mod observe;
 mod resources;
 mod respond;
 mod search;
+mod unserved;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -79,7 +80,7 @@ pub fn bind(
         App::new()
             .app_data(web::Data::new(service.clone()))
             .configure(health::routes)
-            .default_service(web::to(respond::unknown_endpoint))
+            .default_service(web::to(unserved::unknown_endpoint))
     })
     .workers(1)
     .disable_signals()
@@ -105,7 +106,7 @@ fn routes(app: &mut web::ServiceConfig, service: &Service, with_health: bool) {
                 format!("{base}/v{{version:[013-9][0-9]*|2[0-9]+}}"),
                 format!("{base}/v{{version:[013-9][0-9]*|2[0-9]+}}/{{rest:.*}}"),
             ])
-            .to(respond::unknown_version),
+            .to(unserved::unknown_version),
         );
     }
     for base in BASES {
@@ -121,18 +122,18 @@ fn routes(app: &mut web::ServiceConfig, service: &Service, with_health: bool) {
             vec![web::get().to(search::root_query), web::head().to(search::root_query)],
         ));
         app.service(methods(at("/.search"), "POST, OPTIONS", vec![web::post().to(search::root)]));
-        app.service(methods(at("/Bulk"), "POST, OPTIONS", vec![web::post().to(respond::not_offered)]));
+        app.service(methods(at("/Bulk"), "POST, OPTIONS", vec![web::post().to(unserved::not_offered)]));
         let me = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
         app.service(methods(
             at("/Me"),
             "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-            me.map(|method| route(method).to(respond::not_offered)).into(),
+            me.map(|method| route(method).to(unserved::not_offered)).into(),
         ));
         for resource_type in service.provider.registry().resource_types() {
             resource_routes(app, base, resource_type);
         }
     }
-    app.default_service(web::to(respond::unknown_endpoint));
+    app.default_service(web::to(unserved::unknown_endpoint));
 }
 
 fn resource_routes(app: &mut web::ServiceConfig, base: &str, resource_type: &'static ResourceType) {
@@ -166,7 +167,7 @@ fn read_only(resource: Resource, to: impl Fn() -> Route) -> Resource {
 fn methods(resource: Resource, allow: &'static str, routes: Vec<Route>) -> Resource {
     let options = route("OPTIONS").to(move |payload| respond::options(payload, allow));
     let resource = routes.into_iter().fold(resource, Resource::route).route(options);
-    resource.default_service(web::to(move |request, payload| respond::method_not_allowed(request, payload, allow)))
+    resource.default_service(web::to(move |request, payload| unserved::method_not_allowed(request, payload, allow)))
 }
 
 fn route(method: &'static str) -> Route {

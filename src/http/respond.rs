@@ -1,16 +1,15 @@
 //! Results and failures as responses: the one place that knows media types, `ETag`, `Location` and the error body.
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde_json::Value;
 
-use super::exchange;
 use crate::auth;
 use crate::provider::Representation;
 use crate::scim::message::{self, MEDIA_TYPE};
 use crate::scim::version::if_none_match_holds;
-use crate::scim::{Error, ErrorKind, Result};
+use crate::scim::{Error, ErrorKind};
 
 /// One resource, with its version and its place (VER-01, RES-12).
 pub(super) fn resource(request: &HttpRequest, status: StatusCode, representation: &Representation) -> HttpResponse {
@@ -129,44 +128,6 @@ fn json_body(response: &mut HttpResponseBuilder, document: &impl serde::Serializ
         Ok(bytes) => response.body(bytes),
         Err(_) => HttpResponse::InternalServerError().finish(),
     }
-}
-
-/// No endpoint has this path.
-pub(super) async fn unknown_endpoint(request: HttpRequest, mut payload: web::Payload) -> HttpResponse {
-    super::body::drain(&mut payload).await;
-    error(&request, &Error::new(ErrorKind::NotFound, "There is no such endpoint."))
-}
-
-/// A version of the protocol that nobody speaks here (RFC 7644 §3.13).
-pub(super) async fn unknown_version(request: HttpRequest, mut payload: web::Payload) -> HttpResponse {
-    super::body::drain(&mut payload).await;
-    error(&request, &Error::new(ErrorKind::InvalidVersion, "This server speaks version 2 of SCIM: /scim/v2."))
-}
-
-/// An endpoint of the RFC that this server does not offer (yet): 501 for callers with a key.
-pub(super) async fn not_offered(request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    exchange::for_caller(request, payload, async |mut exchange: exchange::Exchange| {
-        exchange.ignore_body().await;
-        Result::Err(Error::new(ErrorKind::NotImplemented, "This server does not offer this endpoint."))
-    })
-    .await
-}
-
-/// The endpoint does not know the method (HTTP-05).
-pub(super) async fn method_not_allowed(
-    request: HttpRequest,
-    mut payload: web::Payload,
-    allow: &'static str,
-) -> HttpResponse {
-    super::body::drain(&mut payload).await;
-    let detail = format!("{} is not allowed here; allowed: {allow}.", shown(request.method()));
-    let mut response = error(&request, &Error::new(ErrorKind::MethodNotAllowed, detail));
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-    response
-}
-
-fn shown(method: &Method) -> String {
-    method.as_str().chars().take(20).collect()
 }
 
 /// What an endpoint knows, for anybody (HTTP-13).

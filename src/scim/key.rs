@@ -72,8 +72,10 @@ impl Key {
     /// The key of an instant.
     pub fn of_instant(instant: DateTime<Utc>) -> Key {
         // Shifted so that instants before 1970 sort first; chrono's range stays far below 2^62 seconds.
-        let seconds = (instant.timestamp() + (1 << 62)) as u64;
-        Key(format!("{seconds:016x}.{:09}", instant.timestamp_subsec_nanos()))
+        let nanoseconds = instant.timestamp_subsec_nanos();
+        // A leap second has more nanoseconds than fit; it is the same as the second after it.
+        let seconds = (instant.timestamp() + i64::from(nanoseconds / NANOSECONDS) + (1 << 62)) as u64;
+        Key(format!("{seconds:016x}.{:09}", nanoseconds % NANOSECONDS))
     }
 
     /// The instant that a key of [`Key::of_instant`] stands for, UTC.
@@ -145,6 +147,9 @@ fn width_mapped(text: &str) -> Cow<'_, str> {
     let plain = |c: char| if has_width(c) { c.nfkd().collect() } else { c.to_string() };
     text.chars().map(plain).collect::<String>().into()
 }
+
+/// How many make a second.
+const NANOSECONDS: u32 = 1_000_000_000;
 
 /// NFC and default case folding. ASCII, nearly everything that arrives, takes the short way.
 fn fold(text: &str) -> String {
@@ -228,6 +233,13 @@ mod tests {
         {
             assert_eq!(key("dateTime", wrong.clone()), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn flt_20_a_leap_second_lies_between_its_neighbours() {
+        let leap = key("dateTime", json!("2016-12-31T23:59:60Z"));
+        assert!(key("dateTime", json!("2016-12-31T23:59:59.999Z")) < leap);
+        assert!(leap < key("dateTime", json!("2017-01-01T00:00:00.001Z")));
     }
 
     #[test]

@@ -77,6 +77,14 @@ impl Connection {
         if self.locks_rows() { " FOR KEY SHARE" } else { "" }
     }
 
+    /// What makes text that is no column compare byte by byte, as the columns do.
+    pub(super) fn bytewise(&self) -> &'static str {
+        match self {
+            Connection::Sqlite(_) => "",
+            Connection::Postgres(_) => " COLLATE \"C\"",
+        }
+    }
+
     /// The function `f(text, part)` that is above zero where the text contains the part.
     pub(super) fn position_function(&self) -> &'static str {
         match self {

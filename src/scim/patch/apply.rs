@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::budget::Budget;
+use super::change::{Change, invalid, no_target};
 use super::members::{MemberSource, Membership};
 use super::target::{self, Target};
 use super::{Op, Operation, PatchRequest, Patched};
@@ -53,26 +54,6 @@ fn locate(index: usize, error: Error) -> Error {
     match error.kind() {
         ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Busy => error,
         kind => Error::new(kind, format!("Operations[{index}]: {}", error.detail())),
-    }
-}
-
-/// An operation without its path.
-#[derive(Clone, Copy)]
-pub(super) enum Change<'v> {
-    Add(&'v Value),
-    Replace(&'v Value),
-    /// With the value that the client sent along, unless it is `null`.
-    Remove(Option<&'v Value>),
-}
-
-impl<'v> Change<'v> {
-    fn of(op: Op, value: Option<&'v Value>) -> Result<Change<'v>> {
-        match (op, value) {
-            (Op::Add, Some(value)) => Ok(Change::Add(value)),
-            (Op::Replace, Some(value)) => Ok(Change::Replace(value)),
-            (Op::Remove, value) => Ok(Change::Remove(value.filter(|value| !value.is_null()))),
-            (_, None) => Err(invalid("add and replace need a value.".to_owned())),
-        }
     }
 }
 
@@ -365,12 +346,4 @@ pub(super) fn check_removable(attribute: Resolved) -> Result<()> {
 
 pub(super) fn read_only(attribute: Resolved) -> Error {
     Error::new(ErrorKind::Mutability, format!("{attribute} is readOnly; the server sets it."))
-}
-
-pub(super) fn invalid(detail: String) -> Error {
-    Error::new(ErrorKind::InvalidValue, detail)
-}
-
-pub(super) fn no_target(detail: String) -> Error {
-    Error::new(ErrorKind::NoTarget, detail)
 }

@@ -3,9 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::apply::{
-    Change, Effect, Engine, check_removable, is_read_only, merge_parts, no_target, read_only, set_parts,
-};
+use super::apply::{Effect, Engine, check_removable, is_read_only, merge_parts, read_only, set_parts};
+use super::change::{Change, no_target};
 use super::target::Selection;
 use crate::scim::accept::{self, Element, Parts};
 use crate::scim::filter::{Condition, matches_element};

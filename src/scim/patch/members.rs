@@ -4,8 +4,8 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use super::apply::{Change, invalid, no_target};
 use super::budget::Budget;
+use super::change::{Change, invalid, no_target};
 use super::target::Selection;
 use crate::scim::accept::{self, MemberClaim};
 use crate::scim::filter::{Condition, Filter, Operator, matches_element};

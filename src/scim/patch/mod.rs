@@ -7,6 +7,7 @@
 
 mod apply;
 mod budget;
+mod change;
 mod elements;
 mod members;
 mod schemas;

@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use super::apply::{Change, Engine, invalid};
+use super::apply::Engine;
+use super::change::{Change, invalid};
 use super::target::Selection;
 use crate::scim::filter::matches_element;
 use crate::scim::schema::{Mutability, Schema};

@@ -66,9 +66,12 @@ pub struct Found {
 /// # Errors
 /// `invalidValue` for a sort order by something that is computed; database failures.
 pub fn search(connection: &mut Connection, search: &Search<'_>) -> Result<Found> {
+    // Whether an order is possible does not depend on what is found.
+    let page = page_statement(connection, search)?;
     let total = count(connection, search)?;
     let beyond = search.count == 0 || search.offset >= total;
-    let resources = if beyond { Vec::new() } else { page(connection, search)? };
+    let rows: Vec<Row> = if beyond { Vec::new() } else { page.load(connection)? };
+    let resources = rows.into_iter().map(StoredResource::try_from).collect::<Result<_>>()?;
     Ok(Found { total, resources })
 }
 
@@ -77,11 +80,6 @@ fn count(connection: &mut Connection, search: &Search<'_>) -> Result<u64> {
     let statement = statement.append(predicate(search, connection));
     let total: i64 = statement.get_result(connection)?;
     Ok(total.unsigned_abs())
-}
-
-fn page(connection: &mut Connection, search: &Search<'_>) -> Result<Vec<StoredResource>> {
-    let rows: Vec<Row> = page_statement(connection, search)?.load(connection)?;
-    rows.into_iter().map(StoredResource::try_from).collect()
 }
 
 fn page_statement(connection: &Connection, search: &Search<'_>) -> Result<Sql<RowType>> {
@@ -118,6 +116,7 @@ fn in_scope(search: &Search<'_>, scope: &Scope<'_>, connection: &Connection) -> 
         resource_type: scope.resource_type,
         base_url: search.base_url,
         position_function: connection.position_function(),
+        bytewise: connection.bytewise(),
     };
     of_type.push(" AND ").append(writer.condition(condition))
 }
@@ -143,7 +142,8 @@ fn order_by(search: &Search<'_>) -> Result<(Sql, Sql)> {
     };
     let direction = if sort.descending { " DESC" } else { " ASC" };
     let column = match sort.attribute.role() {
-        Role::Id | Role::Location => "r.id",
+        Role::Id => "r.id",
+        Role::Location => return Ok(order_by_location(direction)),
         Role::ResourceType => "r.resource_type",
         Role::Created => "r.created_at",
         Role::LastModified => "r.modified_at",
@@ -157,6 +157,12 @@ fn order_by(search: &Search<'_>) -> Result<(Sql, Sql)> {
         }
     };
     Ok((Sql::default(), Sql::new(" ORDER BY ").push(column).push(direction).push(", r.row_id")))
+}
+
+/// Endpoints are in the order of the names of their types.
+fn order_by_location(direction: &'static str) -> (Sql, Sql) {
+    let order = Sql::new(" ORDER BY r.resource_type").push(direction).push(", r.id").push(direction);
+    (Sql::default(), order.push(", r.row_id"))
 }
 
 fn order_by_value(search: &Search<'_>, sort: &Sort, direction: &'static str) -> (Sql, Sql) {

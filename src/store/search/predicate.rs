@@ -1,5 +1,7 @@
 //! Condition → SQL predicate on the row `r` of `resources`.
 
+use chrono::{NaiveDateTime, Timelike};
+
 use super::check;
 use crate::scim::filter::{Check, Condition, Relation, Test, matches_element};
 use crate::scim::key::Key;
@@ -13,6 +15,8 @@ pub(super) struct Writer<'a> {
     pub base_url: &'a str,
     /// The function that finds text in text, for the backend at hand.
     pub position_function: &'static str,
+    /// What makes computed text compare as columns do.
+    pub bytewise: &'static str,
 }
 
 impl Writer<'_> {
@@ -64,7 +68,7 @@ impl Writer<'_> {
             Role::Location => self.location_passes("r", &test.check),
             Role::Created => instant_passes("r.created_at", &test.check),
             Role::LastModified => instant_passes("r.modified_at", &test.check),
-            Role::Version => text(Sql::new("CAST(r.version AS TEXT)")),
+            Role::Version => text(Sql::new("CAST(r.version AS TEXT)").push(self.bytewise)),
             Role::Schemas => self.schemas_pass(test),
             Role::Members => self.has_member(&Condition::Test(test.clone())),
             Role::Groups => self.in_group(&Condition::Test(test.clone())),
@@ -171,7 +175,11 @@ fn instant_passes(column: &'static str, check: &Check) -> Sql {
     let Some(instant) = literal.to_instant() else {
         return Sql::new("FALSE");
     };
+    let (instant, is_between) = stored_at_or_before(instant);
     let operator = match relation {
+        Relation::Gt | Relation::Ge if is_between => " > ",
+        Relation::Lt | Relation::Le if is_between => " <= ",
+        _ if is_between => return Sql::new("FALSE"),
         Relation::Gt => " > ",
         Relation::Ge => " >= ",
         Relation::Lt => " < ",
@@ -179,4 +187,11 @@ fn instant_passes(column: &'static str, check: &Check) -> Sql {
         _ => " = ",
     };
     Sql::new(column).push(operator).bind(instant)
+}
+
+/// The latest instant that both databases keep, at or before this one, and whether it is another one: PostgreSQL would
+/// cut off what is finer than a microsecond and find it equal.
+fn stored_at_or_before(instant: NaiveDateTime) -> (NaiveDateTime, bool) {
+    let finer = instant.nanosecond() % 1_000;
+    (instant.with_nanosecond(instant.nanosecond() - finer).unwrap_or(instant), finer != 0)
 }
