@@ -121,7 +121,11 @@ fn document(random: &mut Random, resource_type: &'static ResourceType, index: us
     // A name is required, that of a user unique.
     let name = random::text(random);
     match resource_type.name.as_str() {
-        "User" => body.insert("userName".to_owned(), json!(format!("{name}.{index:03}"))),
+        "User" => {
+            // The one attribute that takes no control characters.
+            let name = name.replace(char::is_control, "");
+            body.insert("userName".to_owned(), json!(format!("{name}.{index:03}")))
+        }
         _ => body.insert("displayName".to_owned(), json!(format!("{name}x"))),
     };
     let mut urns = vec![resource_type.schema.id.clone()];
