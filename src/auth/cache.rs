@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 use super::caller::Caller;
 use super::token::{KeyId, TokenDigest};
 
-/// How long a record may be believed without another look (decision 25: revocation within a second).
+/// How long a record may be believed without another look: a revocation takes effect within a second.
 const RECORD_AGE: TimeDelta = TimeDelta::seconds(1);
 /// A verified token that nobody has used for so long is verified again.
 const VERIFIED_IDLE: TimeDelta = TimeDelta::minutes(15);

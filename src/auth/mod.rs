@@ -277,7 +277,7 @@ pub fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 const BEARER: &[u8] = b"Bearer";
 /// Look-ups of unknown key ids at a time.
 const STRANGERS: usize = 2;
-/// How long a request waits for its turn before it is told to come again (decision 26).
+/// How long a request waits for its turn before it is told to come again.
 const QUEUE_TIME: Duration = Duration::from_secs(2);
 
 fn known_key(record: KeyRecord, before: Option<&KnownKey>, now: NaiveDateTime) -> KnownKey {

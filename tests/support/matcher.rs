@@ -191,7 +191,7 @@ fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// The form of decision 28: lower case, with its hyphens.
+/// The form of our ids: lower case, with its hyphens.
 pub fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(index, byte)| match index {
@@ -200,7 +200,7 @@ pub fn is_uuid(text: &str) -> bool {
         })
 }
 
-/// The form of decision 28: UTC with milliseconds and `Z`.
+/// The form of our times: UTC with milliseconds and `Z`.
 pub fn is_time(text: &str) -> bool {
     text.len() == 24
         && text.bytes().zip(*b"0000-00-00T00:00:00.000Z").all(|(byte, pattern)| match pattern {
