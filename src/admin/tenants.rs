@@ -26,10 +26,11 @@ pub enum Command {
     /// List the tenants and what is set for them
     #[command(after_help = "Examples:\n  scimd tenant list\n  scimd tenant list --json")]
     List(List),
-    /// Set when groups of a tenant may share a name
+    /// Set when groups of a tenant may share a name, and whether changes must name a version
     ///
     /// The groups that are there must fit the rule; if two of them clash, nothing is changed.
-    #[command(after_help = "Example:\n  scimd tenant set default --group-names unique")]
+    #[command(after_help = "Examples:\n  scimd tenant set default --group-names unique\n  \
+                            scimd tenant set default --require-if-match true")]
     Set(Set),
 }
 
@@ -53,12 +54,16 @@ pub struct List {
 
 /// `scimd tenant set`.
 #[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = true, args = ["group_names", "require_if_match"])]
 pub struct Set {
     /// The name of the tenant
     name: String,
     /// When two groups may share a displayName, compared without case
     #[arg(long, value_name = "RULE")]
-    group_names: Rule,
+    group_names: Option<Rule>,
+    /// Whether PUT, PATCH and DELETE must send If-Match
+    #[arg(long, value_name = "BOOL")]
+    require_if_match: Option<bool>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -140,16 +145,22 @@ async fn list(desk: &Desk, arguments: List) -> Result<Report> {
     }
     let row = |tenant: &Tenant| {
         let rule = Rule::of(tenant.settings.group_names).word();
-        [tenant.name.clone(), rule, minute(tenant.created_at.and_utc())]
+        let if_match = if tenant.settings.require_if_match { "required" } else { "optional" };
+        [tenant.name.clone(), rule, if_match.to_owned(), minute(tenant.created_at.and_utc())]
     };
-    Ok(Report::text(table(["NAME", "GROUP NAMES", "CREATED"], &all.iter().map(row).collect::<Vec<_>>())))
+    Ok(Report::text(table(["NAME", "GROUP NAMES", "IF-MATCH", "CREATED"], &all.iter().map(row).collect::<Vec<_>>())))
 }
 
 async fn set(desk: &Desk, arguments: Set) -> Result<Report> {
-    let Set { name, group_names: rule, json } = arguments;
+    let Set { name, group_names: rule, require_if_match, json } = arguments;
     let tenant_id = desk.tenant(&name).await?.tenant_id;
     let resource_type = group_type(desk)?;
-    let change = move |connection: &mut Connection| set_group_names(connection, tenant_id, resource_type, rule);
+    let change = move |connection: &mut Connection| {
+        let mut settings = tenants::settings(connection, tenant_id)?;
+        settings.group_names = rule.map_or(settings.group_names, Rule::group_names);
+        settings.require_if_match = require_if_match.unwrap_or(settings.require_if_match);
+        change_settings(connection, Place { tenant_id, settings, resource_type })
+    };
     let tenant = desk.store.write(change).await.map_err(|error| match error.kind() {
         ErrorKind::Uniqueness => {
             let detail = format!("Nothing is changed, for two groups of `{name}` would clash: {}", error.detail());
@@ -160,20 +171,16 @@ async fn set(desk: &Desk, arguments: Set) -> Result<Report> {
     if json {
         return Report::json(&to_json(&tenant));
     }
-    Ok(Report::default().note(format!("The group names of tenant `{name}` are now {}.", rule.word())))
+    let rule = Rule::of(tenant.settings.group_names).word();
+    let if_match = if tenant.settings.require_if_match { "required" } else { "optional" };
+    Ok(Report::default().note(format!("Tenant `{name}`: group names are {rule}, If-Match is {if_match}.")))
 }
 
-fn set_group_names(
-    connection: &mut Connection,
-    tenant_id: i64,
-    resource_type: &'static ResourceType,
-    rule: Rule,
-) -> Result<Tenant> {
-    let mut settings = tenants::settings(connection, tenant_id)?;
-    settings.group_names = rule.group_names();
-    tenants::set_settings(connection, tenant_id, &settings)?;
-    resources::rekey_groups(connection, Place { tenant_id, group_names: settings.group_names, resource_type })?;
-    tenants::find(connection, tenant_id)?.ok_or_else(|| Error::new(ErrorKind::NotFound, "There is no such tenant."))
+fn change_settings(connection: &mut Connection, place: Place) -> Result<Tenant> {
+    tenants::set_settings(connection, place.tenant_id, &place.settings)?;
+    resources::rekey_groups(connection, place)?;
+    let tenant = tenants::find(connection, place.tenant_id)?;
+    tenant.ok_or_else(|| Error::new(ErrorKind::NotFound, "There is no such tenant."))
 }
 
 fn group_type(desk: &Desk) -> Result<&'static ResourceType> {
@@ -186,6 +193,7 @@ fn to_json(tenant: &Tenant) -> Value {
     json!({
         "name": tenant.name,
         "groupNames": Rule::of(tenant.settings.group_names).word(),
+        "requireIfMatch": tenant.settings.require_if_match,
         "created": format_instant(tenant.created_at.and_utc()),
     })
 }

@@ -17,10 +17,10 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::auth::Caller;
-use crate::scim::schema::{GROUP_URN, Registry, ResourceType};
+use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::resources::{self, Place, StoredResource};
-use crate::store::tenants::{self, GroupNames};
+use crate::store::tenants;
 use crate::store::{Connection, Store};
 
 pub use assemble::Representation;
@@ -97,12 +97,8 @@ impl Provider {
 
 /// The rules of the place where a resource of this type lives.
 fn place(connection: &mut Connection, tenant_id: i64, resource_type: &'static ResourceType) -> Result<Place> {
-    let group_names = if resource_type.schema.id == GROUP_URN {
-        tenants::settings(connection, tenant_id)?.group_names
-    } else {
-        GroupNames::default()
-    };
-    Ok(Place { tenant_id, group_names, resource_type })
+    let settings = tenants::settings(connection, tenant_id)?;
+    Ok(Place { tenant_id, settings, resource_type })
 }
 
 /// Tells the operator, by name alone, what a client sends that no schema has: data that is not kept.
@@ -138,6 +134,10 @@ fn expected(
     preconditions: &Preconditions,
 ) -> Result<StoredResource> {
     let stored = found.ok_or_else(|| not_found(place.resource_type, id))?;
+    if place.settings.require_if_match && preconditions.if_match.is_none() {
+        let detail = "This tenant wants every change to name the version that it expects: send If-Match.";
+        return Err(Error::new(ErrorKind::PreconditionRequired, detail));
+    }
     preconditions.check_write(stored.meta.version)?;
     Ok(stored)
 }

@@ -38,6 +38,8 @@ pub enum ErrorKind {
     MethodNotAllowed,
     /// The resource is not in the state that the caller's precondition names.
     PreconditionFailed,
+    /// The tenant wants a precondition, and there is none.
+    PreconditionRequired,
     /// The body exceeds a limit.
     TooLarge,
     /// The body is of a media type or charset that is not JSON in UTF-8.
@@ -54,7 +56,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds, for tests that hold the table against its uses.
-    pub const ALL: [ErrorKind; 20] = [
+    pub const ALL: [ErrorKind; 21] = [
         ErrorKind::InvalidFilter,
         ErrorKind::Uniqueness,
         ErrorKind::Mutability,
@@ -69,6 +71,7 @@ impl ErrorKind {
         ErrorKind::NotFound,
         ErrorKind::MethodNotAllowed,
         ErrorKind::PreconditionFailed,
+        ErrorKind::PreconditionRequired,
         ErrorKind::TooLarge,
         ErrorKind::UnsupportedMediaType,
         ErrorKind::Busy,
@@ -103,6 +106,7 @@ impl ErrorKind {
             ErrorKind::NotFound => (404, None),
             ErrorKind::MethodNotAllowed => (405, None),
             ErrorKind::PreconditionFailed => (412, None),
+            ErrorKind::PreconditionRequired => (428, None),
             ErrorKind::TooLarge => (413, None),
             ErrorKind::UnsupportedMediaType => (415, None),
             ErrorKind::Busy => (429, None),

@@ -8,7 +8,7 @@ use super::Connection;
 use super::error::unique;
 use super::schema::resources;
 use super::sql::Sql;
-use super::tenants::GroupNames;
+use super::tenants::TenantSettings;
 use super::unique::unique_key;
 use super::values;
 use crate::scim::group_name;
@@ -73,8 +73,8 @@ impl TryFrom<Row> for StoredResource {
 pub struct Place {
     /// The tenant.
     pub tenant_id: i64,
-    /// Which group names may be shared in it.
-    pub group_names: GroupNames,
+    /// What is set for it.
+    pub settings: TenantSettings,
     /// The resource type.
     pub resource_type: &'static ResourceType,
 }
@@ -180,7 +180,7 @@ pub fn lock_for_deletion(
 /// # Errors
 /// Database failures.
 pub fn lock_holder(connection: &mut Connection, place: Place, document: &Document) -> Result<Option<StoredResource>> {
-    let Some(key) = unique_key(place.resource_type, document, place.group_names) else {
+    let Some(key) = unique_key(place.resource_type, document, place.settings.group_names) else {
         return Ok(None);
     };
     let clause = connection.lock_clause();
@@ -412,7 +412,7 @@ pub fn rekey_groups(connection: &mut Connection, place: Place) -> Result<()> {
     let condition = live(place.tenant_id).push(" AND r.resource_type = ").bind(place.resource_type.name.as_str());
     let clause = connection.lock_clause();
     for stored in select(connection, condition.push(" ORDER BY r.row_id").push(clause))? {
-        let key = unique_key(place.resource_type, &stored.document, place.group_names);
+        let key = unique_key(place.resource_type, &stored.document, place.settings.group_names);
         diesel::update(resources::table.find(stored.row_id))
             .set(resources::unique_key.eq(key))
             .execute(connection)
@@ -432,7 +432,7 @@ struct Columns {
 impl Columns {
     fn of(place: Place, document: &Document) -> Columns {
         Columns {
-            unique_key: unique_key(place.resource_type, document, place.group_names),
+            unique_key: unique_key(place.resource_type, document, place.settings.group_names),
             external_id: document.text("externalId").map(str::to_owned),
             display_name: document.text("displayName").map(str::to_owned),
             active: document.members().get("active") != Some(&serde_json::Value::Bool(false)),

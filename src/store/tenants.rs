@@ -25,11 +25,13 @@ pub struct Tenant {
 }
 
 /// What an operator may set for one tenant; kept as JSON, absent members have their defaults.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TenantSettings {
     /// When two groups may share a name.
     pub group_names: GroupNames,
+    /// Whether PUT, PATCH and DELETE must name the version that they expect (VER-09). Off: many clients know no versions.
+    pub require_if_match: bool,
 }
 
 /// When two live groups of a tenant may share a `displayName`.
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     fn settings_are_kept_and_default_where_nothing_is_set() {
         on_each_database(|Fixture { store, .. }| async move {
-            let unique = TenantSettings { group_names: GroupNames::Unique };
+            let unique = TenantSettings { group_names: GroupNames::Unique, ..TenantSettings::default() };
             let before = store.read(Reach::Point, |c| settings(c, 1)).await.unwrap();
             let wanted = unique.clone();
             store.write(move |c| set_settings(c, 1, &wanted)).await.unwrap();

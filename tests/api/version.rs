@@ -1,8 +1,9 @@
 //! VER: versions and conditional requests.
 
+use scimd::store::tenants::{self, TenantSettings};
 use serde_json::json;
 
-use crate::harness::each_profile;
+use crate::harness::{each_profile, run};
 use crate::messages::*;
 use crate::support::http::Response;
 
@@ -113,5 +114,25 @@ fn ver_06_07_existence_comes_first() {
 
         assert_error(&put, 412, None);
         assert_eq!(api.get(&path_of(&ines)).json(), ines);
+    });
+}
+
+#[test]
+fn ver_09_a_tenant_can_require_the_version() {
+    each_profile(|api| {
+        let ines = api.created("/Users", &user("ines"));
+        let path = path_of(&ines);
+        let title = patch(json!([{"op": "replace", "path": "title", "value": "1"}])).to_string();
+        let tenant_id = api.tenant_id;
+        let settings = TenantSettings { require_if_match: true, ..TenantSettings::default() };
+        run(api.store.write(move |connection| tenants::set_settings(connection, tenant_id, &settings)));
+
+        assert_error(&api.send("PATCH", &path, &[], Some(title.as_bytes())), 428, None);
+        assert_error(&api.put(&path, &user("ines")), 428, None);
+        assert_error(&api.delete(&path), 428, None);
+        assert_error(&api.delete(&format!("/Users/{NOBODY}")), 404, None);
+        assert_eq!(api.get(&path).json(), ines);
+
+        assert_resource(&api.send("PATCH", &path, &[("If-Match", "*")], Some(title.as_bytes())), 200);
     });
 }
