@@ -20,6 +20,9 @@ use crate::{first_seed, population_seed, rounds};
 const CASES: u64 = 250;
 const SIZE: usize = 40;
 
+/// Attributes that every resource has.
+const COMMON: [&str; 4] = ["id", "externalId", "meta", "schemas"];
+
 /// A PATCH request.
 #[derive(Debug, Clone)]
 struct Case {
@@ -183,7 +186,8 @@ fn attribute(random: &mut Random, resource_type: &'static ResourceType) -> Resol
     let schemas: Vec<_> = resource_type.urns().collect();
     let schema = *random.pick(&schemas);
     if random.chance(8) {
-        return resource_type.attribute(*random.pick(&["id", "externalId", "meta", "schemas"])).expect("common");
+        let name = *random.pick(&COMMON);
+        return resource_type.attribute(name).expect("common to all");
     }
     resource_type.attribute_of(schema, &random.pick(&schema.attributes).name).expect("its own attribute")
 }

@@ -227,7 +227,7 @@ fn values_of(resolved: Resolved, representations: &[Body]) -> Vec<Value> {
 }
 
 /// The whole value of the attribute.
-pub fn assigned<'a>(resolved: Resolved, representation: &'a Body) -> Option<&'a Value> {
+pub fn assigned(resolved: Resolved, representation: &Body) -> Option<&Value> {
     let container = match resolved.container() {
         Some(urn) => representation.get(urn)?.as_object()?,
         None => representation,

@@ -33,7 +33,7 @@ impl Random {
 
 /// Few enough that values meet; among them case-folding traps, wildcards of LIKE, quotes, and characters whose order
 /// differs between UTF-8 and UTF-16.
-const FRAGMENTS: [&str; 48] = [
+const FRAGMENTS: [&str; 50] = [
     "anna",
     "Anna",
     "ANNA",
@@ -79,6 +79,8 @@ const FRAGMENTS: [&str; 48] = [
     "\u{E000}",
     "😀",
     "0",
+    "ＡＮＮＡ",
+    "ｶ\u{FF9E}",
     "10",
     "work",
     "/scim/v2/",
