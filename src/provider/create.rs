@@ -59,7 +59,8 @@ impl Provider {
             let stored = resources::insert(connection, place, &id, &accepted.document, now)?;
             let changes = Change::additions(accepted.members.as_deref().unwrap_or_default());
             let members = membership::apply(connection, place, &stored, &changes, call.profile())?;
-            let changes = Changes::of(None, Some(&stored.document)).with_members(members);
+            let predecessor = resources::predecessor(connection, place, &accepted.document)?;
+            let changes = Changes::of(None, Some(&stored.document)).with_members(members).with_predecessor(predecessor);
             record(connection, &call, Operation::Create, &stored, now, &changes)?;
             provider.assembler(tenant_id, resource_type, &projection).one(connection, stored)
         };

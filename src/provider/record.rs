@@ -48,6 +48,14 @@ impl Changes {
         self
     }
 
+    /// With the deleted resource that had the unique value before (DEL-07).
+    pub(super) fn with_predecessor(mut self, id: Option<String>) -> Changes {
+        if let Some(id) = id {
+            self.0.insert("previousId".to_owned(), json!(id));
+        }
+        self
+    }
+
     /// Whether nothing changed.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -193,6 +193,24 @@ pub fn lock_holder(connection: &mut Connection, place: Place, document: &Documen
     select_one(connection, condition)
 }
 
+/// The id of the resource that was buried last with the unique value of this document: whom a new one succeeds.
+///
+/// # Errors
+/// Database failures.
+pub fn predecessor(connection: &mut Connection, place: Place, document: &Document) -> Result<Option<String>> {
+    let Some(key) = unique_key(place.resource_type, document, place.settings.group_names) else {
+        return Ok(None);
+    };
+    let statement: Sql<Text> = Sql::new("SELECT r.id FROM resources r WHERE ").append(buried(place.tenant_id));
+    let statement = statement
+        .push(" AND r.resource_type = ")
+        .bind(place.resource_type.name.as_str())
+        .push(" AND r.unique_key = ")
+        .bind(key)
+        .push(" ORDER BY r.row_id DESC LIMIT 1");
+    Ok(statement.load::<String>(connection)?.pop())
+}
+
 /// The buried resource of that id.
 ///
 /// # Errors

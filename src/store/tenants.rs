@@ -146,7 +146,7 @@ mod tests {
         on_each_database(|Fixture { store, .. }| async move {
             let unique = TenantSettings { group_names: GroupNames::Unique, ..TenantSettings::default() };
             let before = store.read(Reach::Point, |c| settings(c, 1)).await.unwrap();
-            let wanted = unique.clone();
+            let wanted = unique;
             store.write(move |c| set_settings(c, 1, &wanted)).await.unwrap();
             let after = store.read(Reach::Point, |c| settings(c, 1)).await.unwrap();
             let missing = store.write(move |c| set_settings(c, 99, &unique)).await.unwrap_err();

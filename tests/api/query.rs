@@ -4,7 +4,7 @@ use chrono::Utc;
 use scimd::scim::schema::Registry;
 use scimd::scim::{Profile, accept};
 use scimd::store::resources::{self, Place};
-use scimd::store::tenants::GroupNames;
+use scimd::store::tenants::TenantSettings;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, each, each_profile, each_strict, run};
@@ -13,7 +13,7 @@ use crate::messages::*;
 /// So many users `u0000`, `u0001`, … in one transaction: over HTTP they would take longer than the test.
 fn insert_users(api: &Api, count: usize) {
     let resource_type = Registry::builtin().resource_type("User").unwrap();
-    let place = Place { tenant_id: api.tenant_id, group_names: GroupNames::default(), resource_type };
+    let place = Place { tenant_id: api.tenant_id, settings: TenantSettings::default(), resource_type };
     run(api.store.write(move |connection| {
         for number in 0..count {
             let Value::Object(body) = user(&format!("u{number:04}")) else { unreachable!() };

@@ -6,6 +6,8 @@ use scimd::auth::{Caller, Scopes};
 use scimd::provider::{Call, Provider, system_clock};
 use scimd::scim::Profile;
 use scimd::scim::schema::Registry;
+use scimd::store::Reach;
+use scimd::store::audit::{self, Operation};
 use serde_json::json;
 
 use crate::harness::{Api, each, run};
@@ -72,6 +74,23 @@ fn del_06_a_deleted_user_has_left_its_group_and_is_back_in_it_when_restored() {
 
         assert_eq!(api.get(&format!("/Groups/{group}")).json()["members"][0]["value"], json!(user));
         assert_eq!(api.get(&format!("/Users/{user}")).json()["active"], json!(true));
+    });
+}
+
+#[test]
+fn del_07_the_history_of_a_new_resource_names_the_deleted_one_before_it() {
+    each(|api| {
+        let first = api.created("/Users", &json!({"userName": "ines"}))["id"].clone();
+        assert_eq!(api.delete(&format!("/Users/{}", first.as_str().unwrap())).status, 204);
+
+        let second = api.created("/Users", &json!({"userName": "INES"}))["id"].as_str().unwrap().to_owned();
+
+        let tenant_id = api.tenant_id;
+        let created = move |connection: &mut scimd::store::Connection| {
+            audit::last_changes(connection, tenant_id, &second, Operation::Create)
+        };
+        let changes = run(api.store.read(Reach::Scan, created)).unwrap();
+        assert_eq!(changes["previousId"], first);
     });
 }
 

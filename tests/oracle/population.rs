@@ -9,7 +9,7 @@ use scimd::scim::resource::Document;
 use scimd::scim::schema::{Attribute, Mutability, Registry, ResourceType};
 use scimd::scim::{Profile, Result};
 use scimd::store::resources::{self, Place, StoredResource};
-use scimd::store::tenants::GroupNames;
+use scimd::store::tenants::{GroupNames, TenantSettings};
 use scimd::store::{Connection, members};
 use serde_json::{Map, Value, json};
 
@@ -72,7 +72,8 @@ impl Population {
 
 /// The rules of a tenant where group names may be shared.
 pub fn place(tenant_id: i64, resource_type: &'static ResourceType) -> Place {
-    Place { tenant_id, group_names: GroupNames::Free, resource_type }
+    let settings = TenantSettings { group_names: GroupNames::Free, ..TenantSettings::default() };
+    Place { tenant_id, settings, resource_type }
 }
 
 pub fn resource_type(name: &str) -> &'static ResourceType {

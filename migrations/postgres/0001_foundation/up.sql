@@ -35,6 +35,7 @@ CREATE UNIQUE INDEX resources_internal_name ON resources (tenant_id, name) WHERE
 CREATE INDEX resources_live ON resources (tenant_id, resource_type, row_id) WHERE deleted_at IS NULL;
 CREATE INDEX resources_modified ON resources (tenant_id, resource_type, modified_at, row_id) WHERE deleted_at IS NULL;
 CREATE INDEX resources_buried ON resources (tenant_id, resource_type, deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX resources_buried_key ON resources (tenant_id, resource_type, unique_key, row_id) WHERE deleted_at IS NOT NULL;
 
 -- The search index: one row per assigned value of a live resource, in one tree only. Which rows to delete is known from
 -- the old document. A key longer than 256 characters continues in tail.

@@ -34,6 +34,7 @@ CREATE UNIQUE INDEX resources_internal_name ON resources (tenant_id, name) WHERE
 CREATE INDEX resources_live ON resources (tenant_id, resource_type, row_id) WHERE deleted_at IS NULL;
 CREATE INDEX resources_modified ON resources (tenant_id, resource_type, modified_at, row_id) WHERE deleted_at IS NULL;
 CREATE INDEX resources_buried ON resources (tenant_id, resource_type, deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX resources_buried_key ON resources (tenant_id, resource_type, unique_key, row_id) WHERE deleted_at IS NOT NULL;
 
 -- The search index: one row per assigned value of a live resource, in one tree only. Which rows to delete is known from
 -- the old document. A key longer than 256 characters continues in tail.
@@ -146,6 +147,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('resources', 'resources_unique_key', '1000000 1000000 500000 1'),
     ('resources', 'resources_internal_name', '100000 100000 1'),
     ('resources', 'resources_buried', '10000 10000 5000 2'),
+    ('resources', 'resources_buried_key', '10000 10000 5000 2 1'),
     ('resources', 'resources_id', '1000000 1'),
     ('resource_values', 'resource_values', '10000000 10000000 500000 2 1 1'),
     ('group_members', 'group_members', '1000000 100 1'),
