@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 
 use super::Call;
 use super::record::{Changes, record};
@@ -61,6 +62,34 @@ pub(super) fn unassign(
         reports.push(report.id);
     }
     Ok(reports)
+}
+
+/// Makes a restored resource again what a resource referred to, unless that refers to another one by now or is gone.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn assign_again(
+    connection: &mut Connection,
+    call: &Call,
+    place: Place,
+    report_id: &str,
+    target: &StoredResource,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let Some(reference) = place.resource_type.reference() else {
+        return Ok(());
+    };
+    let report = resources::lock(connection, place.tenant_id, &place.resource_type.name, report_id)?;
+    let Some(mut report) = report.filter(|report| report.document.get(reference).is_none()) else {
+        return Ok(());
+    };
+    let before = report.document.clone();
+    let mut document = before.clone();
+    document.set(reference, json!({"value": target.id}));
+    let last_modified = report.meta.last_modified;
+    resources::replace(connection, place, &mut report, document, last_modified)?;
+    let changes = Changes::of(Some(&before), Some(&report.document));
+    record(connection, call, Operation::Modify, &report, now, &changes)
 }
 
 fn referenced(place: Place, document: &Document) -> Option<(Resolved, &str)> {

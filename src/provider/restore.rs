@@ -1,10 +1,11 @@
 //! An operator brings a deleted resource back: the same id, its last attributes, its memberships as they were.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::membership::{self, Change};
 use super::record::{Changes, record};
-use super::{Call, Provider, Representation, not_found, place};
+use super::{Call, Provider, Representation, not_found, place, reference};
 use crate::scim::accept::MemberClaim;
 use crate::scim::projection::Projection;
 use crate::scim::schema::ResourceType;
@@ -32,7 +33,7 @@ impl Provider {
             let mut stored = resources::lock_buried(connection, tenant_id, &resource_type.name, &id)?
                 .ok_or_else(|| not_found(resource_type, &id))?;
             resources::unbury(connection, place, &mut stored, now)?;
-            let members = restore_relations(connection, place, &stored)?;
+            let members = restore_relations(connection, &call, place, &stored, now)?;
             let changes = Changes::of(None, Some(&stored.document)).with_members(members);
             record(connection, &call, Operation::Restore, &stored, now, &changes)?;
             let projection = Projection::everything(resource_type);
@@ -63,8 +64,10 @@ impl Provider {
 /// the membership is back when they are, in whichever order they are restored.
 fn restore_relations(
     connection: &mut Connection,
+    call: &Call,
     place: Place,
     stored: &StoredResource,
+    now: DateTime<Utc>,
 ) -> Result<membership::Difference> {
     members::resolve_pending(connection, place.tenant_id, &stored.id, stored.row_id)?;
     members::resolve_own(connection, place.tenant_id, stored.row_id)?;
@@ -77,6 +80,9 @@ fn restore_relations(
     };
     for group_id in relation("groups") {
         rejoin(connection, place.tenant_id, &group_id, stored)?;
+    }
+    for report_id in relation("reports") {
+        reference::assign_again(connection, call, place, &report_id, stored, now)?;
     }
     let claim = |value: String| MemberClaim { value, claimed_type: None };
     let claims: Vec<MemberClaim> = relation("members").into_iter().map(claim).collect();

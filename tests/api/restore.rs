@@ -95,6 +95,29 @@ fn del_07_the_history_of_a_new_resource_names_the_deleted_one_before_it() {
 }
 
 #[test]
+fn ent_02_a_restored_manager_has_the_reports_that_nobody_else_has_taken() {
+    const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    each(|api| {
+        let id = |body| api.created("/Users", &body)["id"].as_str().unwrap().to_owned();
+        let boss = id(json!({"userName": "boss"}));
+        let other = id(json!({"userName": "other"}));
+        let report = |name: &str| id(json!({"userName": name, ENTERPRISE: {"manager": {"value": boss}}}));
+        let (waiting, taken) = (report("waiting"), report("taken"));
+        let manager_of = |id: &str| api.get(&format!("/Users/{id}")).json()[ENTERPRISE]["manager"]["value"].clone();
+        assert_eq!(manager_of(&waiting), json!(boss));
+
+        assert_eq!(api.delete(&format!("/Users/{boss}")).status, 204);
+        assert_eq!(manager_of(&waiting), json!(null));
+        let body = json!({"userName": "taken", ENTERPRISE: {"manager": {"value": other}}});
+        assert_eq!(api.put(&format!("/Users/{taken}"), &body).status, 200);
+        restore(api, "User", &boss);
+
+        assert_eq!(manager_of(&waiting), json!(boss));
+        assert_eq!(manager_of(&taken), json!(other));
+    });
+}
+
+#[test]
 fn patch_23_a_large_group_is_not_repeated_in_the_answer_to_a_patch() {
     each(|api| {
         let group = api.created("/Groups", &json!({"displayName": "Everybody"}));
