@@ -145,10 +145,10 @@ mod tests {
     fn settings_are_kept_and_default_where_nothing_is_set() {
         on_each_database(|Fixture { store, .. }| async move {
             let unique = TenantSettings { group_names: GroupNames::Unique, ..TenantSettings::default() };
-            let before = store.read(Reach::Point, |c| settings(c, 1)).await.unwrap();
+            let before = store.write(|c| settings(c, 1)).await.unwrap();
             let wanted = unique;
             store.write(move |c| set_settings(c, 1, &wanted)).await.unwrap();
-            let after = store.read(Reach::Point, |c| settings(c, 1)).await.unwrap();
+            let after = store.write(|c| settings(c, 1)).await.unwrap();
             let missing = store.write(move |c| set_settings(c, 99, &unique)).await.unwrap_err();
 
             assert_eq!((before.group_names, after.group_names), (GroupNames::ByExternalId, GroupNames::Unique));
