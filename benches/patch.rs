@@ -4,7 +4,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use scimd::scim::patch::{self, MemberSource, PATCH_URN};
+use scimd::scim::message::PATCH_OP;
+use scimd::scim::patch::{self, MemberSource};
 use scimd::scim::resource::Document;
 use scimd::scim::schema::{ENTERPRISE_URN, Registry, ResourceType, USER_URN};
 use scimd::scim::{Profile, Result, accept};
@@ -86,7 +87,7 @@ fn document(type_name: &str, body: &Map<String, Value>) -> Document {
 }
 
 fn message(operations: Value) -> Map<String, Value> {
-    object(json!({"schemas": [PATCH_URN], "Operations": operations}))
+    object(json!({"schemas": [PATCH_OP], "Operations": operations}))
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scimd::provider::Target;
-use scimd::scim::patch::PATCH_URN;
+use scimd::scim::message::PATCH_OP;
 use scimd::scim::projection::Projection;
 use scimd::scim::version::Preconditions;
 use serde_json::{Map, Value, json};
@@ -105,7 +105,7 @@ fn remove(member: &str) -> Map<String, Value> {
 }
 
 fn message(operations: Value) -> Map<String, Value> {
-    object(json!({"schemas": [PATCH_URN], "Operations": operations}))
+    object(json!({"schemas": [PATCH_OP], "Operations": operations}))
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -6,10 +6,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::exchange::{Exchange, for_caller};
 use super::respond;
 use crate::auth::Access;
+use crate::scim::Result;
 use crate::scim::message::list_response;
 use crate::scim::query::{Parameters, Query};
 use crate::scim::schema::ResourceType;
-use crate::scim::{Error, ErrorKind, Result};
 
 /// `GET /`: a query over every type of resource (RFC 7644 §3.4.2.1). Without a filter it would be the whole directory.
 pub(super) async fn root_query(request: HttpRequest, payload: Payload) -> HttpResponse {
@@ -44,9 +44,6 @@ pub(super) async fn typed(request: HttpRequest, payload: Payload) -> HttpRespons
 
 async fn answer(exchange: &Exchange, parameters: &Parameters, types: &[&'static ResourceType]) -> Result<HttpResponse> {
     let queries = Query::resolve_over(parameters, types, exchange.profile())?;
-    if queries.is_empty() {
-        return Err(Error::new(ErrorKind::NotFound, "There is nothing to search here."));
-    }
     let found = exchange.service.provider.search(exchange.call(), queries).await?;
     let list = list_response(found.total, found.start_index, respond::bodies(found.resources));
     Ok(respond::json(&exchange.request, &list))

@@ -87,7 +87,7 @@ impl Assembler<'_> {
 
     /// The attribute of that role, if the type has it and the projection shows it.
     fn shown(&self, role: Role) -> Option<&'static Attribute> {
-        let attribute = self.resource_type.schema.attributes.iter().find(|attribute| attribute.role == role)?;
+        let attribute = self.resource_type.attribute_in_role(role)?;
         self.projection.includes(attribute).then_some(attribute)
     }
 

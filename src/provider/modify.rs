@@ -81,7 +81,7 @@ impl Provider {
 }
 
 fn is_large(connection: &mut Connection, resource_type: &ResourceType, stored: &StoredResource) -> Result<bool> {
-    let has_members = resource_type.schema.attributes.iter().any(|attribute| attribute.role == Role::Members);
+    let has_members = resource_type.attribute_in_role(Role::Members).is_some();
     Ok(has_members && members::exceed(connection, stored.row_id, MOST_MEMBERS_REPEATED)?)
 }
 

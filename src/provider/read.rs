@@ -22,11 +22,8 @@ impl Provider {
         call.caller.may(Access::Read, &resource_type.endpoint)?;
         let provider = self.clone();
         // A group may hold a hundred thousand members.
-        let shows_members = resource_type
-            .schema
-            .attributes
-            .iter()
-            .any(|attribute| attribute.role == Role::Members && projection.includes(attribute));
+        let members = resource_type.attribute_in_role(Role::Members);
+        let shows_members = members.is_some_and(|members| projection.includes(members));
         let reach = if shows_members { Reach::Scan } else { Reach::Point };
         self.store
             .read(reach, move |connection| {

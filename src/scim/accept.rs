@@ -62,7 +62,7 @@ pub fn replace(
 ) -> Result<Accepted> {
     let mut reading = Reading::of(resource_type, body, profile)?;
     let active = active(resource_type);
-    for attribute in stored_attributes(resource_type) {
+    for attribute in resource_type.stored_attributes() {
         let omitted = !reading.mentioned.contains(&attribute);
         let is_immutable = attribute.attribute.mutability == Mutability::Immutable;
         if omitted
@@ -115,7 +115,7 @@ pub fn check_required(resource_type: &'static ResourceType, document: &Document)
             return Err(missing(&extension.schema.id));
         }
     }
-    for attribute in stored_attributes(resource_type) {
+    for attribute in resource_type.stored_attributes() {
         if attribute.container().is_some_and(|urn| document.extension(urn).is_none()) {
             continue;
         }
@@ -151,19 +151,6 @@ fn active(resource_type: &'static ResourceType) -> Option<Resolved> {
     resource_type.attribute_of(resource_type.schema, "active").filter(|active| active.attribute.role == Role::Stored)
 }
 
-/// Every attribute that lives in the document.
-fn stored_attributes(resource_type: &'static ResourceType) -> impl Iterator<Item = Resolved> {
-    let resolved = move |schema: Option<&'static Schema>| {
-        move |attribute| {
-            let extension = schema.is_some_and(|schema| !std::ptr::eq(schema, resource_type.schema));
-            Resolved { schema, extension, attribute, sub_attribute: None }
-        }
-    };
-    let common = resource_type.common().iter().map(resolved(None));
-    let own = resource_type.urns().flat_map(move |schema| schema.attributes.iter().map(resolved(Some(schema))));
-    common.chain(own).filter(|resolved| resolved.attribute.role == Role::Stored)
-}
-
 /// A body on its way into a document.
 struct Reading {
     resource_type: &'static ResourceType,
@@ -176,7 +163,7 @@ struct Reading {
 
 impl Reading {
     fn of(resource_type: &'static ResourceType, body: &Map<String, Value>, profile: Profile) -> Result<Reading> {
-        let has_members = resource_type.schema.attributes.iter().any(|attribute| attribute.role == Role::Members);
+        let has_members = resource_type.attribute_in_role(Role::Members).is_some();
         let mut reading = Reading {
             resource_type,
             profile,

@@ -12,7 +12,7 @@ use super::statement::{OnConflict, delete_rows, insert_rows};
 use crate::scim::Result;
 use crate::scim::key::Key;
 use crate::scim::resource::Document;
-use crate::scim::schema::{Attribute, Resolved, ResourceType, Role};
+use crate::scim::schema::{Attribute, ResourceType, Role};
 
 /// How many characters of a key the tree holds; the rest stands in `tail`. PostgreSQL indexes 2.7 kB at most, and a
 /// character takes up to four bytes.
@@ -32,13 +32,13 @@ pub struct IndexedValue {
 }
 
 /// Every value of a document.
-pub fn indexed_values(resource_type: &ResourceType, document: &Document) -> HashSet<IndexedValue> {
+pub fn indexed_values(resource_type: &'static ResourceType, document: &Document) -> HashSet<IndexedValue> {
     let mut values = HashSet::new();
     let extensions = document.schemas(resource_type).into_iter().skip(1);
     for (element, urn) in extensions.enumerate() {
         values.insert(indexed("schemas", Key::of_text_exactly(&urn), element));
     }
-    for attribute in stored_attributes(resource_type) {
+    for attribute in resource_type.stored_attributes() {
         match document.get(attribute) {
             Some(Value::Array(elements)) => {
                 for (element, value) in primary_first(elements).enumerate() {
@@ -50,25 +50,6 @@ pub fn indexed_values(resource_type: &ResourceType, document: &Document) -> Hash
         }
     }
     values
-}
-
-fn stored_attributes(resource_type: &ResourceType) -> impl Iterator<Item = Resolved> {
-    let common = resource_type.common().iter().map(|attribute| Resolved {
-        schema: None,
-        extension: false,
-        attribute,
-        sub_attribute: None,
-    });
-    let base = resource_type.schema;
-    let defined = resource_type.urns().flat_map(move |schema| {
-        schema.attributes.iter().map(move |attribute| Resolved {
-            schema: Some(schema),
-            extension: !std::ptr::eq(schema, base),
-            attribute,
-            sub_attribute: None,
-        })
-    });
-    common.chain(defined).filter(|attribute| attribute.attribute.role == Role::Stored)
 }
 
 /// Elements in the order in which they count: sorting looks at the primary one, else the first (SORT-04).

@@ -19,17 +19,13 @@ mod tests;
 use serde_json::{Map, Value};
 
 use super::accept::check_keys;
+use super::message::{MAX_OPERATIONS, PATCH_OP};
 use super::resource::Document;
 use super::{Error, ErrorKind, Profile, Result};
 
 pub use apply::apply;
 pub use budget::MAX_WORK;
 pub use members::{MemberChanges, MemberSource, Presence};
-
-/// The URN of the PATCH message.
-pub const PATCH_URN: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-/// The most operations in one message.
-pub const MAX_OPERATIONS: usize = 1000;
 
 /// A PATCH message: operations in order, not yet held against a resource type.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,11 +86,11 @@ pub fn parse(body: &Map<String, Value>, profile: Profile) -> Result<PatchRequest
 
 fn check_schemas(body: &Map<String, Value>) -> Result<()> {
     let urns = member(body, "schemas").and_then(Value::as_array);
-    let is_patch = |urn: &Value| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_URN));
+    let is_patch = |urn: &Value| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_OP));
     if urns.is_some_and(|urns| urns.iter().any(is_patch)) {
         return Ok(());
     }
-    Err(invalid(&format!("schemas must be an array that contains {PATCH_URN}.")))
+    Err(invalid(&format!("schemas must be an array that contains {PATCH_OP}.")))
 }
 
 fn parse_operation(index: usize, operation: &Value, profile: Profile) -> Result<Operation> {

@@ -26,7 +26,7 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 fn message(operations: Value) -> Map<String, Value> {
-    object(json!({"schemas": [PATCH_URN], "Operations": operations}))
+    object(json!({"schemas": [PATCH_OP], "Operations": operations}))
 }
 
 /// A group's members, which also counts how often it was asked.

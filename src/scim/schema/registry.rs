@@ -172,6 +172,24 @@ impl ResourceType {
         }
     }
 
+    /// The attribute of the base schema whose values live where the role says; for [`Role::Stored`] the first of many.
+    pub fn attribute_in_role(&self, role: Role) -> Option<&'static Attribute> {
+        self.schema.attributes.iter().find(|attribute| attribute.role == role)
+    }
+
+    /// Every attribute that lives in the document: common ones, those of the base schema, those of extensions.
+    pub fn stored_attributes(&'static self) -> impl Iterator<Item = Resolved> {
+        let resolved = move |schema: Option<&'static Schema>| {
+            move |attribute| {
+                let extension = schema.is_some_and(|schema| !std::ptr::eq(schema, self.schema));
+                Resolved { schema, extension, attribute, sub_attribute: None }
+            }
+        };
+        let common = self.common.iter().map(resolved(None));
+        let defined = self.urns().flat_map(move |schema| schema.attributes.iter().map(resolved(Some(schema))));
+        common.chain(defined).filter(|resolved| resolved.attribute.role == Role::Stored)
+    }
+
     /// The stored reference whose other parts are computed from its target: `manager` of the enterprise extension.
     pub fn reference(&self) -> Option<Resolved> {
         let is_reference =

@@ -11,21 +11,21 @@ fn patch_01_strict_demands_the_message_schema_and_operations() {
         json!({"Operations": operation}),
         json!({"schemas": [], "Operations": operation}),
         json!({"schemas": [USER_URN], "Operations": operation}),
-        json!({"schemas": [PATCH_URN], "Operations": []}),
+        json!({"schemas": [PATCH_OP], "Operations": []}),
     ] {
         assert_eq!(kind(body, Profile::Strict), ErrorKind::InvalidSyntax);
     }
-    assert!(parse(&object(json!({"Schemas": [PATCH_URN], "operations": operation})), Profile::Strict).is_ok());
+    assert!(parse(&object(json!({"Schemas": [PATCH_OP], "operations": operation})), Profile::Strict).is_ok());
 }
 
 #[test]
 fn patch_01_the_operations_must_be_there() {
     for profile in BOTH {
         for body in [
-            json!({"schemas": [PATCH_URN]}),
-            json!({"schemas": [PATCH_URN], "Operations": {}}),
-            json!({"schemas": [PATCH_URN], "Operations": [1]}),
-            json!({"schemas": [PATCH_URN], "Operations": [{"op": "add", "OP": "add"}]}),
+            json!({"schemas": [PATCH_OP]}),
+            json!({"schemas": [PATCH_OP], "Operations": {}}),
+            json!({"schemas": [PATCH_OP], "Operations": [1]}),
+            json!({"schemas": [PATCH_OP], "Operations": [{"op": "add", "OP": "add"}]}),
         ] {
             assert_eq!(kind(body, profile), ErrorKind::InvalidSyntax);
         }
@@ -36,10 +36,10 @@ fn patch_01_the_operations_must_be_there() {
 fn patch_02_the_verb_is_one_of_three() {
     for profile in BOTH {
         for op in [json!("move"), json!(null), json!(1), json!("")] {
-            let body = json!({"schemas": [PATCH_URN], "Operations": [{"op": op, "path": "title"}]});
+            let body = json!({"schemas": [PATCH_OP], "Operations": [{"op": op, "path": "title"}]});
             assert_eq!(kind(body, profile), ErrorKind::InvalidSyntax);
         }
-        let body = json!({"schemas": [PATCH_URN], "Operations": [{"path": "title"}]});
+        let body = json!({"schemas": [PATCH_OP], "Operations": [{"path": "title"}]});
         assert_eq!(kind(body, profile), ErrorKind::InvalidSyntax);
     }
 }
