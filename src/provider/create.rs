@@ -1,9 +1,11 @@
 //! POST: a new resource (RFC 7644 §3.3).
 
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::assemble::Assembler;
 use super::membership::{self, Change};
 use super::record::{Changes, record};
 use super::{Call, Provider, Representation, log_ignored, place, reference};
@@ -14,7 +16,7 @@ use crate::scim::schema::ResourceType;
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::Connection;
 use crate::store::audit::Operation;
-use crate::store::resources;
+use crate::store::resources::{self, StoredResource};
 
 impl Provider {
     /// Creates a resource.
@@ -31,13 +33,11 @@ impl Provider {
         body: Map<String, Value>,
         projection: Projection,
     ) -> Result<Representation> {
-        call.caller.may(Access::Write, &resource_type.endpoint)?;
-        let accepted = accept::create(resource_type, &body, call.profile())?;
-        log_ignored(&accepted.ignored);
-        let created = self.insert(&call, resource_type, accepted.clone(), projection.clone()).await;
-        match created {
-            Err(error) if error.kind() == ErrorKind::Uniqueness && call.profile() == Profile::Compat => {
-                self.enable_again(call, resource_type, accepted, projection, error).await
+        let creation = Arc::new(Creation::accept(&call, resource_type, &body)?);
+        let projection = Arc::new(projection);
+        match self.insert(&call, &creation, &projection).await {
+            Err(conflict) if creation.may_enable_again(&call, &conflict) => {
+                self.enable_again(call, creation, projection).await?.ok_or(conflict)
             }
             other => other,
         }
@@ -46,64 +46,115 @@ impl Provider {
     async fn insert(
         &self,
         call: &Call,
-        resource_type: &'static ResourceType,
-        accepted: Accepted,
-        projection: Projection,
+        creation: &Arc<Creation>,
+        projection: &Arc<Projection>,
     ) -> Result<Representation> {
-        let (provider, call, now) = (self.clone(), call.clone(), self.now());
-        let id = Uuid::now_v7().to_string();
+        let (call, creation, projection) = (call.clone(), Arc::clone(creation), Arc::clone(projection));
+        let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
-            let tenant_id = call.caller.tenant_id;
-            let place = place(connection, tenant_id, resource_type)?;
-            reference::check(connection, place, &accepted.document, call.profile())?;
-            let stored = resources::insert(connection, place, &id, &accepted.document, now)?;
-            let changes = Change::additions(accepted.members.as_deref().unwrap_or_default());
-            let members = membership::apply(connection, place, &stored, &changes, call.profile())?;
-            let predecessor = resources::predecessor(connection, place, &accepted.document)?;
-            let changes = Changes::of(None, Some(&stored.document)).with_members(members).with_predecessor(predecessor);
-            record(connection, &call, Operation::Create, &stored, now, &changes)?;
-            provider.assembler(tenant_id, resource_type, &projection).one(connection, stored)
+            let stored = creation.insert(connection, &call, now)?;
+            provider.assembler(call.caller.tenant_id, creation.resource_type, &projection).one(connection, stored)
         };
         self.store.write(write).await
     }
 
+    /// On a transaction of its own: a refused insertion leaves PostgreSQL's of no use.
     async fn enable_again(
         &self,
         call: Call,
-        resource_type: &'static ResourceType,
-        accepted: Accepted,
-        projection: Projection,
-        conflict: Error,
-    ) -> Result<Representation> {
-        if accepted.document.text("externalId").is_none() || resource_type.attribute("active").is_none() {
-            return Err(conflict);
-        }
+        creation: Arc<Creation>,
+        projection: Arc<Projection>,
+    ) -> Result<Option<Representation>> {
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
-            let tenant_id = call.caller.tenant_id;
-            let place = place(connection, tenant_id, resource_type)?;
-            let Some(mut stored) = resources::lock_holder(connection, place, &accepted.document)? else {
+            let Some(stored) = creation.enable_again(connection, &call, now)? else {
                 return Ok(None);
             };
-            let is_disabled = stored.document.members().get("active") == Some(&Value::Bool(false));
-            if !is_disabled || stored.document.text("externalId") != accepted.document.text("externalId") {
-                return Ok(None);
-            }
-            let before = stored.document.clone();
-            resources::replace(connection, place, &mut stored, accepted.document.clone(), now)?;
-            let changes = Changes::of(Some(&before), Some(&stored.document));
-            record(connection, &call, Operation::Replace, &stored, now, &changes)?;
-            provider.assembler(tenant_id, resource_type, &projection).one(connection, stored).map(Some)
+            let assembler = provider.assembler(call.caller.tenant_id, creation.resource_type, &projection);
+            assembler.one(connection, stored).map(Some)
         };
-        self.store.write(write).await?.ok_or(conflict)
+        self.store.write(write).await
+    }
+}
+
+/// A resource that a client wants to be there, accepted by its schema, to be made within a transaction.
+#[derive(Debug)]
+pub(super) struct Creation {
+    resource_type: &'static ResourceType,
+    accepted: Accepted,
+}
+
+impl Creation {
+    /// Of the body of a caller who may create resources of this type.
+    ///
+    /// # Errors
+    /// 403; `invalidValue`, `invalidSyntax` for what the schema refuses.
+    pub(super) fn accept(
+        call: &Call,
+        resource_type: &'static ResourceType,
+        body: &Map<String, Value>,
+    ) -> Result<Creation> {
+        call.caller.may(Access::Write, &resource_type.endpoint)?;
+        let accepted = accept::create(resource_type, body, call.profile())?;
+        log_ignored(&accepted.ignored);
+        Ok(Creation { resource_type, accepted })
     }
 
-    pub(super) fn assembler<'a>(
-        &'a self,
-        tenant_id: i64,
-        resource_type: &'static ResourceType,
-        projection: &'a Projection,
-    ) -> Assembler<'a> {
-        Assembler { tenant_id, resource_type, registry: self.registry, projection, base_url: &self.base_url }
+    /// Makes the resource.
+    ///
+    /// # Errors
+    /// `uniqueness`; `invalidValue` for what it refers to; database failures.
+    pub(super) fn insert(
+        &self,
+        connection: &mut Connection,
+        call: &Call,
+        now: DateTime<Utc>,
+    ) -> Result<StoredResource> {
+        let document = &self.accepted.document;
+        let place = place(connection, call.caller.tenant_id, self.resource_type)?;
+        reference::check(connection, place, document, call.profile())?;
+        let id = Uuid::now_v7().to_string();
+        let stored = resources::insert(connection, place, &id, document, now)?;
+        let changes = Change::additions(self.accepted.members.as_deref().unwrap_or_default());
+        let members = membership::apply(connection, place, &stored, &changes, call.profile())?;
+        let predecessor = resources::predecessor(connection, place, document)?;
+        let changes = Changes::of(None, Some(&stored.document)).with_members(members).with_predecessor(predecessor);
+        record(connection, call, Operation::Create, &stored, now, &changes)?;
+        Ok(stored)
+    }
+
+    /// Whether a refused insertion may mean that a disabled resource is to come back.
+    pub(super) fn may_enable_again(&self, call: &Call, refusal: &Error) -> bool {
+        refusal.kind() == ErrorKind::Uniqueness
+            && call.profile() == Profile::Compat
+            && self.accepted.document.text("externalId").is_some()
+            && self.resource_type.attribute("active").is_some()
+    }
+
+    /// Updates and enables the disabled resource that has the same unique value and the same `externalId`; `None` if
+    /// there is none.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub(super) fn enable_again(
+        &self,
+        connection: &mut Connection,
+        call: &Call,
+        now: DateTime<Utc>,
+    ) -> Result<Option<StoredResource>> {
+        let document = &self.accepted.document;
+        let place = place(connection, call.caller.tenant_id, self.resource_type)?;
+        let Some(mut stored) = resources::lock_holder(connection, place, document)? else {
+            return Ok(None);
+        };
+        let is_disabled = stored.document.members().get("active") == Some(&Value::Bool(false));
+        if !is_disabled || stored.document.text("externalId") != document.text("externalId") {
+            return Ok(None);
+        }
+        let before = stored.document.clone();
+        resources::replace(connection, place, &mut stored, document.clone(), now)?;
+        let changes = Changes::of(Some(&before), Some(&stored.document));
+        record(connection, call, Operation::Replace, &stored, now, &changes)?;
+        Ok(Some(stored))
     }
 }

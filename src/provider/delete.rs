@@ -1,6 +1,8 @@
 //! DELETE: for clients the resource is gone (RFC 7644 §3.6); for operators it is buried, with its last state and
 //! memberships (DEL-06).
 
+use chrono::{DateTime, Utc};
+
 use super::record::{Changes, record};
 use super::{Call, Provider, Target, expected, place, reference};
 use crate::auth::Access;
@@ -15,22 +17,44 @@ impl Provider {
     /// # Errors
     /// 404; 412; 403; database failures.
     pub async fn delete(&self, call: Call, target: Target) -> Result<()> {
-        let Target { resource_type, id, preconditions } = target;
-        call.caller.may(Access::Write, &resource_type.endpoint)?;
+        let deletion = Deletion::of(&call, target)?;
         let now = self.now();
-        let write = move |connection: &mut Connection| {
-            let place = place(connection, call.caller.tenant_id, resource_type)?;
-            let found = resources::lock_for_deletion(connection, place.tenant_id, &resource_type.name, &id)?;
-            let stored = expected(place, &id, found, &preconditions)?;
-            let groups = members::direct_groups(connection, stored.row_id)?;
-            let mut member_ids: Vec<String> = members::ids(connection, stored.row_id)?.into_keys().collect();
-            member_ids.sort_unstable();
-            let reports = reference::unassign(connection, &call, place, &stored, now)?;
-            resources::bury(connection, place, &stored, &call.caller.key_id, now)?;
-            members::forget(connection, stored.row_id)?;
-            let changes = Changes::of(Some(&stored.document), None).with_relations(groups, member_ids, reports);
-            record(connection, &call, Operation::Delete, &stored, now, &changes)
-        };
-        self.store.write(write).await
+        self.store.write(move |connection: &mut Connection| deletion.make(connection, &call, now)).await
+    }
+}
+
+/// A deletion, to be made within a transaction.
+#[derive(Debug)]
+pub(super) struct Deletion {
+    target: Target,
+}
+
+impl Deletion {
+    /// By a caller who may write resources of this type.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn of(call: &Call, target: Target) -> Result<Deletion> {
+        call.caller.may(Access::Write, &target.resource_type.endpoint)?;
+        Ok(Deletion { target })
+    }
+
+    /// Buries the resource.
+    ///
+    /// # Errors
+    /// 404; 412; database failures.
+    pub(super) fn make(&self, connection: &mut Connection, call: &Call, now: DateTime<Utc>) -> Result<()> {
+        let Target { resource_type, id, preconditions } = &self.target;
+        let place = place(connection, call.caller.tenant_id, resource_type)?;
+        let found = resources::lock_for_deletion(connection, place.tenant_id, &resource_type.name, id)?;
+        let stored = expected(place, id, found, preconditions)?;
+        let groups = members::direct_groups(connection, stored.row_id)?;
+        let mut member_ids: Vec<String> = members::ids(connection, stored.row_id)?.into_keys().collect();
+        member_ids.sort_unstable();
+        let reports = reference::unassign(connection, call, place, &stored, now)?;
+        resources::bury(connection, place, &stored, &call.caller.key_id, now)?;
+        members::forget(connection, stored.row_id)?;
+        let changes = Changes::of(Some(&stored.document), None).with_relations(groups, member_ids, reports);
+        record(connection, call, Operation::Delete, &stored, now, &changes)
     }
 }

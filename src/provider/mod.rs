@@ -16,7 +16,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
+use assemble::Assembler;
+
 use crate::auth::Caller;
+use crate::scim::projection::Projection;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::resources::{self, Place, StoredResource};
@@ -92,6 +95,15 @@ impl Provider {
     /// The present, in whole milliseconds: what representations show is what is stored.
     pub fn now(&self) -> DateTime<Utc> {
         (self.clock)().trunc_subsecs(3)
+    }
+
+    fn assembler<'a>(
+        &'a self,
+        tenant_id: i64,
+        resource_type: &'static ResourceType,
+        projection: &'a Projection,
+    ) -> Assembler<'a> {
+        Assembler { tenant_id, resource_type, registry: self.registry, projection, base_url: &self.base_url }
     }
 }
 

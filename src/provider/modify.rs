@@ -1,5 +1,6 @@
 //! PATCH: a list of changes, all or none (RFC 7644 §3.5.2).
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::assemble::Assembler;
@@ -8,7 +9,7 @@ use super::record::{Changes, record};
 use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::Result;
-use crate::scim::patch::{self, MemberSource};
+use crate::scim::patch::{self, MemberSource, PatchRequest};
 use crate::scim::projection::Projection;
 use crate::scim::resource::format_instant;
 use crate::scim::schema::{ResourceType, Role};
@@ -42,41 +43,73 @@ impl Provider {
         projection: Projection,
         minimal: bool,
     ) -> Result<Modified> {
-        let Target { resource_type, id, preconditions } = target;
-        call.caller.may(Access::Write, &resource_type.endpoint)?;
-        let request = patch::parse(&body, call.profile())?;
+        let resource_type = target.resource_type;
+        let modification = Modification::parse(&call, target, &body)?;
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
-            let tenant_id = call.caller.tenant_id;
-            let place = place(connection, tenant_id, resource_type)?;
-            let mut stored = lock_expected(connection, place, &id, &preconditions)?;
-            let assembler = provider.assembler(tenant_id, resource_type, &projection);
-            let identity = identity(&stored, resource_type);
-            let mut rows = MemberRows { connection, group: &stored, assembler: &assembler };
-            let patched =
-                patch::apply(&request, resource_type, &stored.document, &identity, &mut rows, call.profile())?;
-            log_ignored(&patched.ignored);
-            reference::check(connection, place, &patched.document, call.profile())?;
-            let change = Change::from(patched.members);
-            let members = membership::apply(connection, place, &stored, &change, call.profile())?;
-            let before = stored.document.clone();
-            if patched.document != before {
-                resources::replace(connection, place, &mut stored, patched.document, now)?;
-            } else if !members.is_empty() {
-                resources::touch(connection, &mut stored, true, now)?;
-            }
-            let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members);
-            if !changes.is_empty() {
-                record(connection, &call, Operation::Modify, &stored, now, &changes)?;
-            }
+            let stored = modification.make(&provider, connection, &call, now)?;
             let too_much = projection.is_default() && is_large(connection, resource_type, &stored)?;
             let brief = Projection::parse(resource_type, Some("meta"), None)?;
             let shown = if too_much { &brief } else { &projection };
-            let representation = provider.assembler(tenant_id, resource_type, shown).one(connection, stored)?;
-            let whole = !minimal && !too_much;
-            Ok(Modified { representation, whole })
+            let assembler = provider.assembler(call.caller.tenant_id, resource_type, shown);
+            Ok(Modified { representation: assembler.one(connection, stored)?, whole: !minimal && !too_much })
         };
         self.store.write(write).await
+    }
+}
+
+/// The operations of a PATCH message, to be made within a transaction.
+#[derive(Debug)]
+pub(super) struct Modification {
+    target: Target,
+    request: PatchRequest,
+}
+
+impl Modification {
+    /// Of the message of a caller who may write resources of this type.
+    ///
+    /// # Errors
+    /// 403; `invalidSyntax`, `invalidPath` for a message that is none.
+    pub(super) fn parse(call: &Call, target: Target, body: &Map<String, Value>) -> Result<Modification> {
+        call.caller.may(Access::Write, &target.resource_type.endpoint)?;
+        Ok(Modification { target, request: patch::parse(body, call.profile())? })
+    }
+
+    /// Applies the operations, all or none.
+    ///
+    /// # Errors
+    /// Those of the PATCH engine; 404; 412; `uniqueness`; database failures.
+    pub(super) fn make(
+        &self,
+        provider: &Provider,
+        connection: &mut Connection,
+        call: &Call,
+        now: DateTime<Utc>,
+    ) -> Result<StoredResource> {
+        let Target { resource_type, id, preconditions } = &self.target;
+        let place = place(connection, call.caller.tenant_id, resource_type)?;
+        let mut stored = lock_expected(connection, place, id, preconditions)?;
+        let everything = Projection::everything(resource_type);
+        let assembler = provider.assembler(place.tenant_id, resource_type, &everything);
+        let identity = identity(&stored, resource_type);
+        let mut rows = MemberRows { connection, group: &stored, assembler: &assembler };
+        let patched =
+            patch::apply(&self.request, resource_type, &stored.document, &identity, &mut rows, call.profile())?;
+        log_ignored(&patched.ignored);
+        reference::check(connection, place, &patched.document, call.profile())?;
+        let change = Change::from(patched.members);
+        let members = membership::apply(connection, place, &stored, &change, call.profile())?;
+        let before = stored.document.clone();
+        if patched.document != before {
+            resources::replace(connection, place, &mut stored, patched.document, now)?;
+        } else if !members.is_empty() {
+            resources::touch(connection, &mut stored, true, now)?;
+        }
+        let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members);
+        if !changes.is_empty() {
+            record(connection, call, Operation::Modify, &stored, now, &changes)?;
+        }
+        Ok(stored)
     }
 }
 

@@ -1,5 +1,6 @@
 //! PUT: a whole new state (RFC 7644 §3.5.1).
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::membership::{self, Change};
@@ -11,7 +12,7 @@ use crate::scim::accept;
 use crate::scim::projection::Projection;
 use crate::store::Connection;
 use crate::store::audit::Operation;
-use crate::store::resources;
+use crate::store::resources::{self, StoredResource};
 
 impl Provider {
     /// Replaces a resource. A PUT that changes nothing keeps the version and moves `lastModified` all the same: Pocket
@@ -26,34 +27,62 @@ impl Provider {
         body: Map<String, Value>,
         projection: Projection,
     ) -> Result<Representation> {
-        let Target { resource_type, id, preconditions } = target;
-        call.caller.may(Access::Write, &resource_type.endpoint)?;
+        let (tenant_id, resource_type) = (call.caller.tenant_id, target.resource_type);
+        let replacement = Replacement::of(&call, target, body)?;
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
-            let tenant_id = call.caller.tenant_id;
-            let place = place(connection, tenant_id, resource_type)?;
-            let mut stored = lock_expected(connection, place, &id, &preconditions)?;
-            let accepted = accept::replace(resource_type, &body, &stored.document, call.profile())?;
-            log_ignored(&accepted.ignored);
-            reference::check(connection, place, &accepted.document, call.profile())?;
-            let members = match &accepted.members {
-                Some(claims) => {
-                    membership::apply(connection, place, &stored, &Change::replacement(claims), call.profile())?
-                }
-                None => membership::Difference::default(),
-            };
-            let before = stored.document.clone();
-            if accepted.document != before {
-                resources::replace(connection, place, &mut stored, accepted.document, now)?;
-            } else {
-                resources::touch(connection, &mut stored, !members.is_empty(), now)?;
-            }
-            let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members);
-            if !changes.is_empty() {
-                record(connection, &call, Operation::Replace, &stored, now, &changes)?;
-            }
+            let stored = replacement.make(connection, &call, now)?;
             provider.assembler(tenant_id, resource_type, &projection).one(connection, stored)
         };
         self.store.write(write).await
+    }
+}
+
+/// A whole new state of a resource, to be made within a transaction.
+#[derive(Debug)]
+pub(super) struct Replacement {
+    target: Target,
+    body: Map<String, Value>,
+}
+
+impl Replacement {
+    /// By a caller who may write resources of this type. The body is accepted when the state before is known.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn of(call: &Call, target: Target, body: Map<String, Value>) -> Result<Replacement> {
+        call.caller.may(Access::Write, &target.resource_type.endpoint)?;
+        Ok(Replacement { target, body })
+    }
+
+    /// Replaces the resource.
+    ///
+    /// # Errors
+    /// `invalidValue`, `invalidSyntax` for what the schema refuses; `mutability`; `uniqueness`; 404; 412; database
+    /// failures.
+    pub(super) fn make(&self, connection: &mut Connection, call: &Call, now: DateTime<Utc>) -> Result<StoredResource> {
+        let Target { resource_type, id, preconditions } = &self.target;
+        let place = place(connection, call.caller.tenant_id, resource_type)?;
+        let mut stored = lock_expected(connection, place, id, preconditions)?;
+        let accepted = accept::replace(resource_type, &self.body, &stored.document, call.profile())?;
+        log_ignored(&accepted.ignored);
+        reference::check(connection, place, &accepted.document, call.profile())?;
+        let members = match &accepted.members {
+            Some(claims) => {
+                membership::apply(connection, place, &stored, &Change::replacement(claims), call.profile())?
+            }
+            None => membership::Difference::default(),
+        };
+        let before = stored.document.clone();
+        if accepted.document != before {
+            resources::replace(connection, place, &mut stored, accepted.document, now)?;
+        } else {
+            resources::touch(connection, &mut stored, !members.is_empty(), now)?;
+        }
+        let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members);
+        if !changes.is_empty() {
+            record(connection, call, Operation::Replace, &stored, now, &changes)?;
+        }
+        Ok(stored)
     }
 }
