@@ -16,7 +16,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use scimd::http::routes;
 use scimd::scim::Profile;
+use scimd::scim::schema::Registry;
 use serde_json::Value;
 
 use harness::{Api, Database};
@@ -113,29 +115,6 @@ fn every_line_of_curl_is_answered_as_the_documents_say() {
     }
 }
 
-/// The text between the first pair of double quotes, and what follows it.
-fn quoted(text: &str) -> Option<(&str, &str)> {
-    let (_, rest) = text.split_once('"')?;
-    rest.split_once('"')
-}
-
-/// Path patterns of the route table with the methods that each knows.
-fn routes() -> Vec<(String, Vec<String>)> {
-    let source = read("src/http/mod.rs");
-    let mut routes = Vec::new();
-    for (marker, endpoints) in [("at(\"", &[""][..]), ("resource(\"", &["/Users", "/Groups"][..])] {
-        for (position, _) in source.match_indices(marker) {
-            let before = source[..position].trim_end();
-            let (path, rest) = quoted(&source[position..]).expect("a path in quotes");
-            let methods = if before.ends_with("read_only(") { "GET, HEAD, OPTIONS" } else { quoted(rest).unwrap().0 };
-            let methods: Vec<String> = methods.split(", ").map(str::to_owned).collect();
-            routes.extend(endpoints.iter().map(|endpoint| (format!("{endpoint}{path}"), methods.clone())));
-        }
-    }
-    assert!(routes.len() >= 15, "the route table is not read any more: {routes:?}");
-    routes
-}
-
 /// The method and the path behind `$BASE` of a line of curl.
 fn request_of(line: &Line) -> (String, String) {
     let words: Vec<&str> = line.command.split_whitespace().collect();
@@ -156,11 +135,11 @@ fn fits(pattern: &str, path: &str) -> bool {
 fn every_route_and_method_has_a_line_of_curl() {
     let shown: Vec<(String, String)> = curl_lines("SCIM.md").iter().map(request_of).collect();
     let mut missing = Vec::new();
-    for (pattern, methods) in routes() {
-        // One example of each of the two says it all.
-        for wanted in methods.iter().filter(|method| !matches!(method.as_str(), "HEAD" | "OPTIONS")) {
-            if !shown.iter().any(|(method, path)| method == wanted && fits(&pattern, path)) {
-                missing.push(format!("{wanted} {pattern}"));
+    for endpoint in routes::scim(Registry::builtin()) {
+        // One example of HEAD and one of OPTIONS say it all.
+        for (wanted, _) in &endpoint.operations {
+            if !shown.iter().any(|(method, path)| method == wanted.as_str() && fits(&endpoint.path, path)) {
+                missing.push(format!("{wanted} {}", endpoint.path));
             }
         }
     }
@@ -169,9 +148,8 @@ fn every_route_and_method_has_a_line_of_curl() {
         assert!(shown.iter().any(|(shown, _)| shown == method), "SCIM.md shows no {method}");
     }
     let readme = read("README.md");
-    let health = read("src/http/health.rs");
-    for path in health.split("web::resource(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
-        assert!(readme.contains(path), "README.md does not tell of {path}");
+    for endpoint in routes::health() {
+        assert!(readme.contains(&endpoint.path), "README.md does not tell of {}", endpoint.path);
     }
 }
 

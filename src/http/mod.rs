@@ -9,6 +9,7 @@ mod metrics;
 mod observe;
 mod resources;
 mod respond;
+pub mod routes;
 mod search;
 mod unserved;
 
@@ -17,12 +18,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::http::Method;
 use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
-use actix_web::{App, HttpServer, Resource, Route, guard, web};
+use actix_web::{App, HttpServer, Route, guard, web};
 
+use self::routes::{BASES, Endpoint, Operation};
 use crate::auth::Authenticator;
 use crate::provider::Provider;
-use crate::scim::schema::ResourceType;
 
 /// What requests are served with.
 #[derive(Clone)]
@@ -63,7 +65,7 @@ pub fn bind(
     let server = HttpServer::new(move || {
         let service = main.clone();
         App::new()
-            .configure(move |app| routes(app, &service, main_shows_health))
+            .configure(move |app| serve(app, &service, main_shows_health))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(from_fn(observe::request))
     })
@@ -79,7 +81,7 @@ pub fn bind(
     let health = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(service.clone()))
-            .configure(health::routes)
+            .configure(|app| routes::health().iter().for_each(|endpoint| at(app, "", endpoint)))
             .default_service(web::to(unserved::unknown_endpoint))
     })
     .workers(1)
@@ -90,15 +92,11 @@ pub fn bind(
     Ok(server.run())
 }
 
-/// The bases under which the same routes answer: the documented one, that of the design which this product follows, and
-/// the one without a version, which means version 2 (RFC 7644 §3.13).
-const BASES: [&str; 3] = ["/scim/v2", "/api/scim/v2", "/scim"];
-
 /// Every route.
-fn routes(app: &mut web::ServiceConfig, service: &Service, with_health: bool) {
+fn serve(app: &mut web::ServiceConfig, service: &Service, with_health: bool) {
     app.app_data(web::Data::new(service.clone()));
     if with_health {
-        app.configure(health::routes);
+        routes::health().iter().for_each(|endpoint| at(app, "", endpoint));
     }
     for base in ["/scim", "/api/scim"] {
         app.service(
@@ -109,67 +107,63 @@ fn routes(app: &mut web::ServiceConfig, service: &Service, with_health: bool) {
             .to(unserved::unknown_version),
         );
     }
+    let endpoints = routes::scim(service.provider.registry());
     for base in BASES {
-        let at = |path: &str| web::resource(format!("{base}{path}"));
-        app.service(read_only(at("/ServiceProviderConfig"), || web::to(discovery::service_provider_config)));
-        app.service(read_only(at("/ResourceTypes"), || web::to(discovery::resource_types)));
-        app.service(read_only(at("/ResourceTypes/{id}"), || web::to(discovery::resource_type)));
-        app.service(read_only(at("/Schemas"), || web::to(discovery::schemas)));
-        app.service(read_only(at("/Schemas/{urn}"), || web::to(discovery::schema)));
-        app.service(methods(
-            at(""),
-            "GET, HEAD, OPTIONS",
-            vec![web::get().to(search::root_query), web::head().to(search::root_query)],
-        ));
-        app.service(methods(at("/.search"), "POST, OPTIONS", vec![web::post().to(search::root)]));
-        app.service(methods(at("/Bulk"), "POST, OPTIONS", vec![web::post().to(unserved::not_offered)]));
-        let me = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
-        app.service(methods(
-            at("/Me"),
-            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-            me.map(|method| route(method).to(unserved::not_offered)).into(),
-        ));
-        for resource_type in service.provider.registry().resource_types() {
-            resource_routes(app, base, resource_type);
-        }
+        endpoints.iter().for_each(|endpoint| at(app, base, endpoint));
     }
     app.default_service(web::to(unserved::unknown_endpoint));
 }
 
-fn resource_routes(app: &mut web::ServiceConfig, base: &str, resource_type: &'static ResourceType) {
-    let endpoint = format!("{base}{}", resource_type.endpoint);
-    let resource = |path: &str| web::resource(format!("{endpoint}{path}")).app_data(web::Data::new(resource_type));
-    app.service(methods(resource("/.search"), "POST, OPTIONS", vec![web::post().to(search::typed)]));
-    app.service(methods(
-        resource(""),
-        "GET, HEAD, POST, OPTIONS",
-        vec![web::get().to(resources::list), web::head().to(resources::list), web::post().to(resources::create)],
-    ));
-    app.service(methods(
-        resource("/{id}"),
-        "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
-        vec![
-            web::get().to(resources::read),
-            web::head().to(resources::read),
-            web::put().to(resources::replace),
-            web::patch().to(resources::modify),
-            web::delete().to(resources::delete),
-        ],
-    ));
+/// One endpoint with its methods. Any other method is 405, whatever the body (HTTP-05, DISC-18).
+fn at(app: &mut web::ServiceConfig, base: &str, endpoint: &Endpoint) {
+    let mut resource = web::resource(format!("{base}{}", endpoint.path));
+    if let Some(resource_type) = endpoint.resource_type {
+        resource = resource.app_data(web::Data::new(resource_type));
+    }
+    for (method, operation) in &endpoint.operations {
+        resource = resource.route(handler(*operation).guard(is(method)));
+        if method == Method::GET {
+            resource = resource.route(handler(*operation).guard(guard::Head()));
+        }
+    }
+    let allow: Arc<str> = endpoint.allow().into();
+    let allowed = Arc::clone(&allow);
+    let options = web::to(move |payload| respond::options(payload, Arc::clone(&allow)));
+    let otherwise =
+        web::to(move |request, payload| unserved::method_not_allowed(request, payload, Arc::clone(&allowed)));
+    app.service(resource.route(options.guard(guard::Options())).default_service(otherwise));
 }
 
-/// A discovery endpoint: GET and HEAD, anything else is 405 whatever the body (DISC-18).
-fn read_only(resource: Resource, to: impl Fn() -> Route) -> Resource {
-    let reads = [to().guard(guard::Get()), to().guard(guard::Head())];
-    methods(resource, "GET, HEAD, OPTIONS", reads.into())
+fn is(method: &Method) -> impl guard::Guard + use<> {
+    let method = method.clone();
+    guard::fn_guard(move |context| context.head().method == method)
 }
 
-fn methods(resource: Resource, allow: &'static str, routes: Vec<Route>) -> Resource {
-    let options = route("OPTIONS").to(move |payload| respond::options(payload, allow));
-    let resource = routes.into_iter().fold(resource, Resource::route).route(options);
-    resource.default_service(web::to(move |request, payload| unserved::method_not_allowed(request, payload, allow)))
-}
-
-fn route(method: &'static str) -> Route {
-    web::route().guard(guard::fn_guard(move |context| context.head().method.as_str() == method))
+/// What carries out an operation.
+fn handler(operation: Operation) -> Route {
+    match operation {
+        Operation::GetServiceProviderConfig => web::to(discovery::service_provider_config),
+        Operation::ListResourceTypes => web::to(discovery::resource_types),
+        Operation::GetResourceType => web::to(discovery::resource_type),
+        Operation::ListSchemas => web::to(discovery::schemas),
+        Operation::GetSchema => web::to(discovery::schema),
+        Operation::QueryAll => web::to(search::root_query),
+        Operation::SearchAll => web::to(search::root),
+        Operation::Bulk => web::to(unserved::not_offered),
+        Operation::ReadMe => web::to(unserved::not_offered),
+        Operation::CreateMe => web::to(unserved::not_offered),
+        Operation::ReplaceMe => web::to(unserved::not_offered),
+        Operation::ModifyMe => web::to(unserved::not_offered),
+        Operation::DeleteMe => web::to(unserved::not_offered),
+        Operation::Query => web::to(resources::list),
+        Operation::Search => web::to(search::typed),
+        Operation::Create => web::to(resources::create),
+        Operation::Read => web::to(resources::read),
+        Operation::Replace => web::to(resources::replace),
+        Operation::Modify => web::to(resources::modify),
+        Operation::Delete => web::to(resources::delete),
+        Operation::Alive => web::to(health::alive),
+        Operation::Ready => web::to(health::ready),
+        Operation::Metrics => web::to(health::measurements),
+    }
 }

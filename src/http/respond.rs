@@ -1,5 +1,7 @@
 //! Results and failures as responses: the one place that knows media types, `ETag`, `Location` and the error body.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
@@ -131,9 +133,9 @@ fn json_body(response: &mut HttpResponseBuilder, document: &impl serde::Serializ
 }
 
 /// What an endpoint knows, for anybody (HTTP-13).
-pub(super) async fn options(mut payload: web::Payload, allow: &'static str) -> HttpResponse {
+pub(super) async fn options(mut payload: web::Payload, allow: Arc<str>) -> HttpResponse {
     super::body::drain(&mut payload).await;
-    HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish()
+    HttpResponse::NoContent().insert_header((header::ALLOW, &*allow)).finish()
 }
 
 /// A plain page for operators' tools.

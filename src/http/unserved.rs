@@ -1,6 +1,8 @@
 //! What answers where no operation does: unknown paths, unknown versions, methods that an endpoint does not have, and
 //! endpoints that are not offered.
 
+use std::sync::Arc;
+
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -34,12 +36,14 @@ pub(super) async fn not_offered(request: HttpRequest, payload: web::Payload) -> 
 pub(super) async fn method_not_allowed(
     request: HttpRequest,
     mut payload: web::Payload,
-    allow: &'static str,
+    allow: Arc<str>,
 ) -> HttpResponse {
     body::drain(&mut payload).await;
     let detail = format!("{} is not allowed here; allowed: {allow}.", shown(request.method()));
     let mut response = respond::error(&request, &Error::new(ErrorKind::MethodNotAllowed, detail));
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    if let Ok(allow) = HeaderValue::from_str(&allow) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
     response
 }
 

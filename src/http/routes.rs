@@ -1,0 +1,178 @@
+//! The table of routes: which endpoint knows which methods, and what they do (RFC 7644 §3.2, Table 2).
+//!
+//! It is data. The router is made of it and so is every `Allow`; nobody else writes down what there is.
+
+use actix_web::http::Method;
+
+use crate::scim::schema::{Registry, ResourceType};
+
+/// Where the same endpoints of SCIM answer: the documented base, that of the design which this product follows, and the
+/// one without a version, which means version 2 (RFC 7644 §3.13).
+pub const BASES: [&str; 3] = ["/scim/v2", "/api/scim/v2", "/scim"];
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `GET /ServiceProviderConfig`
+    GetServiceProviderConfig,
+    /// `GET /ResourceTypes`
+    ListResourceTypes,
+    /// `GET /ResourceTypes/{name}`
+    GetResourceType,
+    /// `GET /Schemas`
+    ListSchemas,
+    /// `GET /Schemas/{urn}`
+    GetSchema,
+    /// `GET` of the base: a query over every type of resource.
+    QueryAll,
+    /// `POST /.search`: the same, with the parameters in the body.
+    SearchAll,
+    /// `POST /Bulk`
+    Bulk,
+    /// `GET /Me`
+    ReadMe,
+    /// `POST /Me`
+    CreateMe,
+    /// `PUT /Me`
+    ReplaceMe,
+    /// `PATCH /Me`
+    ModifyMe,
+    /// `DELETE /Me`
+    DeleteMe,
+    /// `GET /Users`
+    Query,
+    /// `POST /Users/.search`
+    Search,
+    /// `POST /Users`
+    Create,
+    /// `GET /Users/{id}`
+    Read,
+    /// `PUT /Users/{id}`
+    Replace,
+    /// `PATCH /Users/{id}`
+    Modify,
+    /// `DELETE /Users/{id}`
+    Delete,
+    /// `GET /healthz`
+    Alive,
+    /// `GET /readyz`
+    Ready,
+    /// `GET /metrics`
+    Metrics,
+}
+
+/// One path and what its methods do. `HEAD` goes with `GET`, and `OPTIONS` with everything.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// The path, with its variable segments in braces; of SCIM's endpoints, the part behind the base.
+    pub path: String,
+    /// The resource type that it is about, where it is about one.
+    pub resource_type: Option<&'static ResourceType>,
+    /// What each method does.
+    pub operations: Vec<(Method, Operation)>,
+}
+
+impl Endpoint {
+    fn new<const N: usize>(path: impl Into<String>, operations: [(Method, Operation); N]) -> Endpoint {
+        Endpoint { path: path.into(), resource_type: None, operations: operations.into() }
+    }
+
+    fn of<const N: usize>(
+        resource_type: &'static ResourceType,
+        path: &str,
+        operations: [(Method, Operation); N],
+    ) -> Endpoint {
+        let path = format!("{}{path}", resource_type.endpoint);
+        Endpoint { resource_type: Some(resource_type), ..Endpoint::new(path, operations) }
+    }
+
+    /// Every method that it knows, in the order of `Allow`.
+    pub fn methods(&self) -> Vec<Method> {
+        let named = self.operations.iter().flat_map(|(method, _)| {
+            let head = (*method == Method::GET).then_some(Method::HEAD);
+            std::iter::once(method.clone()).chain(head)
+        });
+        named.chain([Method::OPTIONS]).collect()
+    }
+
+    /// The value of `Allow`.
+    pub fn allow(&self) -> String {
+        self.methods().iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The endpoints of SCIM, below each of [`BASES`].
+///
+/// The order decides: of two paths that fit, the first one answers.
+pub fn scim(registry: &Registry) -> Vec<Endpoint> {
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
+    const PATCH: Method = Method::PATCH;
+    const DELETE: Method = Method::DELETE;
+    use Operation::*;
+
+    let mut endpoints = vec![
+        Endpoint::new("/ServiceProviderConfig", [(GET, GetServiceProviderConfig)]),
+        Endpoint::new("/ResourceTypes", [(GET, ListResourceTypes)]),
+        Endpoint::new("/ResourceTypes/{name}", [(GET, GetResourceType)]),
+        Endpoint::new("/Schemas", [(GET, ListSchemas)]),
+        Endpoint::new("/Schemas/{urn}", [(GET, GetSchema)]),
+        Endpoint::new("", [(GET, QueryAll)]),
+        Endpoint::new("/.search", [(POST, SearchAll)]),
+        Endpoint::new("/Bulk", [(POST, Bulk)]),
+        Endpoint::new(
+            "/Me",
+            [(GET, ReadMe), (POST, CreateMe), (PUT, ReplaceMe), (PATCH, ModifyMe), (DELETE, DeleteMe)],
+        ),
+    ];
+    for resource_type in registry.resource_types().iter().copied() {
+        endpoints.extend([
+            Endpoint::of(resource_type, "/.search", [(POST, Search)]),
+            Endpoint::of(resource_type, "", [(GET, Query), (POST, Create)]),
+            Endpoint::of(resource_type, "/{id}", [(GET, Read), (PUT, Replace), (PATCH, Modify), (DELETE, Delete)]),
+        ]);
+    }
+    endpoints
+}
+
+/// The endpoints for whoever watches the server; they have no base, and may have a port of their own.
+pub fn health() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new("/healthz", [(Method::GET, Operation::Alive)]),
+        Endpoint::new("/readyz", [(Method::GET, Operation::Ready)]),
+        Endpoint::new("/metrics", [(Method::GET, Operation::Metrics)]),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoints() -> Vec<Endpoint> {
+        [scim(Registry::builtin()), health()].concat()
+    }
+
+    #[test]
+    fn http_05_allow_names_every_method_once() {
+        for endpoint in endpoints() {
+            let mut methods: Vec<String> = endpoint.methods().iter().map(Method::to_string).collect();
+            let named = methods.len();
+            methods.sort();
+            methods.dedup();
+            assert_eq!(methods.len(), named, "{}", endpoint.path);
+            assert_eq!(methods.contains(&"HEAD".to_owned()), methods.contains(&"GET".to_owned()), "{}", endpoint.path);
+        }
+        let users = endpoints().into_iter().find(|endpoint| endpoint.path == "/Users").expect("/Users");
+        assert_eq!(users.allow(), "GET, HEAD, POST, OPTIONS");
+    }
+
+    #[test]
+    fn every_path_stands_once() {
+        let mut paths: Vec<String> = endpoints().into_iter().map(|endpoint| endpoint.path).collect();
+        let named = paths.len();
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), named);
+    }
+}
