@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # scimd in a small image, with TLS to PostgreSQL.
 #   docker build -t scimd .
-#   docker run -p 8080:8080 -v scimd:/data --name scimd scimd
+#   docker run -p 127.0.0.1:8080:8080 -v scimd:/data --name scimd scimd
 #   docker exec scimd scimd key create --name okta
 
 FROM rust:1.95-bookworm AS build
@@ -31,6 +31,7 @@ COPY --from=build --chown=65532:65532 /out/data /data
 # OpenSSL is linked statically and would look in a directory of its own.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     SCIMD_LISTEN=0.0.0.0:8080 \
+    SCIMD_TRUSTED_PROXIES=private \
     SCIMD_DATA_DIR=/data
 # A number, so that an orchestrator can see that it is not root.
 USER 65532:65532

@@ -20,6 +20,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 pub use sources::Settings;
 pub use values::{DatabaseUrl, parse_duration};
 
@@ -31,6 +33,10 @@ use sources::{Environment, Sources};
 pub struct Config {
     /// Where SCIM is served.
     pub listen: SocketAddr,
+    /// The files of the certificate and its key, where TLS is ours.
+    pub tls: Option<TlsFiles>,
+    /// Whose plain HTTP is taken beyond this machine: the proxies that end TLS.
+    pub trusted_proxies: Vec<IpNet>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served instead of beside SCIM.
     pub metrics_listen: Option<SocketAddr>,
     /// What clients call this server, without `/scim/v2` and without a slash at the end. See [`Config::base_url`].
@@ -81,6 +87,8 @@ impl Config {
         Ok(Config {
             listen: sources.parse("listen", values::address)?.unwrap_or(DEFAULT_LISTEN),
             metrics_listen: sources.parse("metrics-listen", values::address)?,
+            tls: tls(&sources)?,
+            trusted_proxies: sources.parse("trusted-proxies", values::networks)?.unwrap_or_default(),
             public_url: sources.parse("public-url", values::public_url)?,
             database_url: database_url(&sources, &data_dir)?,
             postgres_connections: sources.parse("postgres-connections", values::count)?.unwrap_or(10),
@@ -106,8 +114,18 @@ impl Config {
             IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
             ip => ip,
         };
-        format!("http://{}", SocketAddr::new(host, bound.port()))
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", SocketAddr::new(host, bound.port()))
     }
+}
+
+/// Where a certificate and its key are, as PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, then those between it and the authority.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
 }
 
 /// Why there is no configuration: a sentence or two for the operator, without the value of any secret.
@@ -123,6 +141,17 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+fn tls(sources: &Sources) -> Result<Option<TlsFiles>, Error> {
+    match (sources.get("tls-certificate"), sources.get("tls-key")) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            Ok(Some(TlsFiles { certificate: PathBuf::from(&certificate.text), key: PathBuf::from(&key.text) }))
+        }
+        (Some(_), None) => Err(Error("`tls-certificate` needs `tls-key`, the file of its private key.".to_owned())),
+        (None, Some(_)) => Err(Error("`tls-key` needs `tls-certificate`, the file of its certificate.".to_owned())),
+    }
+}
 
 fn database_url(sources: &Sources, data_dir: &Path) -> Result<DatabaseUrl, Error> {
     if let Some(url) = sources.secret("database-url", "database-url-file", DatabaseUrl::parse)? {

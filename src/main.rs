@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use ipnet::IpNet;
 use scimd::admin::{self, Desk, Report, healthcheck, migrate, quickstart};
 use scimd::auth::{Authenticator, StoredKeys};
-use scimd::config::{self, Config, Settings};
+use scimd::config::{self, Config, Settings, TlsFiles};
+use scimd::http::peers::Peers;
 use scimd::provider::{self, Provider};
 use scimd::scim::schema::Registry;
 use scimd::store::{self, DatabaseUrl, Store};
@@ -126,7 +128,12 @@ fn run(settings: &Settings, command: Command) -> Result<(), Failure> {
             tell(&migrate::report(&applied, &config.database_url.to_string()))
         }
         Command::Healthcheck => {
-            healthcheck::healthcheck(config.metrics_listen.unwrap_or(config.listen)).map_err(Failure)
+            let certificate = config.tls.as_ref().map(|files| files.certificate.as_path());
+            let asked = match config.metrics_listen {
+                Some(address) => healthcheck::healthcheck(address, None),
+                None => healthcheck::healthcheck(config.listen, certificate),
+            };
+            asked.map_err(Failure)
         }
         Command::Completions(_) => Ok(()),
     }
@@ -153,6 +160,7 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
     let listener = listen(config.listen, "listen")?;
     let metrics_listener = config.metrics_listen.map(|address| listen(address, "metrics-listen")).transpose()?;
     let bound = listener.local_addr().map_err(|cause| Failure(format!("The listener has no address ({cause}).")))?;
+    let peers = peers(config, bound)?;
     let (store, applied) = open(config, store_settings(config)?)?;
     if !applied.is_empty() {
         tracing::info!(migrations = applied.join(" "), database = %config.database_url, "made or updated the tables");
@@ -163,8 +171,10 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
         provider,
         authenticator: Arc::new(Authenticator::new(Arc::new(StoredKeys::new(store.clone())))),
         open_discovery: config.open_discovery,
+        peers,
     };
-    let options = http::Options { workers: config.workers, shutdown_timeout: config.shutdown_timeout };
+    let tls = config.tls.clone().map(|TlsFiles { certificate, key }| http::tls::Files { certificate, key });
+    let options = http::Options { workers: config.workers, shutdown_timeout: config.shutdown_timeout, tls };
     let ended = actix_web::rt::System::new().block_on(async {
         let server = http::bind(listener, metrics_listener, service, &options)
             .map_err(|cause| Failure(format!("The server cannot be started ({cause}).")))?;
@@ -188,18 +198,12 @@ async fn finish(server: JoinHandle<io::Result<()>>) -> Result<(), Failure> {
 /// What an operator should know at the start.
 async fn greet(config: &Config, bound: SocketAddr, desk: &Desk, quickstart: Option<Quickstart>) -> Result<(), Failure> {
     let base_url = scim_url(config, bound);
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     tracing::info!(
         database = %config.database_url,
-        "listening on http://{bound}, SCIM base URL {base_url}, version {}",
+        "listening on {scheme}://{bound}, SCIM base URL {base_url}, version {}",
         env!("CARGO_PKG_VERSION")
     );
-    let encrypted = config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
-    if !bound.ip().is_loopback() && !encrypted {
-        tracing::warn!(
-            "listening beyond this machine without TLS: anybody on the way can read keys and personal data; put a proxy \
-             with TLS in front and name it with --public-url https://…"
-        );
-    }
     if let Some(Quickstart { new_key }) = quickstart {
         let token = quickstart::make_key(desk, new_key).await?;
         let local_url = scim_url(&Config { public_url: None, ..config.clone() }, bound);
@@ -209,6 +213,23 @@ async fn greet(config: &Config, bound: SocketAddr, desk: &Desk, quickstart: Opti
         tracing::info!("no key exists yet; make one: scimd key create --name NAME");
     }
     Ok(())
+}
+
+/// Who may send keys: over TLS everybody, over plain HTTP this machine and the proxies that end TLS (AUTH-07).
+fn peers(config: &Config, bound: SocketAddr) -> Result<Peers, Failure> {
+    if config.tls.is_some() || bound.ip().is_loopback() {
+        return Ok(Peers::anybody());
+    }
+    if config.trusted_proxies.is_empty() {
+        return Err(Failure(format!(
+            "scimd does not serve plain HTTP beyond this machine, since anybody on the way could read keys and personal \
+             data: give it a certificate (`--tls-certificate`, `--tls-key`), or put a proxy with TLS in front and name \
+             its address (`--trusted-proxies 10.0.0.7`), or listen on `127.0.0.1:{}`.",
+            bound.port()
+        )));
+    }
+    let this_machine = [IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST)), IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST))];
+    Ok(Peers::proxies(&[&config.trusted_proxies[..], &this_machine].concat()))
 }
 
 fn provider(config: &Config, store: Store, address: SocketAddr) -> Provider {

@@ -24,12 +24,13 @@ const ROOMS: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates that have one home, and who lives there.
-const HOMES: [(&str, &[&str]); 6] = [
+const HOMES: [(&str, &[&str]); 7] = [
     ("actix_web", &["http", "main"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
     ("r2d2", &["store"]),
     ("argon2", &["auth"]),
+    ("rustls", &["http", "admin"]),
     ("clap", &["admin", "config", "telemetry", "main"]),
 ];
 

@@ -1,23 +1,27 @@
 //! Whether a server answers at an address: for container engines and service managers. Knows nothing of the database.
 
+mod pinned;
+
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 /// Shorter than the three seconds that container engines are told to wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the server that listens on `listen` for `/healthz`. An address that stands for all interfaces is asked through
-/// loopback.
+/// loopback. With a certificate it is asked over TLS, and must have that one.
 ///
 /// # Errors
 /// A sentence about what came instead of an answer 200.
-pub fn healthcheck(listen: SocketAddr) -> Result<(), String> {
+pub fn healthcheck(listen: SocketAddr, certificate: Option<&Path>) -> Result<(), String> {
     let address = reachable(listen);
-    match status_line(address) {
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    match status_line(address, certificate) {
         Ok(line) if line.split(' ').nth(1) == Some("200") => Ok(()),
-        Ok(line) => Err(format!("http://{address}/healthz answered `{}`.", line.escape_debug())),
-        Err(cause) => Err(format!("http://{address}/healthz does not answer ({cause}); does scimd run there?")),
+        Ok(line) => Err(format!("{scheme}://{address}/healthz answered `{}`.", line.escape_debug())),
+        Err(cause) => Err(format!("{scheme}://{address}/healthz does not answer ({cause}); does scimd run there?")),
     }
 }
 
@@ -30,10 +34,17 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-fn status_line(address: SocketAddr) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+fn status_line(address: SocketAddr, certificate: Option<&Path>) -> io::Result<String> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    match certificate {
+        None => ask(stream, address),
+        Some(certificate) => ask(pinned::encrypted(stream, address.ip(), certificate)?, address),
+    }
+}
+
+fn ask(mut stream: impl Read + Write, address: SocketAddr) -> io::Result<String> {
     // In one piece: a server may answer and close after the first it gets.
     let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
@@ -66,15 +77,15 @@ mod tests {
     #[test]
     fn a_server_that_answers_200_is_healthy() {
         let address = server(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-        assert_eq!(healthcheck(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port())), Ok(()));
+        assert_eq!(healthcheck(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()), None), Ok(()));
     }
 
     #[test]
     fn other_answers_and_silence_are_not() {
-        let refused = healthcheck(server(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")).expect_err("503");
+        let refused = healthcheck(server(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), None).expect_err("503");
         assert!(refused.contains("503"), "{refused}");
-        assert!(healthcheck(server(b"\xff\xfe\n")).is_err());
-        let silent = healthcheck(server(b"")).expect_err("no answer");
+        assert!(healthcheck(server(b"\xff\xfe\n"), None).is_err());
+        let silent = healthcheck(server(b""), None).expect_err("no answer");
         assert!(silent.contains("does not answer"), "{silent}");
     }
 }

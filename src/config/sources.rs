@@ -22,6 +22,15 @@ pub struct Settings {
     /// Address and port to serve SCIM on [env: SCIMD_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
+    /// PEM file of the certificate to serve TLS with; read again when it changes [env: SCIMD_TLS_CERTIFICATE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_certificate: Option<String>,
+    /// PEM file of the certificate's private key [env: SCIMD_TLS_KEY]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// Addresses and networks of the proxies that end TLS, or private for all private networks: beyond this machine plain HTTP is taken from them alone [env: SCIMD_TRUSTED_PROXIES]
+    #[arg(long, global = true, value_name = "NETWORKS")]
+    pub trusted_proxies: Option<String>,
     /// sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE [env: SCIMD_DATABASE_URL] [default: scimd.db in the data directory]
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
@@ -58,10 +67,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 13] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 16] {
         let Settings {
             config,
             listen,
+            tls_certificate,
+            tls_key,
+            trusted_proxies,
             database_url,
             database_url_file,
             public_url,
@@ -77,6 +89,9 @@ impl Settings {
         [
             ("config", config),
             ("listen", listen),
+            ("tls-certificate", tls_certificate),
+            ("tls-key", tls_key),
+            ("trusted-proxies", trusted_proxies),
             ("database-url", database_url),
             ("database-url-file", database_url_file),
             ("public-url", public_url),
@@ -91,7 +106,7 @@ impl Settings {
         ]
     }
 
-    pub(super) fn names() -> [&'static str; 13] {
+    pub(super) fn names() -> [&'static str; 16] {
         Settings::default().entries().map(|(name, _)| name)
     }
 }

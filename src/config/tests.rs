@@ -95,6 +95,9 @@ fn an_empty_value_is_no_value() {
 fn every_setting_can_stand_in_the_file_in_either_spelling() {
     let file = "
         listen = '0.0.0.0:80'
+        tls_certificate = '/srv/tls.crt'
+        tls-key = '/srv/tls.key'
+        trusted-proxies = '10.0.0.0/8'
         database_url = 'postgres://scimd:hunter2@db/scimd'
         public-url = 'https://scim.example.com/'
         data-dir = '/srv/scimd'
@@ -109,6 +112,9 @@ fn every_setting_can_stand_in_the_file_in_either_spelling() {
     let config = Start::default().file(file).config().expect("valid");
 
     assert_eq!(config.listen.to_string(), "0.0.0.0:80");
+    let tls = config.tls.as_ref().map(|files| (files.certificate.as_path(), files.key.as_path()));
+    assert_eq!(tls, Some((Path::new("/srv/tls.crt"), Path::new("/srv/tls.key"))));
+    assert_eq!(config.trusted_proxies.len(), 1);
     assert_eq!(config.database_url.expose(), "postgres://scimd:hunter2@db/scimd");
     assert_eq!(config.base_url(config.listen), "https://scim.example.com");
     assert_eq!(config.data_dir, Path::new("/srv/scimd"));

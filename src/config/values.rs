@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 /// `127.0.0.1:8080`, `[::1]:8080`.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
@@ -61,6 +63,26 @@ fn is_authority(authority: &str) -> bool {
         inside.is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok())
     };
     (if bracketed { numbered() } else { named() }) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
+/// The networks that never appear on the internet (RFC 1918, RFC 4193).
+const PRIVATE: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
+
+/// Addresses and networks (`10.0.0.7`, `10.0.0.0/8`, `fd00::/8`), or `private` for all private ones; between commas or
+/// spaces.
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+    let words = words.flat_map(|word| if word == "private" { PRIVATE.to_vec() } else { vec![word] });
+    words.map(network).collect()
+}
+
+fn network(word: &str) -> Result<IpNet, String> {
+    let address = word.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| word.parse()).map_err(|_| {
+        format!(
+            "must be a list of addresses and networks, or `private`; `{word}` is none: write for example 10.0.0.0/8."
+        )
+    })
 }
 
 pub(super) fn count(text: &str) -> Result<u32, String> {
@@ -158,6 +180,20 @@ mod tests {
         ] {
             let complaint = address(text).expect_err(text);
             assert!(complaint.contains(hint), "{text}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn networks_are_addresses_ranges_or_all_private_ones() {
+        let shown = |text: &str| networks(text).map(|all| all.iter().map(IpNet::to_string).collect::<Vec<_>>());
+
+        assert_eq!(
+            shown("10.0.0.7, fd00::/8 192.0.2.0/24").unwrap_or_default(),
+            ["10.0.0.7/32", "fd00::/8", "192.0.2.0/24"]
+        );
+        assert_eq!(shown("private").map(|all| all.len()), Ok(4));
+        for text in ["10.0.0.0/33", "proxy.example.com", "10.0.0", "Private"] {
+            assert!(networks(text).expect_err(text).contains(text), "{text}");
         }
     }
 

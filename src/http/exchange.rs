@@ -64,7 +64,14 @@ pub(super) fn service_of(request: &HttpRequest) -> Data<Service> {
 }
 
 /// The caller by the `Authorization` header, and by nothing else (AUTH-06).
+///
+/// # Errors
+/// 403 for a key that came over plain HTTP from elsewhere than a proxy; those of the authenticator.
 pub(super) async fn authenticate(service: &Service, request: &HttpRequest) -> Result<Arc<Caller>> {
+    if request.peer_addr().is_some_and(|peer| !service.peers.admit(peer.ip())) {
+        let detail = "This server takes plain HTTP from its proxies alone (trusted-proxies); use https.";
+        return Err(Error::new(ErrorKind::Forbidden, detail));
+    }
     let authorization = request.headers().get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
     service.authenticator.authenticate(authorization, service.provider.now().naive_utc()).await
 }

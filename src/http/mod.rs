@@ -7,10 +7,12 @@ mod exchange;
 mod health;
 mod metrics;
 mod observe;
+pub mod peers;
 mod resources;
 mod respond;
 pub mod routes;
 mod search;
+pub mod tls;
 mod unserved;
 
 use std::net::TcpListener;
@@ -22,6 +24,7 @@ use actix_web::http::Method;
 use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App, HttpServer, Route, guard, web};
 
+use self::peers::Peers;
 use self::routes::{BASES, Endpoint, Operation};
 use crate::auth::Authenticator;
 use crate::provider::Provider;
@@ -35,6 +38,8 @@ pub struct Service {
     pub authenticator: Arc<Authenticator>,
     /// Whether the discovery endpoints answer without a key.
     pub open_discovery: bool,
+    /// Who may send keys.
+    pub peers: Peers,
 }
 
 /// How the server runs.
@@ -44,6 +49,8 @@ pub struct Options {
     pub workers: usize,
     /// How long requests in flight may take after a signal to stop.
     pub shutdown_timeout: Duration,
+    /// The certificate, where TLS is ours.
+    pub tls: Option<tls::Files>,
 }
 
 /// Starts to listen. The server is a future that ends after SIGTERM or SIGINT, when the requests in flight are answered.
@@ -51,7 +58,7 @@ pub struct Options {
 /// `metrics_listener` takes `/metrics`, `/healthz` and `/readyz` off the main port.
 ///
 /// # Errors
-/// If the operating system refuses a listener.
+/// If the operating system refuses a listener, or the certificate cannot be used.
 pub fn bind(
     listener: TcpListener,
     metrics_listener: Option<TcpListener>,
@@ -72,8 +79,15 @@ pub fn bind(
     .workers(workers)
     .shutdown_timeout(options.shutdown_timeout.as_secs())
     .keep_alive(Duration::from_secs(75))
-    .client_request_timeout(Duration::from_secs(10))
-    .listen(listener)?;
+    .client_request_timeout(Duration::from_secs(10));
+    let server = match &options.tls {
+        None => server.listen(listener)?,
+        Some(files) => {
+            let (tls, renewed) = tls::serve_with(files)?;
+            actix_web::rt::spawn(tls::keep(renewed));
+            server.listen_rustls_0_23(listener, tls)?
+        }
+    };
     let Some(metrics_listener) = metrics_listener else {
         return Ok(server.run());
     };

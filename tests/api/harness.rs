@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use scimd::auth::{Authenticator, Scopes, StoredKeys, Token};
+use scimd::http::peers::Peers;
 use scimd::http::{Options, Service, bind};
 use scimd::provider::{Provider, system_clock};
 use scimd::scim::Profile;
@@ -235,9 +236,10 @@ fn start(database: Database) -> Server {
         provider: Provider::new(store.clone(), Registry::builtin(), &base_url, system_clock()),
         authenticator: Arc::new(Authenticator::new(Arc::new(StoredKeys::new(store.clone())))),
         open_discovery: false,
+        peers: Peers::anybody(),
     };
     std::thread::spawn(move || {
-        let options = Options { workers: 2, shutdown_timeout: Duration::from_secs(1) };
+        let options = Options { workers: 2, shutdown_timeout: Duration::from_secs(1), tls: None };
         let system = actix_web::rt::System::new();
         system.block_on(async { bind(listener, None, service, &options).expect("the server starts").await })
     });
