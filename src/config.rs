@@ -59,6 +59,12 @@ pub struct Config {
     pub log: String,
 }
 
+/// The token of `scimd conformance`, which asks other servers and has no other setting in common with this one.
+pub fn conformance_token() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
+    std::env::var(sources::CONFORMANCE_TOKEN).ok()
+}
+
 impl Config {
     /// Reads the environment and the file of this process under the given flags.
     ///

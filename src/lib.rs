@@ -14,5 +14,7 @@ pub mod http;
 
 pub mod admin;
 
+pub mod conformance;
+
 pub mod config;
 pub mod telemetry;

@@ -17,7 +17,7 @@ use scimd::http::peers::Peers;
 use scimd::provider::{self, Provider};
 use scimd::scim::schema::Registry;
 use scimd::store::{self, DatabaseUrl, Store};
-use scimd::{http, scim, telemetry};
+use scimd::{conformance, http, scim, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -60,6 +60,19 @@ enum Command {
     /// Ask the server that listens on the configured address whether it is alive; exit code 1 if not
     #[command(after_help = "Example:\n  scimd healthcheck --listen 127.0.0.1:8080")]
     Healthcheck,
+    /// Check any SCIM server against the RFCs, from outside
+    ///
+    /// Makes users and groups on the server, named `scimd-conformance-…`, and deletes each after the check that needed
+    /// it, also after Ctrl-C. It touches nothing else. Needs no database and no configuration.
+    ///
+    /// Exit code 0: all that the RFCs demand holds. 1: something fails. 2: the checks could not run.
+    #[command(
+        after_help = "Examples:\n  scimd conformance --against https://example.com/scim/v2 --token-file token\n  \
+        scimd conformance --against https://example.com/scim/v2 --token-file token --only FLT,PATCH-A1\n  \
+        scimd conformance --against https://example.com/scim/v2 --token-file token --json > report.json\n  \
+        scimd conformance --list"
+    )]
+    Conformance(conformance::Command),
     /// Print a script that completes commands in a shell
     #[command(after_help = "Examples:\n  scimd completions bash > /etc/bash_completion.d/scimd\n  \
         scimd completions zsh > ~/.zfunc/_scimd\n  scimd completions fish > ~/.config/fish/completions/scimd.fish")]
@@ -102,6 +115,9 @@ impl From<scim::Error> for Failure {
 
 fn main() -> ExitCode {
     let CommandLine { settings, command } = CommandLine::parse();
+    if let Command::Conformance(command) = &command {
+        return check_conformance(command);
+    }
     match run(&settings, command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(sentence)) => {
@@ -135,8 +151,18 @@ fn run(settings: &Settings, command: Command) -> Result<(), Failure> {
             };
             asked.map_err(Failure)
         }
-        Command::Completions(_) => Ok(()),
+        Command::Completions(_) | Command::Conformance(_) => Ok(()),
     }
+}
+
+/// Asks another server, so nothing of this one's configuration matters. It has exit codes of its own.
+fn check_conformance(command: &conformance::Command) -> ExitCode {
+    // Whoever stops reading does not keep the run from deleting what it made.
+    let mut result = |text: &str| drop(print(text.as_bytes()));
+    let mut note = |line: &str| say(format_args!("{line}"));
+    let ended =
+        command.run(config::conformance_token(), &mut conformance::Voice { result: &mut result, note: &mut note });
+    ExitCode::from(ended as u8)
 }
 
 /// A command of the operator, beside a running server or before the first one.

@@ -216,6 +216,8 @@ impl Environment {
                 // The specification of XDG has relative paths ignored.
                 "XDG_DATA_HOME" => environment.data_home = Some(PathBuf::from(value)).filter(|path| path.is_absolute()),
                 "HOME" => environment.home = Some(PathBuf::from(value)).filter(|path| path.is_absolute()),
+                // No setting of a server, though whoever checks one may have it set.
+                CONFORMANCE_TOKEN => {}
                 _ if variable.starts_with(PREFIX) && !is_service_link(variable, &value) => {
                     environment.add(variable, value)?;
                 }
@@ -253,6 +255,9 @@ impl Environment {
 }
 
 const PREFIX: &str = "SCIMD_";
+
+/// The variable that holds the token of `scimd conformance`.
+pub(super) const CONFORMANCE_TOKEN: &str = "SCIMD_CONFORMANCE_TOKEN";
 
 fn variable_of(name: &str) -> String {
     format!("{PREFIX}{}", name.to_uppercase().replace('-', "_"))
