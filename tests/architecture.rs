@@ -11,27 +11,30 @@ use std::path::{Path, PathBuf};
 use scimd::scim::ErrorKind;
 
 /// Each room and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("scim", &[]),
     ("store", &["scim"]),
     ("auth", &["store", "scim"]),
     ("provider", &["auth", "store", "scim"]),
     ("http", &["provider", "auth", "scim"]),
     ("admin", &["provider", "auth", "store", "scim", "config"]),
+    ("conformance", &[]),
     ("config", &["telemetry"]),
     ("telemetry", &[]),
-    ("main", &["scim", "store", "auth", "provider", "http", "admin", "config", "telemetry"]),
+    ("main", &["scim", "store", "auth", "provider", "http", "admin", "conformance", "config", "telemetry"]),
 ];
 
 /// Crates that have one home, and who lives there.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 9] = [
     ("actix_web", &["http", "main"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
     ("r2d2", &["store"]),
     ("argon2", &["auth"]),
-    ("rustls", &["http", "admin"]),
-    ("clap", &["admin", "config", "telemetry", "main"]),
+    ("rustls", &["http", "admin", "conformance"]),
+    ("rustls_native_certs", &["conformance"]),
+    ("ureq", &["conformance"]),
+    ("clap", &["admin", "config", "conformance", "telemetry", "main"]),
 ];
 
 /// A file of `src/`.
