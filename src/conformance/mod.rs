@@ -102,6 +102,9 @@ impl Command {
 
     fn try_run(&self, environment_token: Option<String>, voice: &mut Voice<'_>) -> Result<Ended, String> {
         self.know_ids()?;
+        if !checks::SECTIONS.iter().any(|section| self.chosen(section).next().is_some()) {
+            return Err("These are scimd's own decisions; add `--ours` to check them.".to_owned());
+        }
         if self.list {
             let sections = checks::SECTIONS.iter().map(|section| (section.title, self.chosen(section).collect()));
             (voice.result)(&report::list(sections, self.json));

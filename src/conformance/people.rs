@@ -113,10 +113,15 @@ impl Trial<'_> {
         Ok(())
     }
 
+    /// Selects the people and nobody else of the server, so that they can be listed, sorted and paged.
+    pub(super) fn filter_of_people(&self) -> String {
+        format!("userName sw \"{0}-\" and userType ew \"{0}\"", self.run())
+    }
+
     /// The people in the order in which a list with these parameters shows them.
     pub(super) fn people_in(&mut self, parameters: &[(&str, &str)]) -> Verdict<(Vec<&'static str>, Answer)> {
         let people = self.people()?;
-        let filter = format!("userName sw \"{}-\" and userType ew \"{}\"", self.run(), self.run());
+        let filter = self.filter_of_people();
         let parameters: Vec<(&str, &str)> = [("filter", filter.as_str())].iter().chain(parameters).copied().collect();
         let answer = self.list(&self.users(), &parameters)?;
         let found = people.in_list(answer.resources()?);

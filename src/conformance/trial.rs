@@ -10,7 +10,7 @@ use super::exchange::{Answer, Request};
 use super::expect::shown;
 use super::people::People;
 use super::server::{ENTERPRISE, GROUP, Server, USER};
-use super::verdict::{Stop, Verdict};
+use super::verdict::{Remark, Stop, Verdict};
 
 pub(super) const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 
@@ -25,7 +25,7 @@ pub(super) struct Trial<'a> {
     made: Vec<String>,
     /// Where a creation has succeeded: from then on a refused one says something of the check at hand.
     creates: Vec<String>,
-    remarks: Vec<String>,
+    remarks: Vec<Remark>,
     people: Option<Result<People, String>>,
 }
 
@@ -63,13 +63,13 @@ impl<'a> Trial<'a> {
         format!("{}-{}@example.com", self.run, self.names)
     }
 
-    /// Says that something holds, but oddly: it makes a warning of the check.
-    pub(super) fn remark(&mut self, sentence: impl Into<String>) {
-        self.remarks.push(sentence.into());
+    /// Says that something holds, but oddly, as the answer shows: it makes a warning of the check.
+    pub(super) fn remark(&mut self, answer: &Answer, sentence: impl Into<String>) {
+        self.remarks.push(Remark { sentence: sentence.into(), exchange: answer.exchange.clone() });
     }
 
     /// The remarks of the check that ends.
-    pub(super) fn take_remarks(&mut self) -> Vec<String> {
+    pub(super) fn take_remarks(&mut self) -> Vec<Remark> {
         std::mem::take(&mut self.remarks)
     }
 
@@ -243,7 +243,7 @@ impl<'a> Trial<'a> {
         answer.is(status)?;
         let found = answer.at("/scimType");
         if found != scim_type {
-            self.remark(format!("scimType is {} where RFC 7644 §3.12 has `{scim_type}`", shown(found)));
+            self.remark(answer, format!("scimType is {} where RFC 7644 §3.12 has `{scim_type}`", shown(found)));
         }
         Ok(())
     }

@@ -87,12 +87,25 @@ impl Outcome {
     }
 }
 
+/// Something that holds, but oddly.
+#[derive(Debug)]
+pub(super) struct Remark {
+    pub sentence: String,
+    pub exchange: Rc<Exchange>,
+}
+
 /// How a check of this level ended that stopped here, or came through with these remarks; with the reason, and what was
-/// sent and came.
-pub(super) fn judge(level: Level, verdict: Verdict, remarks: &[String]) -> Option<Judgement> {
+/// sent and came. An interrupted check has not ended.
+pub(super) fn judge(level: Level, verdict: Verdict, remarks: &[Remark]) -> Option<Judgement> {
     let judgement = match verdict {
-        Ok(()) if remarks.is_empty() => Judgement { outcome: Outcome::Pass, reason: None, exchange: None },
-        Ok(()) => Judgement { outcome: Outcome::Warn, reason: Some(remarks.join("; ")), exchange: None },
+        Ok(()) => match remarks {
+            [] => Judgement { outcome: Outcome::Pass, reason: None, exchange: None },
+            [first, ..] => {
+                let sentences: Vec<&str> = remarks.iter().map(|remark| remark.sentence.as_str()).collect();
+                let exchange = Some(first.exchange.clone());
+                Judgement { outcome: Outcome::Warn, reason: Some(sentences.join("; ")), exchange }
+            }
+        },
         Err(Stop::Fail { reason, exchange }) => {
             let weighs = matches!(level, Level::Must | Level::Ours);
             let outcome = if weighs { Outcome::Fail } else { Outcome::Warn };
@@ -117,9 +130,10 @@ pub(super) struct Judgement {
 
 #[cfg(test)]
 mod tests {
+    use super::super::exchange::Request;
     use super::*;
 
-    fn outcome(level: Level, verdict: Verdict, remarks: &[String]) -> Outcome {
+    fn outcome(level: Level, verdict: Verdict, remarks: &[Remark]) -> Outcome {
         judge(level, verdict, remarks).expect("a judgement").outcome
     }
 
@@ -133,7 +147,8 @@ mod tests {
 
     #[test]
     fn remarks_make_a_warning_of_a_pass_and_nothing_of_a_failure() {
-        let remarks = ["odd".to_owned()];
+        let exchange = Exchange::new(&Request::get("/"), "http://h/", Err("none"), "");
+        let remarks = [Remark { sentence: "odd".to_owned(), exchange: exchange.into() }];
         assert_eq!(outcome(Level::Must, Ok(()), &remarks), Outcome::Warn);
         assert_eq!(outcome(Level::Must, Err(Stop::fail("x")), &remarks), Outcome::Fail);
         assert_eq!(outcome(Level::Must, Ok(()), &[]), Outcome::Pass);

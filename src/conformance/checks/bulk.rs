@@ -276,13 +276,10 @@ fn too_large(t: &mut Trial<'_>) -> Verdict {
         return Err(Stop::Skip(format!("{most} bytes are too much to send")));
     }
     let body = json!({"schemas": [BULK_REQUEST], "Operations": [wrong(t, "a")], "filler": "x".repeat(most as usize)});
-    let answer = t.send(&Request::new("POST", "/Bulk").json(&body));
-    match answer {
-        // A server may close the connection before it has read it all.
-        Err(Stop::Fail { reason, exchange }) if !reason.contains("complete answer") => {
-            t.remark(format!("the connection ends without 413 ({reason})"));
-            drop(exchange);
-            Ok(())
+    match t.send(&Request::new("POST", "/Bulk").json(&body)) {
+        // RFC 9110 §15.5.14: a server may close the connection rather than read it all, and then 413 can get lost.
+        Err(Stop::Fail { reason, .. }) if !reason.contains("complete answer") => {
+            Err(Stop::Skip(format!("the connection ends before the answer ({reason})")))
         }
         answer => answer?.is(413).map(drop),
     }

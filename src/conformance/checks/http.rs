@@ -170,7 +170,7 @@ fn no_content(t: &mut Trial<'_>) -> Verdict {
     let answer = t.delete(&user.path)?;
     answer.is(204)?.holds(answer.body.is_empty(), "204 has a body")?;
     if answer.find_header("Content-Type").is_some() {
-        t.remark("204 has a Content-Type, and no content");
+        t.remark(&answer, "204 has a Content-Type, and no content");
     }
     Ok(())
 }

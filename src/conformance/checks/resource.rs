@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::conformance::check::{Section, must, ours, should};
+use crate::conformance::check::{Section, may, must, ours, should};
 use crate::conformance::exchange::Request;
 use crate::conformance::server::Need::{Enterprise, Feature, User};
 use crate::conformance::server::{ENTERPRISE, USER};
@@ -15,7 +15,7 @@ pub(super) const SECTION: Section = Section { title: "Resources", checks: &[
     must(&["RES-02", "ENT-03"], "7643 §3.3", "`schemas` names an extension that has values", extension_with_values).needs(&[Enterprise]),
     should(&["RES-02"], "7643 §3.3", "`schemas` names no extension without values", extension_without_values).needs(&[Enterprise]),
     must(&["RES-03"], "7643 §3.3", "attributes of an extension stand under its URN", extension_container).needs(&[Enterprise]),
-    must(&["RES-03"], "7644 §3.10", "an attribute of the base schema may carry its URN", qualified_core).needs(&[User("displayName")]),
+    may(&["RES-03"], "7644 §3.10", "an attribute of the base schema may carry its URN", qualified_core).needs(&[User("displayName")]),
     must(&["RES-04"], "7643 §2.1", "names of attributes have no case", names_have_no_case).needs(&[User("displayName")]),
     ours(&["RES-05", "HTTP-04"], "8259 §4", "a key that stands twice is 400 `invalidSyntax`", twice),
     must(&["RES-06"], "7643 §3.1", "ids differ, stay, and are no `bulkId`", ids),

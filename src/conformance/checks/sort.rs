@@ -18,7 +18,7 @@ pub(super) const SECTION: Section = Section { title: "Sorting", checks: &[
     ours(&["SORT-06"], "7644 §3.4.2.3", "sortOrder without sortBy is ignored", order_alone).needs(&[Feature("sort")]),
 ] };
 
-/// The people in the order of these parameters, of whom the last `ties` may stand in any order.
+/// With these parameters, the people are listed in this order.
 fn sorted(t: &mut Trial<'_>, parameters: &[(&str, &str)], expected: &[&str]) -> Verdict {
     let (found, answer) = t.people_in(parameters)?;
     answer.holds(found == expected, format!("the order is {found:?} where it should be {expected:?}"))?;
