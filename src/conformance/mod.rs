@@ -11,7 +11,6 @@ mod checks;
 mod client;
 mod exchange;
 mod expect;
-mod people;
 mod report;
 mod sample;
 mod server;

@@ -1,6 +1,8 @@
 //! The vocabulary of the checks: given a user, get, patch, expect. It remembers what it made, and deletes that and nothing
 //! else.
 
+mod people;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
@@ -8,9 +10,9 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::exchange::{Answer, Request};
 use super::expect::shown;
-use super::people::People;
 use super::server::{ENTERPRISE, GROUP, Server, USER};
 use super::verdict::{Remark, Stop, Verdict};
+use people::People;
 
 pub(super) const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::exchange::Answer;
-use super::server::{ENTERPRISE, USER};
-use super::trial::{Resource, Trial};
-use super::verdict::Verdict;
+use super::{Resource, Trial};
+use crate::conformance::exchange::Answer;
+use crate::conformance::server::{ENTERPRISE, USER};
+use crate::conformance::verdict::Verdict;
 
 /// The people, by their first names.
 #[derive(Debug, Clone)]
