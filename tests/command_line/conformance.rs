@@ -132,6 +132,29 @@ fn checks_are_listed_without_a_server() {
 }
 
 #[test]
+fn a_certificate_is_trusted_if_the_system_trusts_it() {
+    let workplace = Workplace::sqlite();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let [key, certificate] = ["tls.key", "tls.crt"].map(|name| workplace.directory.path().join(name));
+    std::fs::write(key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    let (_server, address) =
+        Server::start(&workplace, &["serve", "--tls-certificate", "tls.crt", "--tls-key", "tls.key"]);
+    let url = format!("https://localhost:{}/scim/v2", address.rsplit(':').next().unwrap());
+    let token = workplace.succeed(&["key", "create", "--name", "tester"]);
+    let run = |trusted: &str| {
+        let mut command = workplace.command(&["conformance", "--against", &url, "--only", "DISC-02,AUTH-01"]);
+        command.env("SCIMD_CONFORMANCE_TOKEN", token.trim_end()).env("SSL_CERT_FILE", trusted).output().unwrap()
+    };
+
+    let (trusted, unknown) = (run(certificate.to_str().unwrap()), run("/dev/null"));
+
+    assert_eq!(trusted.status.code(), Some(0), "{} {}", text(&trusted.stdout), text(&trusted.stderr));
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("certificate"), "{}", text(&unknown.stderr));
+}
+
+#[test]
 fn every_id_of_a_check_is_a_requirement() {
     let known = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/requirements.md")).unwrap();
     let listed = Workplace::sqlite().json(&["conformance", "--list", "--json", "--ours"]);
