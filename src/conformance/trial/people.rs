@@ -9,7 +9,7 @@ use crate::conformance::verdict::Verdict;
 
 /// The people, by their first names.
 #[derive(Debug, Clone)]
-pub(super) struct People {
+pub(in crate::conformance) struct People {
     all: Vec<(&'static str, Resource)>,
     /// What is to be deleted at the end of the run.
     pub paths: Vec<String>,
@@ -17,7 +17,7 @@ pub(super) struct People {
 
 impl People {
     /// Makes them. What the server's users do not have is left out.
-    pub(super) fn make(trial: &mut Trial<'_>) -> Verdict<People> {
+    pub(in crate::conformance) fn make(trial: &mut Trial<'_>) -> Verdict<People> {
         let run = trial.run().to_owned();
         let address = |name: &str, place: &str| format!("{name}.{run}@{place}.example");
         let people = [
@@ -65,11 +65,11 @@ impl People {
         Ok(People { all, paths: Vec::new() })
     }
 
-    pub(super) fn kept(self, paths: Vec<String>) -> People {
+    pub(in crate::conformance) fn kept(self, paths: Vec<String>) -> People {
         People { paths, ..self }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Resource> {
+    pub(in crate::conformance) fn get(&self, name: &str) -> Option<&Resource> {
         self.all.iter().find(|(known, _)| *known == name).map(|(_, person)| person)
     }
 
@@ -92,7 +92,7 @@ fn leave_out_unknown(body: &mut Value, trial: &Trial<'_>) {
 
 impl Trial<'_> {
     /// The filter selects exactly these of the people. `{run}` stands for the text that only this run has.
-    pub(super) fn selects(&mut self, filter: &str, expected: &[&str]) -> Verdict {
+    pub(in crate::conformance) fn selects(&mut self, filter: &str, expected: &[&str]) -> Verdict {
         let (people, filter) = (self.people()?, filter.replace("{run}", self.run()));
         let answer = self.list(&self.users(), &[("filter", &filter), ("count", "200")])?;
         let mut found = people.in_list(answer.resources()?);
@@ -103,23 +103,26 @@ impl Trial<'_> {
     }
 
     /// The filter holds for exactly these of the people, whatever the others on the server are like.
-    pub(super) fn holds_for(&mut self, filter: &str, expected: &[&str]) -> Verdict {
+    pub(in crate::conformance) fn holds_for(&mut self, filter: &str, expected: &[&str]) -> Verdict {
         self.selects(&format!("userName sw \"{{run}}\" and ({filter})"), expected)
     }
 
     /// The filter is 400 `invalidFilter` (RFC 7644 §3.4.2.2).
-    pub(super) fn refuses_filter(&mut self, filter: &str) -> Verdict {
+    pub(in crate::conformance) fn refuses_filter(&mut self, filter: &str) -> Verdict {
         self.list(&self.users(), &[("filter", filter)])?.refused_with(400, "invalidFilter")?;
         Ok(())
     }
 
     /// Selects the people and nobody else of the server, so that they can be listed, sorted and paged.
-    pub(super) fn filter_of_people(&self) -> String {
+    pub(in crate::conformance) fn filter_of_people(&self) -> String {
         format!("userName sw \"{0}-\" and userType ew \"{0}\"", self.run())
     }
 
     /// The people in the order in which a list with these parameters shows them.
-    pub(super) fn people_in(&mut self, parameters: &[(&str, &str)]) -> Verdict<(Vec<&'static str>, Answer)> {
+    pub(in crate::conformance) fn people_in(
+        &mut self,
+        parameters: &[(&str, &str)],
+    ) -> Verdict<(Vec<&'static str>, Answer)> {
         let people = self.people()?;
         let filter = self.filter_of_people();
         let parameters: Vec<(&str, &str)> = [("filter", filter.as_str())].iter().chain(parameters).copied().collect();
