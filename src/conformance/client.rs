@@ -4,6 +4,7 @@
 //! redirects are not followed, and the token goes to the server under test alone.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,13 @@ pub(super) struct Client {
     token: String,
     unanswered: Cell<u32>,
     sent: Cell<u32>,
+}
+
+/// Why there is no answer, and what was sent.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    pub reason: String,
+    pub exchange: Rc<Exchange>,
 }
 
 /// Why the base URL cannot be used.
@@ -86,8 +94,8 @@ impl Client {
     /// Sends a request; waits where the server asks for it with 429.
     ///
     /// # Errors
-    /// Why there is no answer, and what was sent.
-    pub(super) fn send(&self, request: &Request) -> Result<Answer, (String, Exchange)> {
+    /// No answer came within the bounds.
+    pub(super) fn send(&self, request: &Request) -> Result<Answer, Unanswered> {
         let url = self.url(&request.target);
         for _ in 0..PATIENCE.0 {
             let answer = self.send_once(request, &url)?;
@@ -97,7 +105,7 @@ impl Client {
         self.send_once(request, &url)
     }
 
-    fn send_once(&self, request: &Request, url: &str) -> Result<Answer, (String, Exchange)> {
+    fn send_once(&self, request: &Request, url: &str) -> Result<Answer, Unanswered> {
         match self.receive(request, url) {
             Ok(received) => {
                 let exchange = Exchange::new(request, url, Ok(&received), &self.token);
@@ -105,7 +113,7 @@ impl Client {
             }
             Err(reason) => {
                 let exchange = Exchange::new(request, url, Err(&reason), &self.token);
-                Err((reason, exchange))
+                Err(Unanswered { reason, exchange: exchange.into() })
             }
         }
     }
@@ -231,7 +239,7 @@ mod tests {
         assert!(client.is_own("http://h.example/elsewhere") && client.is_own("http://h.example"));
         for foreign in ["http://h.example.org/", "https://h.example/", "http://h.example:81/", "http://h.example@x/"] {
             assert!(!client.is_own(foreign), "{foreign}");
-            let (reason, _) = client.send(&Request::get(foreign)).expect_err("not sent");
+            let Unanswered { reason, .. } = client.send(&Request::get(foreign)).expect_err("not sent");
             assert!(reason.contains("another server"), "{reason}");
         }
         assert_eq!(client.sent(), 0);

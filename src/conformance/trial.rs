@@ -1,13 +1,14 @@
 //! The vocabulary of the checks: given a user, get, patch, expect. It remembers what it made, and deletes that and nothing
 //! else.
 
+mod made;
 mod people;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, Unanswered};
 use super::exchange::{Answer, Request};
 use super::expect::shown;
 use super::server::{ENTERPRISE, GROUP, Server, USER};
@@ -91,9 +92,9 @@ impl<'a> Trial<'a> {
             return Err(Stop::Interrupted);
         }
         let answered = self.client.send(request);
-        let answer = answered.map_err(|(reason, exchange)| Stop::Fail {
+        let answer = answered.map_err(|Unanswered { reason, exchange }| Stop::Fail {
             reason: format!("no answer: {reason}"),
-            exchange: Some(exchange.into()),
+            exchange: Some(exchange),
         })?;
         if answer.is_success() {
             self.remember(request, &answer);
@@ -208,7 +209,10 @@ impl<'a> Trial<'a> {
     pub(super) fn created(&self, endpoint: &str, answer: Answer) -> Verdict<Resource> {
         answer.is(201)?;
         let id = answer.text("/id")?.to_owned();
-        Ok(Resource { path: format!("{endpoint}/{}", encode(&id)), id, answer })
+        match made::path(endpoint, &id) {
+            Some(path) => Ok(Resource { path, id, answer }),
+            None => answer.fail(format!("the id `{id}` cannot stand in a path")),
+        }
     }
 
     /// A resource as it is now.
@@ -271,82 +275,6 @@ impl<'a> Trial<'a> {
             Some(Err(reason)) => Err(Stop::Skip(format!("the people to look for could not be made: {reason}"))),
             None => Err(Stop::Skip("there are no people to look for".to_owned())),
         }
-    }
-
-    // Cleaning up.
-
-    fn remember(&mut self, request: &Request, answer: &Answer) {
-        let path = request.target.split('?').next().unwrap_or_default();
-        match request.method {
-            "POST" if self.server.endpoints().iter().any(|endpoint| endpoint == path) => {
-                let id = answer.at("/id").as_str().filter(|id| !id.is_empty());
-                self.made.extend(id.map(|id| format!("{path}/{}", encode(id))));
-            }
-            "POST" if path == "/Bulk" => {
-                let results = answer.at("/Operations").as_array().into_iter().flatten();
-                let created = results.filter(|result| {
-                    let posted = result["method"].as_str().is_some_and(|method| method.eq_ignore_ascii_case("POST"));
-                    posted && result["status"].as_str().is_some_and(|status| status.starts_with('2'))
-                });
-                let locations = created.filter_map(|result| result["location"].as_str());
-                self.made.extend(locations.filter(|location| self.client.is_own(location)).map(str::to_owned));
-            }
-            "DELETE" => self.made.retain(|made| made != path),
-            _ => {}
-        }
-    }
-
-    /// Deletes what the check at hand has made, the newest first, for a group may need its members. Returns what is left.
-    pub(super) fn clean_up(&mut self) -> Vec<String> {
-        let made = std::mem::take(&mut self.made);
-        self.delete_all(made)
-    }
-
-    /// Deletes what the whole run has made, and looks for what a server made without saying so. Returns what is left.
-    pub(super) fn clean_up_all(&mut self) -> Vec<String> {
-        let mut left = self.clean_up();
-        if let Some(Ok(people)) = self.people.take() {
-            left.extend(self.delete_all(people.paths));
-        }
-        let unknown = self.unknown_creations();
-        left.extend(self.delete_all(unknown));
-        left
-    }
-
-    /// What carries a name of this run, though no answer said that it was made.
-    fn unknown_creations(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        if !self.server.supports("filter") {
-            return found;
-        }
-        let places = [(Some(self.server.users()), "userName"), (self.server.groups(), "displayName")];
-        for (endpoint, attribute) in places {
-            let Some(endpoint) = endpoint else { continue };
-            let filter = format!("{attribute} sw \"{}\"", self.run);
-            let Ok(answer) = self.client.send(&Request::get(with_query(&endpoint, &[("filter", &filter)]))) else {
-                continue;
-            };
-            let resources = answer.at("/Resources").as_array().into_iter().flatten();
-            // A server that does not filter shows resources of others: only our names are ours.
-            let ours = resources
-                .filter(|resource| resource[attribute].as_str().is_some_and(|name| name.starts_with(&self.run)));
-            let ids = ours.filter_map(|resource| resource["id"].as_str()).filter(|id| !id.is_empty());
-            found.extend(ids.map(|id| format!("{endpoint}/{}", encode(id))));
-        }
-        found
-    }
-
-    /// Also after an interruption, so past [`Trial::send`].
-    fn delete_all(&self, paths: Vec<String>) -> Vec<String> {
-        let is_left = |path: &String| {
-            // A server that has stopped answering is not waited for once more for each resource.
-            if self.client.is_gone() {
-                return true;
-            }
-            let answer = self.client.send(&Request::new("DELETE", path.clone()));
-            !answer.is_ok_and(|answer| answer.is_success() || matches!(answer.status, 404 | 410))
-        };
-        paths.into_iter().rev().filter(is_left).collect()
     }
 }
 

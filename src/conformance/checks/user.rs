@@ -82,7 +82,7 @@ fn password(t: &mut Trial<'_>) -> Verdict {
 fn change_password(t: &mut Trial<'_>) -> Verdict {
     let user = t.user(json!({ "password": SECRET }))?;
     let answer =
-        t.patched(&user, json!([{"op": "replace", "path": "password", "value": "An0ther-Secret-Of-A-Test!"}]))?;
+        t.patched(&user, json!([{"op": "replace", "path": "password", "value": "Changed-Secret-0f-A-Test!"}]))?;
     answer.lacks("/password")?;
     Ok(())
 }
