@@ -19,7 +19,7 @@ pub(super) const SECTION: Section = Section { title: "Create", checks: &[
     must(&["CRE-04"], "7644 §3.3.1", "`meta.resourceType` follows from the endpoint", resource_type),
     must(&["CRE-06", "PROJ-02"], "7644 §3.9", "`attributes` shapes the answer to POST", attributes),
     must(&["CRE-05", "DEL-04"], "7644 §3.6", "a deleted user's name is free", deleted_name),
-    must(&["CRE-02", "RES-07"], "7644 §3.3", "what the client says of id and meta is ignored", read_only),
+    must(&["CRE-02", "RES-07", "RES-10"], "7644 §3.3", "what the client says of id and meta is ignored", read_only),
 ] };
 
 fn a_user(t: &mut Trial<'_>) -> Verdict {

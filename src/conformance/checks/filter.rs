@@ -30,6 +30,8 @@ pub(super) const SECTION: Section = Section { title: "Filters", checks: &[
     should(&["FLT-04"], "7644 Figure 1", "brackets may hold `or`, `not` and parentheses", logic_in_brackets).needs(&[Feature("filter"), User("emails")]),
     must(&["FLT-22"], "7644 §3.4.2.2", "without brackets, different elements may satisfy the terms", any_element).needs(&[Feature("filter"), User("emails")]),
     must(&["FLT-23"], "7644 Figure 2", "`emails` stands for `emails.value`", default_value).needs(&[Feature("filter"), User("emails")]),
+    should(&["USR-09", "CHAR-10"], "7643 §4.1.2, §8.7.1", "emails are found in whatever case", emails_have_no_case).needs(&[Feature("filter"), User("emails")]),
+    should(&["FLT-10"], "7644 §3.4.2.2", "`+` between the words of a filter in a URL is a space", plus_is_a_space).needs(&[Feature("filter")]),
     must(&["FLT-05"], "7644 §3.10", "an attribute may carry the URN of its schema", qualified).needs(&[Feature("filter")]),
     must(&["FLT-05", "FLT-30"], "7644 §3.10", "attributes of an extension are found by their URN", extension).needs(&[Feature("filter"), Enterprise]),
     ours(&["FLT-29"], "7644 §3.10", "attributes of an extension are found without their URN", unqualified_extension).needs(&[Feature("filter"), Enterprise]),
@@ -138,6 +140,17 @@ fn any_element(t: &mut Trial<'_>) -> Verdict {
 fn default_value(t: &mut Trial<'_>) -> Verdict {
     t.selects("emails eq \"bo.{run}@home.example\"", &["bo"])?;
     t.selects("emails co \"{run}@home\"", &["anna", "bo"])
+}
+
+fn emails_have_no_case(t: &mut Trial<'_>) -> Verdict {
+    t.selects("emails.value eq \"BO.{run}@HOME.Example\"", &["bo"])
+}
+
+fn plus_is_a_space(t: &mut Trial<'_>) -> Verdict {
+    let user = t.user(json!({}))?;
+    let target = format!("{}?filter=id+eq+%22{}%22", t.users(), user.id);
+    t.get(&target)?.is(200)?.has("/Resources/0/id", user.id)?;
+    Ok(())
 }
 
 fn qualified(t: &mut Trial<'_>) -> Verdict {

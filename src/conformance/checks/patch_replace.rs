@@ -20,6 +20,7 @@ pub(super) const SECTION: Section = Section { title: "PATCH: replace", checks: &
     should(&["PATCH-P4"], "7643 §2.5", "an empty list unassigns", empty_list).needs(&[Feature("patch"), User("emails")]),
     must(&["PATCH-P4"], "7644 §3.5.2.3", "the members of a group are replaced as a whole", members).needs(&[Feature("patch"), Groups]),
     must(&["PATCH-P5"], "7644 §3.5.2.3", "a sub-attribute is replaced, the others stay", sub_attribute).needs(&[Feature("patch"), User("name")]),
+    ours(&["PATCH-P6"], "7644 §3.5.2.3", "a sub-attribute of a list is replaced in every element", every_element).needs(&[Feature("patch"), User("emails")]),
     must(&["PATCH-P7"], "7644 §3.5.2.3", "a selected element is replaced", selected).needs(&[Feature("patch"), User("emails")]),
     must(&["PATCH-P8"], "7644 §3.5.2.3", "where nothing is selected: 400 `noTarget`", nothing_selected).needs(&[Feature("patch"), User("emails")]),
     must(&["PATCH-P9"], "7644 §3.5.2.3", "a sub-attribute of a selected element is replaced", selected_part).needs(&[Feature("patch"), User("emails")]),
@@ -102,6 +103,13 @@ fn sub_attribute(t: &mut Trial<'_>) -> Verdict {
     let user = t.user(json!({"name": {"givenName": "Mira", "familyName": "Vogt"}}))?;
     let answer = t.patched(&user, replace("name.familyName", json!("Berg")))?;
     answer.has("/name/familyName", "Berg")?.has("/name/givenName", "Mira")?;
+    Ok(())
+}
+
+fn every_element(t: &mut Trial<'_>) -> Verdict {
+    let user = t.user(two_emails())?;
+    let answer = t.patched(&user, replace("emails.display", json!("Mira")))?;
+    answer.has("/emails/0/display", "Mira")?.has("/emails/1/display", "Mira")?;
     Ok(())
 }
 
