@@ -36,7 +36,7 @@ use verdict::{Level, Stop};
 /// What to check, and where.
 #[derive(Debug, clap::Args)]
 pub struct Command {
-    /// Base URL of the server, such as https://example.com/scim/v2
+    /// Base URL of the server, with its path: `https://example.com/scim/v2`
     #[arg(long, value_name = "URL", required_unless_present = "list")]
     against: Option<String>,
     /// File that holds the bearer token; else it is taken from SCIMD_CONFORMANCE_TOKEN
