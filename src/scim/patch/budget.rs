@@ -6,22 +6,31 @@ use crate::scim::{Error, ErrorKind, Result};
 /// the filter that selects it. Roughly a second of work; a thousand operations on five thousand values.
 pub const MAX_WORK: usize = 5_000_000;
 
-/// What is left of [`MAX_WORK`].
+/// What is left of [`MAX_WORK`]; `None` once it was not enough.
 #[derive(Debug)]
-pub(super) struct Budget(usize);
+pub struct Budget(Option<usize>);
 
 impl Budget {
-    pub(super) fn full() -> Budget {
-        Budget(MAX_WORK)
+    /// That of a whole request.
+    pub fn full() -> Budget {
+        Budget(Some(MAX_WORK))
     }
 
-    /// Takes off the cost of a step; `TooLarge` when there is nothing left.
+    /// Takes off the cost of a step.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] when there is not enough left, now and from here on.
     pub(super) fn spend(&mut self, elements: usize, terms: usize) -> Result<()> {
-        let left = self.0.checked_sub(elements.saturating_mul(terms));
-        self.0 = left.ok_or_else(|| {
-            let detail = "The operations of this request touch too many values; send them in several requests.";
-            Error::new(ErrorKind::TooLarge, detail)
-        })?;
-        Ok(())
+        self.0 = self.0.and_then(|left| left.checked_sub(elements.saturating_mul(terms)));
+        self.check()
+    }
+
+    /// Refuses to begin what could not be paid.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.0.is_some() {
+            return Ok(());
+        }
+        let detail = "The operations of this request touch too many values; send them in several requests.";
+        Err(Error::new(ErrorKind::TooLarge, detail))
     }
 }
