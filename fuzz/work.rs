@@ -69,12 +69,15 @@ unsafe impl GlobalAlloc for Counting {
 /// How often the work may grow when the input doubles. Buffers that double themselves make steps.
 const DOUBLED: f64 = 2.5;
 
+/// A kind of text, and how one of about so many bytes is written.
+type Input = (&'static str, Box<dyn Fn(usize) -> String>);
+
 /// What is read, and how it is read.
 struct Reading {
     name: &'static str,
     /// The largest input; beyond a limit of the server it is refused early.
     up_to: usize,
-    inputs: Vec<(&'static str, Box<dyn Fn(usize) -> String>)>,
+    inputs: Vec<Input>,
     read: fn(&str),
 }
 
@@ -178,22 +181,12 @@ fn readings() -> Vec<Reading> {
     ]
 }
 
-type Inputs = Vec<(&'static str, Box<dyn Fn(usize) -> String>)>;
-
-fn input(
-    name: &'static str,
-    write: impl Fn(usize) -> String + 'static,
-) -> (&'static str, Box<dyn Fn(usize) -> String>) {
+fn input(name: &'static str, write: impl Fn(usize) -> String + 'static) -> Input {
     (name, Box::new(write))
 }
 
 /// `start`, then `again` until the text has the size, then `end`.
-fn repeated(
-    name: &'static str,
-    start: impl Display,
-    again: impl Display,
-    end: impl Display,
-) -> (&'static str, Box<dyn Fn(usize) -> String>) {
+fn repeated(name: &'static str, start: impl Display, again: impl Display, end: impl Display) -> Input {
     let (start, again, end) = (start.to_string(), again.to_string(), end.to_string());
     input(name, move |size| {
         let room = size.saturating_sub(start.len() + end.len());
@@ -202,19 +195,14 @@ fn repeated(
 }
 
 /// Openings and as many closings.
-fn nested(
-    name: &'static str,
-    open: &'static str,
-    core: &'static str,
-    close: &'static str,
-) -> (&'static str, Box<dyn Fn(usize) -> String>) {
+fn nested(name: &'static str, open: &'static str, core: &'static str, close: &'static str) -> Input {
     input(name, move |size| {
         let depth = size.saturating_sub(core.len()) / (open.len() + close.len());
         format!("{}{core}{}", open.repeat(depth), close.repeat(depth))
     })
 }
 
-fn filters() -> Inputs {
+fn filters() -> Vec<Input> {
     let mut filters = vec![
         nested("parentheses", "(", "title pr", ")"),
         nested("negations", "not(", "title pr", ")"),
@@ -269,7 +257,7 @@ fn read_filter(text: &str) {
     }
 }
 
-fn paths() -> Inputs {
+fn paths() -> Vec<Input> {
     let mut paths = filters();
     for (_, write) in &mut paths {
         let inner = std::mem::replace(write, Box::new(|_| String::new()));
@@ -301,7 +289,7 @@ fn read_path(text: &str) {
     }
 }
 
-fn queries() -> Inputs {
+fn queries() -> Vec<Input> {
     vec![
         repeated("ampersands", "", "&", ""),
         repeated("equals signs", "", "=", ""),
@@ -329,7 +317,7 @@ fn read_query(text: &str) {
     }
 }
 
-fn bodies() -> Inputs {
+fn bodies() -> Vec<Input> {
     let user = |rest: &str| format!("{{\"schemas\":[\"{USER_URN}\"],\"userName\":\"x\",{rest}");
     let group = "{\"displayName\":\"x\",\"members\":[";
     vec![
@@ -384,7 +372,7 @@ fn counted(
     start: impl Display,
     again: impl Fn(usize) -> String + 'static,
     end: &'static str,
-) -> (&'static str, Box<dyn Fn(usize) -> String>) {
+) -> Input {
     let start = start.to_string();
     input(name, move |size| {
         let mut text = start.clone();
@@ -412,7 +400,7 @@ fn read_body(text: &str) {
 }
 
 /// Messages that grow in their operations, and such that grow in their values.
-fn messages() -> Inputs {
+fn messages() -> Vec<Input> {
     let operations = |name, operation: &'static str| {
         input(name, move |size| {
             let count = (size / (operation.len() + 1)).min(2 * MAX_OPERATIONS);
@@ -504,7 +492,7 @@ fn apply(resource_type: &'static ResourceType, message: &Map<String, Value>, pro
     black_box(patched.is_ok());
 }
 
-fn headers() -> Inputs {
+fn headers() -> Vec<Input> {
     vec![
         repeated("spaces", "Bearer", " ", "x"),
         repeated("spaces behind", "Bearer x", " ", ""),

@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 #[path = "../fuzz/properties/mod.rs"]
 mod properties;
 
+/// Panics if a property does not hold for the bytes.
+type Check = fn(&[u8]);
+
 /// The targets of the fuzzer and what they call.
-const TARGETS: [(&str, fn(&[u8])); 6] = [
+const TARGETS: [(&str, Check); 6] = [
     ("filter", properties::filter::check),
     ("json", properties::json::check),
     ("patch", properties::patch::check),

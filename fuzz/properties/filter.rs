@@ -3,6 +3,7 @@
 use scimd::scim::filter::{self, Filter, MAX_DEPTH, MAX_LENGTH, MAX_TERMS};
 use scimd::scim::{ErrorKind, Profile};
 
+use super::grammar::is_filter;
 use super::{PROFILES, assert_refusal, representations, types};
 
 /// Reads the bytes as a filter, in both profiles and for every type.
@@ -13,6 +14,7 @@ pub fn check(bytes: &[u8]) {
         assert_refusal(error);
         assert_eq!(error.kind(), ErrorKind::InvalidFilter);
     }
+    assert_eq!(strict.is_ok(), is_filter(text), "{strict:?}");
     if let Ok(strict) = &strict {
         assert_eq!(Some(strict), compat.as_ref().ok(), "what the RFC allows means the same under compat");
     }
