@@ -61,7 +61,15 @@ fn members(criterion: &mut Criterion) {
 /// Reads the message and runs it, as every request does.
 fn apply(type_name: &str, current: &Document, message: &Map<String, Value>) -> Document {
     let request = patch::parse(message, Profile::Compat).expect("a PATCH message");
-    let patched = patch::apply(&request, resource_type(type_name), current, &Map::new(), &mut Nobody, Profile::Compat);
+    let patched = patch::apply(
+        &request,
+        resource_type(type_name),
+        current,
+        &Map::new(),
+        &mut Nobody,
+        Profile::Compat,
+        &mut patch::Budget::full(),
+    );
     black_box(patched.expect("the operations apply")).document
 }
 

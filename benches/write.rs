@@ -5,13 +5,15 @@ mod installation;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{Seek, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use scimd::provider::Target;
-use scimd::scim::message::PATCH_OP;
+use scimd::scim::message::{BULK_REQUEST, MAX_OPERATIONS, PATCH_OP};
 use scimd::scim::projection::Projection;
 use scimd::scim::version::Preconditions;
+use scimd::scim::{Profile, bulk};
 use serde_json::{Map, Value, json};
 
 use crate::installation::{Installation, groups, id, user, users};
@@ -26,7 +28,7 @@ criterion_group! {
         .sample_size(15)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = disk, create, membership
+    targets = disk, create, bulk_create, membership
 }
 criterion_main!(benches);
 
@@ -60,6 +62,40 @@ fn create(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// A thousand users in one bulk request, which is one commit: alone, and with a group that refers to all of them before
+/// they exist.
+fn bulk_create(criterion: &mut Criterion) {
+    let installation = Installation::new();
+    let next = Cell::new(0);
+    let mut group = criterion.benchmark_group("write/bulk");
+    group.throughput(Throughput::Elements(MAX_OPERATIONS as u64));
+    for (name, with_group) in [("1000 creates", false), ("999 creates and a group of them", true)] {
+        group.bench_function(name, |bencher| {
+            let message = || {
+                let first = next.replace(next.get() + MAX_OPERATIONS);
+                bulk_message(first, with_group)
+            };
+            let run = |message| {
+                let message = bulk::parse(message, Profile::Compat).expect("a bulk message");
+                installation.run(installation.provider.bulk(installation.call(), Arc::new(message), false))
+            };
+            bencher.iter_batched(message, run, BatchSize::PerIteration);
+        });
+    }
+    group.finish();
+}
+
+fn bulk_message(first: usize, with_group: bool) -> Map<String, Value> {
+    let creates =
+        |number: usize| json!({"method": "POST", "path": "/Users", "bulkId": number.to_string(), "data": user(number)});
+    let numbers = first..first + MAX_OPERATIONS - usize::from(with_group);
+    let members: Vec<Value> = numbers.clone().map(|number| json!({"value": format!("bulkId:{number}")})).collect();
+    let group = json!({"displayName": format!("Group {first}"), "members": members});
+    let group = json!({"method": "POST", "path": "/Groups", "bulkId": "group", "data": group});
+    let operations: Vec<Value> = with_group.then_some(group).into_iter().chain(numbers.map(creates)).collect();
+    object(json!({"schemas": [BULK_REQUEST], "Operations": operations}))
 }
 
 /// Adds and removes one member in turn, so that every PATCH changes something and the group keeps its size.

@@ -18,13 +18,13 @@ use std::hint::black_box;
 
 use scimd::auth::{Token, bearer};
 use scimd::scim::filter::{self, MAX_LENGTH};
-use scimd::scim::message::{MAX_OPERATIONS, PATCH_OP};
-use scimd::scim::patch::{self, MemberSource};
+use scimd::scim::message::{BULK_REQUEST, MAX_OPERATIONS, PATCH_OP};
+use scimd::scim::patch::{self, Budget, MemberSource};
 use scimd::scim::query::{Parameters, Query};
 use scimd::scim::resource::Document;
 use scimd::scim::schema::{ENTERPRISE_URN, Registry, ResourceType, USER_URN};
 use scimd::scim::version::Preconditions;
-use scimd::scim::{Profile, Result, accept, json, path};
+use scimd::scim::{Profile, Result, accept, bulk, json, path};
 use serde_json::{Map, Value, json};
 
 static mut BLOCKS: u64 = 0;
@@ -177,6 +177,7 @@ fn readings() -> Vec<Reading> {
         Reading { name: "query", up_to: 1 << 17, inputs: queries(), read: read_query },
         Reading { name: "body", up_to: 1 << 20, inputs: bodies(), read: read_body },
         Reading { name: "message", up_to: 1 << 20, inputs: messages(), read: read_message },
+        Reading { name: "bulk", up_to: 1 << 18, inputs: bulks(), read: read_bulk },
         Reading { name: "header", up_to: 1 << 16, inputs: headers(), read: read_header },
     ]
 }
@@ -488,8 +489,53 @@ fn read_message(text: &str) {
 fn apply(resource_type: &'static ResourceType, message: &Map<String, Value>, profile: Profile) {
     let Ok(request) = patch::parse(message, profile) else { return };
     let current = Document::from_json(&Value::Object(someone()).to_string()).expect("an object");
-    let patched = patch::apply(&request, resource_type, &current, &Map::new(), &mut Nobody, profile);
+    let mut budget = Budget::full();
+    let patched = patch::apply(&request, resource_type, &current, &Map::new(), &mut Nobody, profile, &mut budget);
     black_box(patched.is_ok());
+}
+
+/// Operations that refer to nobody, to the first, to the one before or after, to themselves.
+fn bulks() -> Vec<Input> {
+    let start = format!("{{\"schemas\":[\"{BULK_REQUEST}\"],\"Operations\":[");
+    let create = |id: &str, member: &str| {
+        format!(
+            "{{\"method\":\"POST\",\"path\":\"/Groups\",\"bulkId\":\"{id}\",\"data\":{{\"members\":[{{\"value\":\"{member}\"}}]}}}}"
+        )
+    };
+    let first = start.clone() + &create("0", "x");
+    vec![
+        counted("creations", &first, move |i| format!(",{}", create(&i.to_string(), "x")), "]}"),
+        counted("references to the first", &first, move |i| format!(",{}", create(&i.to_string(), "bulkId:0")), "]}"),
+        counted("a chain", &first, move |i| format!(",{}", create(&i.to_string(), &format!("bulkId:{}", i - 1))), "]}"),
+        counted(
+            "a chain backwards",
+            &first,
+            move |i| format!(",{}", create(&i.to_string(), &format!("bulkId:{}", i + 1))),
+            "]}",
+        ),
+        counted("circles", &first, move |i| format!(",{}", create(&i.to_string(), &format!("bulkId:{i}"))), "]}"),
+        repeated("deletions of the same", format!("{start}1"), ",{\"method\":\"DELETE\",\"path\":\"/Users/1\"}", "]}"),
+        counted(
+            "deletions",
+            format!("{start}{{}}"),
+            |i| format!(",{{\"method\":\"DELETE\",\"path\":\"/Users/{i}\"}}"),
+            "]}",
+        ),
+        repeated("a long path", format!("{start}{{\"method\":\"DELETE\",\"path\":\"/Users/"), "bulkId:", "\"}]}"),
+        repeated(
+            "one large value",
+            format!("{start}{{\"method\":\"PUT\",\"path\":\"/Users/1\",\"data\":{{\"a\":[1"),
+            ",1",
+            "]}}]}",
+        ),
+    ]
+}
+
+fn read_bulk(text: &str) {
+    let Ok(message) = json::object(text.as_bytes()) else { return };
+    for profile in PROFILES {
+        black_box(bulk::parse(message.clone(), profile).is_ok());
+    }
 }
 
 fn headers() -> Vec<Input> {

@@ -13,7 +13,8 @@ mod properties;
 type Check = fn(&[u8]);
 
 /// The targets of the fuzzer and what they call.
-const TARGETS: [(&str, Check); 6] = [
+const TARGETS: [(&str, Check); 7] = [
+    ("bulk", properties::bulk::check),
     ("filter", properties::filter::check),
     ("json", properties::json::check),
     ("patch", properties::patch::check),

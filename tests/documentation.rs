@@ -185,6 +185,7 @@ fn the_limits_are_those_of_the_code() {
             filter::MAX_TERMS
         ),
         format!("| operations in a PATCH | {} | 413 |", grouped(message::MAX_OPERATIONS)),
+        format!("| operations in a bulk request | {} | 413 |", grouped(message::MAX_OPERATIONS)),
         format!("| work of a PATCH | {} looks at a value | 413 |", grouped(patch::MAX_WORK)),
         format!("| page | {} resources by default, {} at most |", query::DEFAULT_COUNT, grouped(query::MAX_COUNT)),
         format!("| id of a member | {} characters |", accept::MAX_MEMBER_VALUE),

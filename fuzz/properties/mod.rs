@@ -2,6 +2,7 @@
 //! does not. The fuzzer calls them with bytes that it makes up, `tests/corpus.rs` with those that were kept.
 #![allow(dead_code, reason = "a fuzz target uses one of them")]
 
+pub mod bulk;
 pub mod filter;
 mod grammar;
 pub mod json;

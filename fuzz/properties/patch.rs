@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use scimd::scim::accept;
-use scimd::scim::patch::{self, MemberSource, PatchRequest, Patched, Presence};
+use scimd::scim::patch::{self, Budget, MemberSource, PatchRequest, Patched, Presence};
 use scimd::scim::resource::Document;
 use scimd::scim::schema::ResourceType;
 use scimd::scim::{Profile, Result, json};
@@ -105,7 +105,8 @@ impl Before {
 
     fn apply(&self, request: &PatchRequest) -> Result<Patched> {
         let mut members = Members(&self.members);
-        patch::apply(request, self.resource_type, &self.document, &Map::new(), &mut members, self.profile)
+        let mut budget = Budget::full();
+        patch::apply(request, self.resource_type, &self.document, &Map::new(), &mut members, self.profile, &mut budget)
     }
 }
 

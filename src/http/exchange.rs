@@ -133,6 +133,13 @@ impl Exchange {
         }
     }
 
+    /// Whether a `Prefer` header names this preference (RFC 7240 §2).
+    pub fn prefers(&self, preference: &str) -> bool {
+        let headers = self.request.headers().get_all(HeaderName::from_static("prefer"));
+        let mut named = headers.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';']));
+        named.any(|named| named.trim().eq_ignore_ascii_case(preference))
+    }
+
     /// The JSON object in the body of a caller who may do this; whoever may not gets no further (ERR-04).
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! responses; nothing here knows how data is stored.
 
 mod body;
+mod bulk;
 mod discovery;
 mod exchange;
 mod health;
@@ -163,7 +164,7 @@ fn handler(operation: Operation) -> Route {
         Operation::GetSchema => web::to(discovery::schema),
         Operation::QueryAll => web::to(search::root_query),
         Operation::SearchAll => web::to(search::root),
-        Operation::Bulk => web::to(unserved::not_offered),
+        Operation::Bulk => web::to(bulk::bulk),
         Operation::ReadMe => web::to(unserved::not_offered),
         Operation::CreateMe => web::to(unserved::not_offered),
         Operation::ReplaceMe => web::to(unserved::not_offered),

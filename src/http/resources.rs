@@ -1,11 +1,11 @@
 //! The endpoints of resources: `/Users`, `/Users/{id}`, and the same for every other type.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::exchange::{Exchange, for_caller};
-use super::respond;
+use super::respond::{self, MINIMAL};
 use crate::auth::Access;
 use crate::scim::message::list_response;
 use crate::scim::query::Query;
@@ -70,7 +70,7 @@ pub(super) async fn modify(request: HttpRequest, payload: Payload) -> HttpRespon
     for_caller(request, payload, async |mut exchange: Exchange| {
         let body = exchange.body(Access::Write).await?;
         let projection = exchange.projection()?;
-        let minimal = projection.is_default() && prefers_minimal(&exchange.request);
+        let minimal = projection.is_default() && exchange.prefers(MINIMAL);
         let modified =
             exchange.service.provider.modify(exchange.call(), exchange.target()?, body, projection, minimal).await?;
         if !modified.whole {
@@ -79,13 +79,6 @@ pub(super) async fn modify(request: HttpRequest, payload: Payload) -> HttpRespon
         Ok(respond::resource(&exchange.request, StatusCode::OK, &modified.representation))
     })
     .await
-}
-
-/// `Prefer: return=minimal` (RFC 7240 §4.2).
-fn prefers_minimal(request: &HttpRequest) -> bool {
-    let preferences = request.headers().get_all(header::HeaderName::from_static("prefer"));
-    let mut preferences = preferences.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';']));
-    preferences.any(|preference| preference.trim().eq_ignore_ascii_case("return=minimal"))
 }
 
 /// `DELETE /Users/{id}`

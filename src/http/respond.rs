@@ -44,10 +44,20 @@ pub(super) fn no_body(representation: &Representation, preferred: bool) -> HttpR
     let mut response = HttpResponse::NoContent();
     response.insert_header((header::ETAG, representation.tag.to_string()));
     response.insert_header((header::LOCATION, representation.location.clone()));
+    let mut response = response.finish();
     if preferred {
-        response.insert_header(("Preference-Applied", "return=minimal"));
+        apply_preference(&mut response, MINIMAL);
     }
-    response.finish()
+    response
+}
+
+/// The preference for an answer without a body (RFC 7240 §4.2).
+pub(super) const MINIMAL: &str = "return=minimal";
+
+/// Says that a preference of the client was heeded (RFC 7240 §3).
+pub(super) fn apply_preference(response: &mut HttpResponse, preference: &'static str) {
+    let name = header::HeaderName::from_static("preference-applied");
+    response.headers_mut().insert(name, HeaderValue::from_static(preference));
 }
 
 /// 204.

@@ -1,6 +1,7 @@
 //! What we do: one file per SCIM operation. Status codes and headers are the business of [`crate::http`].
 
 pub mod assemble;
+mod bulk;
 mod create;
 mod delete;
 mod membership;
@@ -15,6 +16,7 @@ mod search;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
+use tokio::sync::Semaphore;
 
 use assemble::Assembler;
 
@@ -39,6 +41,8 @@ pub struct Provider {
     registry: &'static Registry,
     base_url: Arc<str>,
     clock: Clock,
+    /// The turns of bulk requests that are not taken.
+    bulk_turns: Arc<Semaphore>,
 }
 
 /// Where the time comes from; tests bring their own.
@@ -79,7 +83,8 @@ impl Call {
 impl Provider {
     /// A provider over a store. `base_url` is what stands in front of the endpoints: `https://example.com/scim/v2`.
     pub fn new(store: Store, registry: &'static Registry, base_url: &str, clock: Clock) -> Provider {
-        Provider { store, registry, base_url: base_url.into(), clock }
+        let bulk_turns = Arc::new(Semaphore::new(bulk::AT_ONCE));
+        Provider { store, registry, base_url: base_url.into(), clock, bulk_turns }
     }
 
     /// The schemas and resource types that it serves.

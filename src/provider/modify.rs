@@ -9,7 +9,7 @@ use super::record::{Changes, record};
 use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::Result;
-use crate::scim::patch::{self, MemberSource, PatchRequest};
+use crate::scim::patch::{self, Budget, MemberSource, PatchRequest};
 use crate::scim::projection::Projection;
 use crate::scim::resource::format_instant;
 use crate::scim::schema::{ResourceType, Role};
@@ -43,18 +43,30 @@ impl Provider {
         projection: Projection,
         minimal: bool,
     ) -> Result<Modified> {
-        let resource_type = target.resource_type;
         let modification = Modification::parse(&call, target, &body)?;
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
-            let stored = modification.make(&provider, connection, &call, now)?;
-            let too_much = projection.is_default() && is_large(connection, resource_type, &stored)?;
-            let brief = Projection::parse(resource_type, Some("meta"), None)?;
-            let shown = if too_much { &brief } else { &projection };
-            let assembler = provider.assembler(call.caller.tenant_id, resource_type, shown);
-            Ok(Modified { representation: assembler.one(connection, stored)?, whole: !minimal && !too_much })
+            let stored = modification.make(&provider, connection, &call, &mut Budget::full(), now)?;
+            let shown = provider.show(connection, &call, stored, &projection)?;
+            Ok(Modified { whole: shown.whole && !minimal, ..shown })
         };
         self.store.write(write).await
+    }
+
+    /// A resource after a write; a large group only in brief.
+    pub(super) fn show(
+        &self,
+        connection: &mut Connection,
+        call: &Call,
+        stored: StoredResource,
+        projection: &Projection,
+    ) -> Result<Modified> {
+        let resource_type = projection.resource_type();
+        let too_much = projection.is_default() && is_large(connection, resource_type, &stored)?;
+        let brief = Projection::parse(resource_type, Some("meta"), None)?;
+        let shown = if too_much { &brief } else { projection };
+        let assembler = self.assembler(call.caller.tenant_id, resource_type, shown);
+        Ok(Modified { representation: assembler.one(connection, stored)?, whole: !too_much })
     }
 }
 
@@ -75,7 +87,7 @@ impl Modification {
         Ok(Modification { target, request: patch::parse(body, call.profile())? })
     }
 
-    /// Applies the operations, all or none.
+    /// Applies the operations, all or none, and takes their work off the budget.
     ///
     /// # Errors
     /// Those of the PATCH engine; 404; 412; `uniqueness`; database failures.
@@ -84,6 +96,7 @@ impl Modification {
         provider: &Provider,
         connection: &mut Connection,
         call: &Call,
+        budget: &mut Budget,
         now: DateTime<Utc>,
     ) -> Result<StoredResource> {
         let Target { resource_type, id, preconditions } = &self.target;
@@ -93,8 +106,8 @@ impl Modification {
         let assembler = provider.assembler(place.tenant_id, resource_type, &everything);
         let identity = identity(&stored, resource_type);
         let mut rows = MemberRows { connection, group: &stored, assembler: &assembler };
-        let patched =
-            patch::apply(&self.request, resource_type, &stored.document, &identity, &mut rows, call.profile())?;
+        let (request, before) = (&self.request, &stored.document);
+        let patched = patch::apply(request, resource_type, before, &identity, &mut rows, call.profile(), budget)?;
         log_ignored(&patched.ignored);
         reference::check(connection, place, &patched.document, call.profile())?;
         let change = Change::from(patched.members);

@@ -13,14 +13,11 @@ use super::schema::{Registry, ResourceType, Schema};
 pub const SERVICE_PROVIDER_CONFIG_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 
 /// The object at `/ServiceProviderConfig` (RFC 7643 §5, RFC 9865 §4). The limits are those that are enforced.
-///
-/// The limits of bulk are advertised although bulk is not offered: there are clients that take `bulk.maxOperations`
-/// for the limit of a PATCH, and as such it holds.
 pub fn service_provider_config(base: &str) -> Value {
     json!({
         "schemas": [SERVICE_PROVIDER_CONFIG_URN],
         "patch": {"supported": true},
-        "bulk": {"supported": false, "maxOperations": MAX_OPERATIONS, "maxPayloadSize": MAX_BODY},
+        "bulk": {"supported": true, "maxOperations": MAX_OPERATIONS, "maxPayloadSize": MAX_BODY},
         "filter": {"supported": true, "maxResults": MAX_COUNT},
         "changePassword": {"supported": false},
         "sort": {"supported": true},

@@ -36,6 +36,9 @@ pub enum ErrorKind {
     NotFound,
     /// The endpoint exists and does not know the method.
     MethodNotAllowed,
+    /// An operation of a bulk request refers to a resource that another one failed to create, or that can't be created
+    /// before it.
+    DependencyFailed,
     /// The resource is not in the state that the caller's precondition names.
     PreconditionFailed,
     /// The tenant wants a precondition, and there is none.
@@ -56,7 +59,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds, for tests that hold the table against its uses.
-    pub const ALL: [ErrorKind; 21] = [
+    pub const ALL: [ErrorKind; 22] = [
         ErrorKind::InvalidFilter,
         ErrorKind::Uniqueness,
         ErrorKind::Mutability,
@@ -70,6 +73,7 @@ impl ErrorKind {
         ErrorKind::Forbidden,
         ErrorKind::NotFound,
         ErrorKind::MethodNotAllowed,
+        ErrorKind::DependencyFailed,
         ErrorKind::PreconditionFailed,
         ErrorKind::PreconditionRequired,
         ErrorKind::TooLarge,
@@ -90,6 +94,11 @@ impl ErrorKind {
         self.entry().1
     }
 
+    /// Whether the request would have to be another one to succeed, rather than the server.
+    pub const fn is_the_callers(self) -> bool {
+        !matches!(self, ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Busy)
+    }
+
     const fn entry(self) -> (u16, Option<&'static str>) {
         match self {
             ErrorKind::InvalidFilter => (400, Some("invalidFilter")),
@@ -105,6 +114,7 @@ impl ErrorKind {
             ErrorKind::Forbidden => (403, None),
             ErrorKind::NotFound => (404, None),
             ErrorKind::MethodNotAllowed => (405, None),
+            ErrorKind::DependencyFailed => (409, None),
             ErrorKind::PreconditionFailed => (412, None),
             ErrorKind::PreconditionRequired => (428, None),
             ErrorKind::TooLarge => (413, None),

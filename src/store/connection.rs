@@ -139,6 +139,25 @@ impl Connection {
         Ok(())
     }
 
+    /// Runs `work` within a transaction so that, if it fails, nothing of it is left and the transaction goes on.
+    ///
+    /// The savepoint is our own and not one of diesel's, for the reason that the writer has.
+    ///
+    /// # Errors
+    /// That of the work. A failure that is not the caller's is for the whole transaction, which is then left as it is.
+    pub fn savepoint<T>(&mut self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        self.batch_execute("SAVEPOINT operation")?;
+        let outcome = work(self);
+        match &outcome {
+            Ok(_) => self.batch_execute("RELEASE operation")?,
+            Err(error) if error.kind().is_the_callers() => {
+                self.batch_execute("ROLLBACK TO operation; RELEASE operation")?;
+            }
+            Err(_) => {}
+        }
+        outcome
+    }
+
     fn depth(&mut self) -> QueryResult<u32> {
         let depth = Connection::transaction_manager_status_mut(self).transaction_depth()?;
         Ok(depth.map_or(0, std::num::NonZero::get))

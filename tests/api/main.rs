@@ -7,6 +7,7 @@
 
 mod access;
 mod bad_input;
+mod bulk;
 mod clients;
 mod concurrency;
 mod create;

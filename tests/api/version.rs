@@ -3,7 +3,7 @@
 use scimd::store::tenants::{self, TenantSettings};
 use serde_json::json;
 
-use crate::harness::{each_profile, run};
+use crate::harness::{Api, each_profile, run};
 use crate::messages::*;
 use crate::support::http::Response;
 
@@ -123,9 +123,7 @@ fn ver_09_a_tenant_can_require_the_version() {
         let ines = api.created("/Users", &user("ines"));
         let path = path_of(&ines);
         let title = patch(json!([{"op": "replace", "path": "title", "value": "1"}])).to_string();
-        let tenant_id = api.tenant_id;
-        let settings = TenantSettings { require_if_match: true, ..TenantSettings::default() };
-        run(api.store.write(move |connection| tenants::set_settings(connection, tenant_id, &settings)));
+        require_if_match(api);
 
         assert_error(&api.send("PATCH", &path, &[], Some(title.as_bytes())), 428, None);
         assert_error(&api.put(&path, &user("ines")), 428, None);
@@ -135,4 +133,11 @@ fn ver_09_a_tenant_can_require_the_version() {
 
         assert_resource(&api.send("PATCH", &path, &[("If-Match", "*")], Some(title.as_bytes())), 200);
     });
+}
+
+/// Sets the tenant to want every change to name the version that it expects.
+pub fn require_if_match(api: &Api) {
+    let tenant_id = api.tenant_id;
+    let settings = TenantSettings { require_if_match: true, ..TenantSettings::default() };
+    run(api.store.write(move |connection| tenants::set_settings(connection, tenant_id, &settings)));
 }

@@ -20,11 +20,11 @@ use crate::scim::{Error, ErrorKind, Profile, Result, tolerance};
 ///
 /// `identity` holds what the server adds and the client sees (`id`, `meta`, `schemas`, and `groups` where the caller
 /// knows them): writing an equal value back is no change (PATCH-11). `members` is asked only when an operation cannot
-/// be decided without it.
+/// be decided without it. What the operations look at is taken off the `budget`.
 ///
 /// # Errors
-/// The kinds of RFC 7644 §3.12 for PATCH; [`ErrorKind::TooLarge`] if the operations cost more than
-/// [`super::MAX_WORK`]; whatever `members` fails with.
+/// The kinds of RFC 7644 §3.12 for PATCH; [`ErrorKind::TooLarge`] if the operations cost more than the budget has left;
+/// whatever `members` fails with.
 pub fn apply(
     request: &PatchRequest,
     resource_type: &'static ResourceType,
@@ -32,14 +32,16 @@ pub fn apply(
     identity: &Map<String, Value>,
     members: &mut dyn MemberSource,
     profile: Profile,
+    budget: &mut Budget,
 ) -> Result<Patched> {
+    budget.check()?;
     let mut engine = Engine {
         resource_type,
         profile,
         identity,
         document: current.clone(),
         members: Membership::new(members, profile),
-        budget: Budget::full(),
+        budget,
         ignored: Vec::new(),
     };
     for (index, operation) in request.operations.iter().enumerate() {
@@ -51,10 +53,8 @@ pub fn apply(
 
 /// Says which operation failed, unless the failure is not the client's.
 fn locate(index: usize, error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Busy => error,
-        kind => Error::new(kind, format!("Operations[{index}]: {}", error.detail())),
-    }
+    let kind = error.kind();
+    if kind.is_the_callers() { Error::new(kind, format!("Operations[{index}]: {}", error.detail())) } else { error }
 }
 
 /// What an add or replace comes down to.
@@ -70,7 +70,7 @@ pub(super) struct Engine<'a> {
     identity: &'a Map<String, Value>,
     pub(super) document: Document,
     members: Membership<'a>,
-    pub(super) budget: Budget,
+    pub(super) budget: &'a mut Budget,
     ignored: Vec<String>,
 }
 
@@ -134,13 +134,13 @@ impl Engine<'_> {
         match target {
             Target::Schema(schema) => self.schema(schema, change),
             Target::Attribute(attribute) => match attribute.attribute.role {
-                Role::Members => self.members.change(attribute, change, &mut self.budget),
+                Role::Members => self.members.change(attribute, change, self.budget),
                 Role::Schemas => self.schemas(change),
                 Role::Stored => self.stored(attribute, change),
                 _ => self.read_only(attribute, change),
             },
             Target::Elements(selection) => match selection.attribute.attribute.role {
-                Role::Members => self.members.change_selected(&selection, change, &mut self.budget),
+                Role::Members => self.members.change_selected(&selection, change, self.budget),
                 Role::Schemas => self.selected_schemas(&selection, change),
                 Role::Stored if !is_read_only(selection.attribute) => self.selected(&selection, change),
                 _ => Err(read_only(selection.attribute)),

@@ -15,23 +15,32 @@ const TEXT_OF_A_LOOK: usize = 64;
 /// What it costs to ask the store for one member.
 const LOOK_UP: usize = 500;
 
-/// What is left of [`MAX_WORK`].
+/// What is left of [`MAX_WORK`]; `None` once it was not enough.
 #[derive(Debug)]
-pub(super) struct Budget(usize);
+pub struct Budget(Option<usize>);
 
 impl Budget {
-    pub(super) fn full() -> Budget {
-        Budget(MAX_WORK)
+    /// That of a whole request.
+    pub fn full() -> Budget {
+        Budget(Some(MAX_WORK))
     }
 
-    /// Takes off the cost of so many [`looks`], each for that many terms; `TooLarge` when there is nothing left.
+    /// Takes off the cost of so many [`looks`], each for that many terms.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] when there is not enough left, now and from here on.
     pub(super) fn spend(&mut self, looks: usize, terms: usize) -> Result<()> {
-        let left = self.0.checked_sub(looks.saturating_mul(terms));
-        self.0 = left.ok_or_else(|| {
-            let detail = "The operations of this request touch too many values; send them in several requests.";
-            Error::new(ErrorKind::TooLarge, detail)
-        })?;
-        Ok(())
+        self.0 = self.0.and_then(|left| left.checked_sub(looks.saturating_mul(terms)));
+        self.check()
+    }
+
+    /// Refuses to begin what could not be paid.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.0.is_some() {
+            return Ok(());
+        }
+        let detail = "The operations of this request touch too many values; send them in several requests.";
+        Err(Error::new(ErrorKind::TooLarge, detail))
     }
 
     /// Takes off the cost of writing one value to so many places. All but the first are copies, which take memory that

@@ -24,7 +24,7 @@ use super::resource::Document;
 use super::{Error, ErrorKind, Profile, Result};
 
 pub use apply::apply;
-pub use budget::MAX_WORK;
+pub use budget::{Budget, MAX_WORK};
 pub use members::{MemberChanges, MemberSource, Presence};
 
 /// A PATCH message: operations in order, not yet held against a resource type.

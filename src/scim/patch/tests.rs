@@ -64,7 +64,7 @@ fn run(type_name: &str, current: Value, operations: Value, members: &mut Members
     let current = Document::from_json(&current.to_string()).expect("an object");
     let identity = object(json!({"id": "2819c223", "schemas": [USER_URN], "groups": [{"value": "g1"}],
         "meta": {"resourceType": type_name, "version": "W/\"1\""}}));
-    apply(&request, resource_type(type_name), &current, &identity, members, profile)
+    apply(&request, resource_type(type_name), &current, &identity, members, profile, &mut Budget::full())
 }
 
 /// The user after the operations; a user name need not be given.

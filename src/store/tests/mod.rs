@@ -190,6 +190,52 @@ fn a_failing_work_leaves_its_neighbours_alone() {
 }
 
 #[test]
+fn bulk_17_what_fails_in_a_savepoint_leaves_the_rest_of_its_transaction_alone() {
+    on_each_database(|Fixture { store, .. }| async move {
+        let kinds = store
+            .write(|c| {
+                insert(c, "one")?;
+                let inner = c.savepoint(|c| {
+                    insert(c, "half")?;
+                    c.savepoint(|c| insert(c, "quarter"))?;
+                    let taken = c.savepoint(|c| insert(c, "one")).unwrap_err();
+                    insert(c, "after")?;
+                    Err::<(), _>(taken)
+                });
+                let outer = c.savepoint(|c| insert(c, "one"));
+                c.savepoint(|c| insert(c, "two"))?;
+                Ok([inner.unwrap_err().kind(), outer.unwrap_err().kind()])
+            })
+            .await
+            .unwrap();
+
+        assert_eq!(kinds, [ErrorKind::Uniqueness; 2]);
+        assert_eq!(stored(&store).await, ["default", "one", "two"]);
+    });
+}
+
+#[test]
+fn bulk_17_a_work_runs_again_as_a_whole_when_a_savepoint_met_another_transaction() {
+    on_each_database(|Fixture { store, .. }| async move {
+        let mut runs = 0;
+        let ran = store
+            .write(move |c| {
+                runs += 1;
+                insert(c, "one")?;
+                c.savepoint(|c| {
+                    insert(c, "two")?;
+                    if runs == 1 { Err(error::again("a deadlock")) } else { Ok(runs) }
+                })
+            })
+            .await
+            .unwrap();
+
+        assert_eq!(ran, 2);
+        assert_eq!(stored(&store).await, ["default", "one", "two"]);
+    });
+}
+
+#[test]
 fn a_panic_is_contained() {
     on_each_database(|Fixture { store, .. }| async move {
         let write = store

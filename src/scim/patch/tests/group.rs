@@ -283,8 +283,15 @@ fn q_50_row_06_a_group_update_of_authentik() {
         "displayName": "authentik Admins"}}]}));
     let request = parse(&request, Profile::Compat).expect("tolerated");
     let current = Document::from_json(r#"{"displayName":"g"}"#).expect("an object");
-    let patched =
-        apply(&request, resource_type("Group"), &current, &Map::new(), &mut Members::default(), Profile::Compat);
+    let patched = apply(
+        &request,
+        resource_type("Group"),
+        &current,
+        &Map::new(),
+        &mut Members::default(),
+        Profile::Compat,
+        &mut Budget::full(),
+    );
     let patched = patched.expect("tolerated");
     assert_eq!(patched.document.to_json(), r#"{"displayName":"authentik Admins","externalId":"e"}"#);
     assert!(patched.members.is_empty());

@@ -55,8 +55,15 @@ fn q_50_row_01_verbs_and_keys_in_any_case_and_extra_keys() {
 fn q_50_row_02_row_03_no_schemas_and_no_operations_in_compat() {
     let request = parse(&object(json!({"Operations": []})), Profile::Compat).expect("tolerated");
     let current = Document::from_json(r#"{"userName":"x"}"#).expect("an object");
-    let patched =
-        apply(&request, resource_type("User"), &current, &Map::new(), &mut Members::default(), Profile::Compat);
+    let patched = apply(
+        &request,
+        resource_type("User"),
+        &current,
+        &Map::new(),
+        &mut Members::default(),
+        Profile::Compat,
+        &mut Budget::full(),
+    );
     assert_eq!(patched.expect("nothing to do").document, current);
 }
 

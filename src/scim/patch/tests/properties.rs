@@ -29,7 +29,8 @@ fn thing() -> &'static ResourceType {
 fn patched(current: Value, operations: Value) -> Result<Value> {
     let request = parse(&message(operations), Profile::Strict)?;
     let current = Document::from_json(&current.to_string()).expect("an object");
-    let patched = apply(&request, thing(), &current, &Map::new(), &mut Members::default(), Profile::Strict)?;
+    let patched =
+        apply(&request, thing(), &current, &Map::new(), &mut Members::default(), Profile::Strict, &mut Budget::full())?;
     Ok(Value::Object(patched.document.into_members()))
 }
 

@@ -82,7 +82,8 @@ fn patch_r8_a_required_extension_stays() {
     let request = parse(&message(without_value("remove", "urn:example:Extra")), Profile::Strict).expect("valid");
     let current = Document::from_json(r#"{"urn:example:Extra":{"note":"n"}}"#).expect("an object");
     let thing = crate::scim::accept::tests::thing();
-    let outcome = apply(&request, thing, &current, &Map::new(), &mut Members::default(), Profile::Strict);
+    let outcome =
+        apply(&request, thing, &current, &Map::new(), &mut Members::default(), Profile::Strict, &mut Budget::full());
     assert_eq!(outcome.expect_err("required").kind(), ErrorKind::Mutability);
 }
 
