@@ -13,8 +13,9 @@ mod properties;
 type Check = fn(&[u8]);
 
 /// The targets of the fuzzer and what they call.
-const TARGETS: [(&str, Check); 7] = [
+const TARGETS: [(&str, Check); 8] = [
     ("bulk", properties::bulk::check),
+    ("cursor", properties::cursor::check),
     ("filter", properties::filter::check),
     ("json", properties::json::check),
     ("patch", properties::patch::check),

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "a fuzz target uses one of them")]
 
 pub mod bulk;
+pub mod cursor;
 pub mod filter;
 mod grammar;
 pub mod json;
