@@ -35,7 +35,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 pub use caller::{Access, Caller, Scopes};
 pub use counters::{Counters, Refusal};
 pub use keys::StoredKeys;
-pub use token::{Token, hash, verify};
+pub use token::{Token, bearer, hash, verify};
 
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use cache::{KeyCache, KnownKey, Recalled};
@@ -264,17 +264,6 @@ impl Authenticator {
     }
 }
 
-/// The credentials of an `Authorization` header of the scheme `Bearer`, in any case (RFC 6750 §2.1, RFC 9110 §11.4).
-///
-/// Nothing for another scheme or for no credentials at all: then no token was presented, and none can be invalid.
-pub fn bearer(authorization: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = authorization.trim_ascii().split_at_checked(BEARER.len())?;
-    let credentials = rest.trim_ascii_start();
-    let separated = credentials.len() < rest.len();
-    (scheme.eq_ignore_ascii_case(BEARER) && separated).then_some(credentials)
-}
-
-const BEARER: &[u8] = b"Bearer";
 /// Look-ups of unknown key ids at a time.
 const STRANGERS: usize = 2;
 /// How long a request waits for its turn before it is told to come again.

@@ -32,6 +32,8 @@ const TOKEN_LEN: usize = CHECKSUM_AT + CHECKSUM_LEN;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+const BEARER: &[u8] = b"Bearer";
+
 /// The public part of a token, by which its record is found.
 pub(super) type KeyId = [u8; KEY_ID_LEN];
 
@@ -112,6 +114,16 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Token(scimd_{}_…)", self.key_id())
     }
+}
+
+/// The credentials of an `Authorization` header of the scheme `Bearer`, in any case (RFC 6750 §2.1, RFC 9110 §11.4).
+///
+/// Nothing for another scheme or for no credentials at all: then no token was presented, and none can be invalid.
+pub fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = authorization.trim_ascii().split_at_checked(BEARER.len())?;
+    let credentials = rest.trim_ascii_start();
+    let separated = credentials.len() < rest.len();
+    (scheme.eq_ignore_ascii_case(BEARER) && separated).then_some(credentials)
 }
 
 /// The argon2id hash of the whole token with a fresh salt, as a PHC string: what the store keeps in its place.

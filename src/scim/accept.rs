@@ -19,7 +19,7 @@ use super::schema::{Mutability, Resolved, ResourceType, Role, Schema};
 use super::{Error, ErrorKind, Profile, Result};
 
 pub use claims::{MAX_MEMBER_VALUE, MemberClaim, claims};
-pub use elements::{Element, settle};
+pub use elements::{Element, settle, united};
 pub use value::{Parts, check_keys, element, elements, parts, same, value};
 
 /// What a POST or PUT body says, in the form that is stored.

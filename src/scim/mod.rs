@@ -6,6 +6,7 @@ pub mod discovery;
 pub mod error;
 pub mod filter;
 pub mod group_name;
+pub mod json;
 pub mod key;
 pub mod message;
 pub mod patch;

@@ -106,6 +106,23 @@ fn patch_22_at_most_a_thousand_operations() {
 }
 
 #[test]
+fn patch_22_a_small_message_may_not_fill_the_memory() {
+    each_profile(|api| {
+        unharmed(api, |path| {
+            let emails: Value = (0..5000).map(|i| json!({"value": format!("{i}@x.org"), "type": "work"})).collect();
+            let add = json!({"op": "add", "path": "emails", "value": emails});
+            let text = "x".repeat(1_000_000);
+            for spread in [
+                json!({"op": "replace", "path": "emails.display", "value": text}),
+                json!({"op": "replace", "path": "emails[type eq \"work\"]", "value": {"display": text}}),
+            ] {
+                assert_error(&api.patch(path, &patch(json!([add, spread]))), 413, None);
+            }
+        });
+    });
+}
+
+#[test]
 fn flt_06_filters_have_a_limit() {
     each_profile(|api| {
         unharmed(api, |_| {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::value::check_keys;
 use crate::scim::{Error, ErrorKind, Profile, Result};
 
-/// The longest `value` of a member, in characters.
+/// The longest `value` and the longest `type` of a member, in characters.
 pub const MAX_MEMBER_VALUE: usize = 255;
 
 /// One member as a client names it. `$ref` and `display` are computed, so what the client says of them is not kept
@@ -27,7 +27,8 @@ impl MemberClaim {
     /// A claim about the member with that id.
     ///
     /// # Errors
-    /// `invalidValue` for an id that is empty, too long, or holds the character U+0000.
+    /// `invalidValue` for an id that is empty, too long, or holds the character U+0000, and for a type that is too long
+    /// to be the name of one.
     pub fn new(value: &str, claimed_type: Option<String>) -> Result<MemberClaim> {
         if value.is_empty() {
             return Err(invalid("members.value must not be empty.".to_owned()));
@@ -35,9 +36,12 @@ impl MemberClaim {
         if value.contains('\0') {
             return Err(invalid("members.value must not contain the character U+0000.".to_owned()));
         }
-        let length = value.chars().take(MAX_MEMBER_VALUE + 1).count();
-        if length > MAX_MEMBER_VALUE {
+        let is_too_long = |text: &str| text.chars().nth(MAX_MEMBER_VALUE).is_some();
+        if is_too_long(value) {
             return Err(invalid(format!("members.value must have at most {MAX_MEMBER_VALUE} characters.")));
+        }
+        if claimed_type.as_deref().is_some_and(is_too_long) {
+            return Err(invalid(format!("members.type must have at most {MAX_MEMBER_VALUE} characters.")));
         }
         Ok(MemberClaim { value: value.to_owned(), claimed_type })
     }

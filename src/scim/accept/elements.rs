@@ -1,6 +1,6 @@
 //! The elements of one multi-valued attribute among each other: duplicates and `primary` (RFC 7643 §2.4).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -49,6 +49,13 @@ pub fn settle(attribute: Resolved, elements: Vec<Element>, profile: Profile) -> 
         }
     }
     Ok(elements.into_iter().map(|element| element.value).collect())
+}
+
+/// The values of a part that has many: those that are there, and after them the new ones that are not (row A4 of PATCH).
+pub fn united(part: &Attribute, known: &[Value], new: Vec<Value>) -> Vec<Value> {
+    let keys: HashSet<String> = known.iter().map(|value| key(part, value)).collect();
+    let new = new.into_iter().filter(|value| !keys.contains(&key(part, value)));
+    known.iter().cloned().chain(new).collect()
 }
 
 fn positions(elements: &[Element], predicate: impl Fn(&Element) -> bool) -> Vec<usize> {

@@ -217,10 +217,10 @@ impl<'a> Grammar<'a> {
             return Ok((rest, Value::String(text.to_owned())));
         }
         let (rest, word) = take_while(is_word_char).parse(input)?;
-        match serde_json::from_str(word) {
-            Ok(value) => Ok((rest, value)),
-            Err(_) if lenient && !word.is_empty() => Ok((rest, Value::String(word.to_owned()))),
-            Err(_) => Err(expected(input, "a value: a string in double quotes, a number, true, false or null")),
+        match serde_json::from_str::<Value>(word) {
+            Ok(value) if !value.is_object() => Ok((rest, value)),
+            _ if lenient && !word.is_empty() => Ok((rest, Value::String(word.to_owned()))),
+            _ => Err(expected(input, "a value: a string in double quotes, a number, true, false or null")),
         }
     }
 

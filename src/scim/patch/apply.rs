@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::budget::Budget;
+use super::budget::{Budget, looks};
 use super::change::{Change, invalid, no_target};
 use super::members::{MemberSource, Membership};
 use super::target::{self, Target};
@@ -197,6 +197,7 @@ impl Engine<'_> {
             Change::Remove(None) => return self.remove(attribute),
             Change::Remove(Some(value)) => {
                 let condition = tolerance::selection(attribute, value)?;
+                self.budget.spend(looks(self.document.get(attribute)), tolerance::list(value).len())?;
                 let is_meant = self.document.get(attribute).is_some_and(|value| matches_element(&condition, value));
                 return if is_meant { self.remove(attribute) } else { Ok(()) };
             }
@@ -225,6 +226,7 @@ impl Engine<'_> {
 
     fn merge(&mut self, attribute: Resolved, change: Change<'_>, parts: Parts) -> Result<()> {
         let attribute = attribute.without_sub_attribute();
+        self.budget.spend(looks(self.document.get(attribute)), 1)?;
         let mut merged = self.document.get(attribute).cloned().unwrap_or_else(|| Value::Object(Map::new()));
         merge_parts(&mut merged, change, parts);
         self.put(attribute, (!is_unassigned(&merged)).then_some(merged))
@@ -232,6 +234,7 @@ impl Engine<'_> {
 
     /// Stores the new value of a singular attribute.
     fn put(&mut self, attribute: Resolved, value: Option<Value>) -> Result<()> {
+        self.budget.spend(looks(self.document.get(attribute)), 1)?;
         accept::check_immutable(attribute, self.document.get(attribute), value.as_ref())?;
         match value {
             Some(value) => self.document.set(attribute, value),
@@ -312,8 +315,7 @@ pub(super) fn merge_parts(value: &mut Value, change: Change<'_>, mut parts: Part
         if let (Some(Value::Array(new)), Some(Value::Array(known)), Change::Add(_)) =
             (new, value.get(&part.name), change)
         {
-            new.retain(|new| !known.iter().any(|known| accept::same(part, known, new)));
-            new.splice(..0, known.iter().cloned());
+            *new = accept::united(part, known, std::mem::take(new));
         }
     }
     set_parts(value, parts);

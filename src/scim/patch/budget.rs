@@ -1,10 +1,19 @@
 //! How much one PATCH may cost. Operations times values is work that a small body can ask for without measure.
 
+use serde_json::Value;
+
 use crate::scim::{Error, ErrorKind, Result};
 
-/// The most elements that the operations of one request may look at together, an element counting once for each term of
-/// the filter that selects it. Roughly a second of work; a thousand operations on five thousand values.
+/// The most looks at a value that the operations of one request may take together: an element is looked at once for each
+/// term of the filter that selects it, and long text takes several looks. Roughly a second of work; a thousand operations
+/// on five thousand values.
 pub const MAX_WORK: usize = 5_000_000;
+
+/// Text that one look takes in, in bytes. Folding it for a comparison takes about as long as all the rest of a look.
+const TEXT_OF_A_LOOK: usize = 64;
+
+/// What it costs to ask the store for one member.
+const LOOK_UP: usize = 500;
 
 /// What is left of [`MAX_WORK`]; `None` once it was not enough.
 #[derive(Debug)]
@@ -16,12 +25,12 @@ impl Budget {
         Budget(Some(MAX_WORK))
     }
 
-    /// Takes off the cost of a step.
+    /// Takes off the cost of so many [`looks`], each for that many terms.
     ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] when there is not enough left, now and from here on.
-    pub(super) fn spend(&mut self, elements: usize, terms: usize) -> Result<()> {
-        self.0 = self.0.and_then(|left| left.checked_sub(elements.saturating_mul(terms)));
+    pub(super) fn spend(&mut self, looks: usize, terms: usize) -> Result<()> {
+        self.0 = self.0.and_then(|left| left.checked_sub(looks.saturating_mul(terms)));
         self.check()
     }
 
@@ -32,5 +41,32 @@ impl Budget {
         }
         let detail = "The operations of this request touch too many values; send them in several requests.";
         Err(Error::new(ErrorKind::TooLarge, detail))
+    }
+
+    /// Takes off the cost of writing one value to so many places. All but the first are copies, which take memory that
+    /// the client has not sent: every byte counts.
+    pub(super) fn copy(&mut self, value: &Value, places: usize) -> Result<()> {
+        self.spend(size(value), places.saturating_sub(1))
+    }
+
+    /// Takes off the cost of asking the store for so many members.
+    pub(super) fn look_up(&mut self, members: usize) -> Result<()> {
+        self.spend(members, LOOK_UP)
+    }
+}
+
+/// How many looks it takes to see all of these values.
+pub(super) fn looks<'v>(values: impl IntoIterator<Item = &'v Value>) -> usize {
+    values.into_iter().map(|value| 1 + size(value) / TEXT_OF_A_LOOK).sum()
+}
+
+/// The bytes of a value, about.
+fn size(value: &Value) -> usize {
+    const SIMPLE: usize = 8;
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(|value| SIMPLE + size(value)).sum(),
+        Value::Object(parts) => parts.values().map(size).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => SIMPLE,
     }
 }

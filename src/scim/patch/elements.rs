@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::apply::{Effect, Engine, check_removable, is_read_only, merge_parts, read_only, set_parts};
+use super::budget::looks;
 use super::change::{Change, no_target};
 use super::target::Selection;
 use crate::scim::accept::{self, Element, Parts};
@@ -52,7 +53,7 @@ impl Engine<'_> {
     fn remove_listed(&mut self, attribute: Resolved, value: &Value) -> Result<()> {
         let condition = tolerance::selection(attribute, value)?;
         let mut elements = self.take(attribute)?;
-        self.budget.spend(elements.len(), tolerance::list(value).len())?;
+        self.budget.spend(looks_at(&elements), tolerance::list(value).len())?;
         let before = elements.len();
         elements.retain(|element| !matches_element(&condition, &element.value));
         check_removal(attribute, before, elements.len())?;
@@ -66,12 +67,15 @@ impl Engine<'_> {
         part: &'static Attribute,
         change: Change<'_>,
     ) -> Result<()> {
-        let condition = match change {
-            Change::Remove(Some(value)) => tolerance::selection(attribute.with_sub_attribute(part), value)?,
-            _ => Condition::Constant(true),
+        let (condition, terms) = match change {
+            Change::Remove(Some(value)) => {
+                (tolerance::selection(attribute.with_sub_attribute(part), value)?, tolerance::list(value).len())
+            }
+            _ => (Condition::Constant(true), 1),
         };
         let elements = self.take(attribute)?;
-        let hits: Vec<usize> = hits(&elements, &condition);
+        self.budget.spend(looks_at(&elements), terms)?;
+        let hits = hits(&elements, &condition);
         self.set_part(attribute, part, change, elements, &hits, |_| {
             Err(no_target(format!("{attribute} has no value whose {} could be set.", part.name)))
         })
@@ -81,7 +85,7 @@ impl Engine<'_> {
     pub(super) fn selected(&mut self, selection: &Selection, change: Change<'_>) -> Result<()> {
         let attribute = selection.attribute;
         let elements = self.take(attribute)?;
-        self.budget.spend(elements.len(), selection.terms())?;
+        self.budget.spend(looks_at(&elements), selection.terms())?;
         let hits = hits(&elements, &selection.condition);
         let equalities = tolerance::equalities(&selection.filter, attribute, self.profile);
         let profile = self.profile;
@@ -122,6 +126,7 @@ impl Engine<'_> {
         listed: Option<&Value>,
     ) -> Result<()> {
         let condition = listed.map(|listed| tolerance::selection(attribute, listed)).transpose()?;
+        self.budget.spend(looks_at(&elements), listed.map_or(0, |listed| tolerance::list(listed).len()))?;
         let is_listed =
             |element: &Element| condition.as_ref().is_none_or(|condition| matches_element(condition, &element.value));
         let before = elements.len();
@@ -147,6 +152,7 @@ impl Engine<'_> {
         equalities: Equalities,
     ) -> Result<()> {
         let replaced = with_parts(object(equalities), parts.clone());
+        self.budget.copy(&replaced, hits.len())?;
         for hit in hits {
             let mut value = elements[*hit].value.clone();
             match change {
@@ -172,6 +178,7 @@ impl Engine<'_> {
         match self.effect(attribute, change, accepted)? {
             Effect::Set(_) | Effect::Unassign if hits.is_empty() => Err(nothing_selected(attribute)),
             Effect::Set(value) => {
+                self.budget.copy(&value, hits.len())?;
                 for hit in hits {
                     rewrite(attribute, &mut elements[*hit], value.clone())?;
                 }
@@ -219,6 +226,9 @@ impl Engine<'_> {
                 None
             }
         };
+        if let Some(new) = &new {
+            self.budget.copy(new, hits.len())?;
+        }
         for hit in hits {
             let mut value = elements[*hit].value.clone();
             merge_parts(&mut value, change, vec![(part, new.clone())]);
@@ -240,7 +250,7 @@ impl Engine<'_> {
             Some(Value::Array(elements)) => elements,
             Some(element) => vec![element],
         };
-        self.budget.spend(elements.len(), 1)?;
+        self.budget.spend(looks(&elements), 1)?;
         Ok(elements.into_iter().map(Element::kept).collect())
     }
 
@@ -256,6 +266,10 @@ impl Engine<'_> {
         }
         Ok(())
     }
+}
+
+fn looks_at(elements: &[Element]) -> usize {
+    looks(elements.iter().map(|element| &element.value))
 }
 
 fn hits(elements: &[Element], condition: &Condition) -> Vec<usize> {

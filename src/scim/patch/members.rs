@@ -4,7 +4,7 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use super::budget::Budget;
+use super::budget::{Budget, looks};
 use super::change::{Change, invalid, no_target};
 use super::target::Selection;
 use crate::scim::accept::{self, MemberClaim};
@@ -217,7 +217,8 @@ impl<'a> Membership<'a> {
                 return Err(fixed(members.with_sub_attribute(part)));
             }
             if claimed_type.is_some() {
-                self.changes.insert(id.clone(), (claimed_type.clone(), Presence::Present));
+                let claim = MemberClaim::new(id, claimed_type.clone())?;
+                self.changes.insert(claim.value, (claim.claimed_type, Presence::Present));
             }
         }
         Ok(())
@@ -260,6 +261,7 @@ impl<'a> Membership<'a> {
         let Some(values) = self.values_of(&selection.filter) else {
             return self.matching(&selection.condition, selection.terms(), budget);
         };
+        budget.look_up(values.len())?;
         let mut selected = Vec::new();
         for value in values {
             if !selected.contains(&value) && self.contains(&value)? {
@@ -296,7 +298,7 @@ impl<'a> Membership<'a> {
 
     fn matching(&mut self, condition: &Condition, terms: usize, budget: &mut Budget) -> Result<Vec<String>> {
         self.load()?;
-        let known = self.before.as_ref().map_or(0, IndexMap::len) + self.changes.len();
+        let known = looks(self.before.iter().flatten().map(|(_, element)| element)) + self.changes.len();
         budget.spend(known, terms)?;
         let before = self.before.iter().flatten().filter(|_| !self.cleared);
         let kept = before

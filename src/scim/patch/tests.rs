@@ -8,6 +8,7 @@ use super::*;
 use crate::scim::schema::{ENTERPRISE_URN, Registry, ResourceType, USER_URN};
 
 mod add;
+mod bounded;
 mod dialects;
 mod group;
 mod message;

@@ -108,8 +108,8 @@ fn flt_08_errors_name_token_and_offset() {
     assert!(refused("").contains("the end at offset 0"));
     assert!(refused("title pr title pr").contains("'title' at offset 9"));
     for text in [
-        "()", "(a pr", "a pr)", "a", "a eq", "a eq x", "a eq 'x'", "emails[", "emails[]", "a pr and", "or a pr",
-        "a[b pr",
+        "()", "(a pr", "a pr)", "a", "a eq", "a eq x", "a eq {}", "a eq 'x'", "emails[", "emails[]", "a pr and",
+        "or a pr", "a[b pr",
     ] {
         refused(text);
     }
