@@ -11,7 +11,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use scimd::scim::Profile;
 use scimd::scim::projection::Projection;
-use scimd::scim::query::{Parameters, Query};
+use scimd::scim::query::{Paging, Parameters, Query};
 use scimd::store::Reach;
 use scimd::store::search::{Found, Scope, Search, search};
 
@@ -116,10 +116,9 @@ fn find(installation: &Installation, query: &Arc<Query>) -> Found {
             tenant_id,
             scopes: vec![scope],
             sort: query.sort.as_ref(),
-            offset: query.page.offset(),
-            count: query.page.count,
             base_url: BASE_URL,
         };
-        search(connection, &wanted)
+        let Paging::Index(page) = query.page else { unreachable!("no case has a cursor") };
+        search(connection, &wanted, page)
     }))
 }

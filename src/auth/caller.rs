@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::scim::cursor;
 use crate::scim::{Error, ErrorKind, Profile, Result};
 
 /// Whoever holds a valid key. Made by the [`Authenticator`](super::Authenticator), asked by every operation.
@@ -25,6 +26,8 @@ pub struct Caller {
     pub scopes: Scopes,
     /// The row of the resource that `/Me` stands for (RFC 7644 §3.11), where the key has one.
     pub subject: Option<i64>,
+    /// What the cursors of this key are made and read with (RFC 9865).
+    pub cursor_secret: cursor::Secret,
 }
 
 impl Caller {
@@ -176,6 +179,7 @@ mod tests {
             profile: Profile::default(),
             scopes: scopes.parse().expect("valid scopes"),
             subject: None,
+            cursor_secret: cursor::Secret::derive(&[]),
         }
     }
 

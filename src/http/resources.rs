@@ -7,7 +7,6 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::exchange::{Exchange, for_caller};
 use super::respond;
 use crate::auth::Access;
-use crate::scim::message::list_response;
 use crate::scim::query::Query;
 
 /// `GET /Users`
@@ -16,8 +15,7 @@ pub(super) async fn list(request: HttpRequest, payload: Payload) -> HttpResponse
         exchange.ignore_body().await;
         let query = Query::resolve(&exchange.parameters()?, exchange.resource_type(), exchange.profile())?;
         let found = exchange.service.provider.search(exchange.call(), vec![query]).await?;
-        let list = list_response(found.total, found.start_index, respond::bodies(found.resources));
-        Ok(respond::json(&exchange.request, &list))
+        Ok(respond::list(&exchange.request, found))
     })
     .await
 }
@@ -43,8 +41,7 @@ pub(super) async fn read(request: HttpRequest, payload: Payload) -> HttpResponse
         if parameters.filter.is_some() {
             let query = Query::resolve(&parameters, resource_type, exchange.profile())?;
             let found = provider.search_one(exchange.call(), exchange.id()?, query).await?;
-            let list = list_response(found.total, found.start_index, respond::bodies(found.resources));
-            return Ok(respond::json(&exchange.request, &list));
+            return Ok(respond::list(&exchange.request, found));
         }
         let projection = exchange.projection()?;
         let found = provider.read(exchange.call(), resource_type, exchange.id()?, projection).await?;

@@ -28,7 +28,7 @@ use crate::store::{Connection, Store};
 
 pub use assemble::Representation;
 pub use modify::Modified;
-pub use search::Results;
+pub use search::{Paged, Results};
 
 use crate::scim::version::Preconditions;
 

@@ -1,6 +1,7 @@
 //! What SCIM is: schemas, documents, filters, PATCH. No I/O, no clock, no SQL, no HTTP (RFC 7643, RFC 7644).
 
 pub mod accept;
+pub mod cursor;
 pub mod discovery;
 pub mod error;
 pub mod filter;

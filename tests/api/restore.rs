@@ -21,6 +21,7 @@ fn restore(api: &Api, resource_type: &str, id: &str) {
         profile: Profile::Compat,
         scopes: Scopes::all(),
         subject: None,
+        cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
     };
     let call = Call { caller: Arc::new(caller), request_id: "restore".into() };
     let resource_type = Registry::builtin().resource_type(resource_type).unwrap();

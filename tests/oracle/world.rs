@@ -99,6 +99,7 @@ impl Side {
             profile,
             scopes: Scopes::all(),
             subject: None,
+            cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
         };
         Call { caller: Arc::new(caller), request_id: "request".into() }
     }
