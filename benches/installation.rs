@@ -81,7 +81,7 @@ impl Installation {
             subject: None,
             cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
         };
-        Call { caller: Arc::new(caller), request_id: "bench".into() }
+        Call { caller: Arc::new(caller), request_id: "bench".into(), as_subject: false }
     }
 }
 

@@ -93,7 +93,7 @@ impl Desk {
             // Operators page by index.
             cursor_secret: cursor::Secret::derive(&[&uuid::Uuid::now_v7().to_string()]),
         };
-        Call { caller: Arc::new(caller), request_id: uuid::Uuid::now_v7().to_string().into() }
+        Call { caller: Arc::new(caller), request_id: uuid::Uuid::now_v7().to_string().into(), as_subject: false }
     }
 }
 

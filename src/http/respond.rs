@@ -55,6 +55,11 @@ pub(super) fn no_content() -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 
+/// 204, with the place of the resource that was asked for by another name.
+pub(super) fn no_content_of(location: String) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((header::LOCATION, location)).finish()
+}
+
 /// Any JSON document.
 pub(super) fn json(request: &HttpRequest, document: &Value) -> HttpResponse {
     json_body(&mut json_builder(request, StatusCode::OK), document)

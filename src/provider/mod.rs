@@ -3,6 +3,7 @@
 pub mod assemble;
 mod create;
 mod delete;
+mod me;
 mod membership;
 mod modify;
 mod read;
@@ -57,6 +58,9 @@ pub struct Call {
     pub caller: Arc<Caller>,
     /// The id of the request, as logs and history show it.
     pub request_id: Arc<str>,
+    /// Whether it is about the resource that the key is bound to, whatever the scopes; [`Provider::subject`] makes such a
+    /// call.
+    pub as_subject: bool,
 }
 
 /// Which resource a write is about, and in which state the client expects it.

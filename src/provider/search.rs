@@ -43,7 +43,7 @@ impl Provider {
     /// # Errors
     /// `invalidValue` for an impossible sort order; those of [`Walk::step`] for a cursor; 403; database failures.
     pub async fn search(&self, call: Call, mut queries: Vec<Query>) -> Result<Results> {
-        let may_read = |query: &Query| call.caller.may(Access::Read, &query.resource_type.endpoint);
+        let may_read = |query: &Query| call.may(Access::Read, query.resource_type);
         let refused: Option<Error> = queries.iter().find_map(|query| may_read(query).err());
         queries.retain(|query| may_read(query).is_ok());
         if let (Some(refused), true) = (refused, queries.is_empty()) {

@@ -240,7 +240,7 @@ impl<'a> Disturbed<'a> {
             subject: None,
             cursor_secret: Secret::derive(&["the hash of a key"]),
         };
-        let call = Call { caller: Arc::new(caller), request_id: "request".into() };
+        let call = Call { caller: Arc::new(caller), request_id: "request".into(), as_subject: false };
         let results = self.side.run(self.side.provider.search(call, queries));
         let results = results.unwrap_or_else(|error| panic!("{}", self.told(&format!("{error:?}"))));
         let of_types = |resource: &&StoredResource| self.types.iter().any(|one| one.name == resource.resource_type);

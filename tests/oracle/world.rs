@@ -101,7 +101,7 @@ impl Side {
             subject: None,
             cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
         };
-        Call { caller: Arc::new(caller), request_id: "request".into() }
+        Call { caller: Arc::new(caller), request_id: "request".into(), as_subject: false }
     }
 
     /// Everything that the tenant holds, in the order of creation.
