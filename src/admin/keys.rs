@@ -18,8 +18,8 @@ use crate::store::{Connection, Reach, tenants};
 
 pub use make::{Lifetime, Order};
 use make::{overlap, profiles, read_scopes};
-pub use view::is_active;
 use subject::Subject;
+pub use view::is_active;
 use view::{Row, View};
 
 /// What an operator does with keys.

@@ -221,9 +221,10 @@ mod tests {
             refused(&good, &secret(), &shifted),
             refused(&good, &secret(), &Binding::default()),
         ];
-        answers.extend(["", "x", "….", "AAAA", &good[1..], &format!("{good}="), &format!("{good}AAAA")].map(
-            |text| refused(text, &secret(), &binding()),
-        ));
+        answers.extend(
+            ["", "x", "….", "AAAA", &good[1..], &format!("{good}="), &format!("{good}AAAA")]
+                .map(|text| refused(text, &secret(), &binding())),
+        );
         for position in 0..good.len() {
             let mut forged = good.clone().into_bytes();
             forged[position] = if forged[position] == b'A' { b'B' } else { b'A' };
@@ -254,8 +255,10 @@ mod tests {
     fn cursors() -> impl Strategy<Value = Cursor> {
         let direction = prop_oneof![Just(Direction::Forward), Just(Direction::Backward)];
         let parts = (proptest::option::of("\\PC{0,40}"), any::<i64>(), direction, any::<u16>());
-        parts.prop_map(|(key, row_id, direction, count)| {
-            Cursor { position: Position { key, row_id }, direction, count }
+        parts.prop_map(|(key, row_id, direction, count)| Cursor {
+            position: Position { key, row_id },
+            direction,
+            count,
         })
     }
 

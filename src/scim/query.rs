@@ -486,7 +486,9 @@ mod tests {
         assert_eq!(step("cursor&count=5000").expect("clamped").count, MAX_COUNT);
         assert_eq!(step("cursor&count=-1").expect("clamped").count, 0);
         let cursor = next("cursor&count=5000");
-        for same in [format!("cursor={cursor}"), format!("cursor={cursor}&count=1000"), format!("count=1001&cursor={cursor}")] {
+        for same in
+            [format!("cursor={cursor}"), format!("cursor={cursor}&count=1000"), format!("count=1001&cursor={cursor}")]
+        {
             assert_eq!(step(&same).expect("the same count").count, MAX_COUNT, "{same}");
         }
         assert_eq!(step(&format!("cursor={cursor}&count=999")).expect_err("another").kind(), ErrorKind::InvalidCount);
@@ -502,7 +504,8 @@ mod tests {
         let asked = "filter=title+pr&sortBy=title&sortOrder=descending&attributes=title&cursor";
         let cursor = next(asked);
         assert!(step(&format!("{asked}={cursor}")).is_ok());
-        let reordered = format!("cursor={cursor}&attributes=title&sortOrder=descending&sortBy=title&filter=title%20pr&x=1");
+        let reordered =
+            format!("cursor={cursor}&attributes=title&sortOrder=descending&sortBy=title&filter=title%20pr&x=1");
         assert!(step(&reordered).is_ok(), "how it is written does not matter");
         for changed in [
             "filter=userName+pr&sortBy=title&sortOrder=descending&attributes=title",

@@ -11,9 +11,9 @@ use scimd::scim::query::{Query, Step};
 use scimd::scim::query_string::Parameters;
 use scimd::scim::schema::{Registry, ResourceType};
 use scimd::scim::{ErrorKind, Profile, accept};
+use scimd::store::Connection;
 use scimd::store::resources::{self, StoredResource};
 use scimd::store::search::{Search, walk};
-use scimd::store::Connection;
 use serde_json::json;
 
 use crate::filters::Vocabulary;
@@ -87,7 +87,8 @@ fn there_and_back(side: &Side, cases: Arc<Vec<Case>>) -> Vec<Ways> {
             let there = way(connection, &search, beginning)?;
             // From behind the last one: the way back begins with it.
             let last = there.last_page.map(|from| Step { from: Some(from), direction: Direction::Backward, count });
-            let mut back: Vec<String> = there.ids[there.ids.len() - there.on_last_page..].iter().rev().cloned().collect();
+            let mut back: Vec<String> =
+                there.ids[there.ids.len() - there.on_last_page..].iter().rev().cloned().collect();
             if let Some(step) = last {
                 back.extend(way(connection, &search, step)?.ids);
             }
@@ -115,7 +116,11 @@ fn way(connection: &mut Connection, search: &Search<'_>, mut step: Step) -> scim
             Direction::Forward => (stretch.after, stretch.before),
             Direction::Backward => (stretch.before, stretch.after),
         };
-        assert_eq!(back.is_some(), step.from.is_some(), "there is a page where the walk came from, and none at the ends");
+        assert_eq!(
+            back.is_some(),
+            step.from.is_some(),
+            "there is a page where the walk came from, and none at the ends"
+        );
         if step.direction == Direction::Backward {
             page.reverse();
         }
@@ -136,6 +141,25 @@ fn cur_11_who_is_there_throughout_is_met_exactly_once_whoever_comes_and_goes() {
         for seed in first_seed()..first_seed() + DISTURBED * rounds() {
             Disturbed::new(side, seed).walk();
         }
+    }
+}
+
+#[test]
+fn cur_06_a_cursor_ends_with_its_time() {
+    let population = Population::new(&mut Random::new(population_seed()), 20);
+    for side in &world::both(&population) {
+        let page = |cursor: String| {
+            let parameters = Parameters { cursor: Some(cursor), count: Some("2".to_owned()), ..Parameters::default() };
+            let query = Query::resolve(&parameters, resource_type("User"), Profile::Strict).expect("a query");
+            side.run(side.provider.search(side.call(Profile::Strict), vec![query]))
+        };
+        let next = onward(&page(String::new()).expect("the first page"), true).expect("more");
+        side.pass(TimeDelta::seconds(scimd::scim::cursor::TIMEOUT));
+        assert!(page(next.clone()).is_ok());
+
+        side.pass(TimeDelta::seconds(1));
+
+        assert_eq!(page(next).expect_err("too old").kind(), ErrorKind::ExpiredCursor);
     }
 }
 

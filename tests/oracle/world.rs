@@ -91,6 +91,11 @@ impl Side {
         self.clock.fetch_add(1_234, Ordering::Relaxed);
     }
 
+    /// The time goes on.
+    pub fn pass(&self, time: chrono::TimeDelta) {
+        self.clock.fetch_add(time.num_milliseconds(), Ordering::Relaxed);
+    }
+
     pub fn call(&self, profile: Profile) -> Call {
         let caller = Caller {
             tenant_id: self.tenant_id,

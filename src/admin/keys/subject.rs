@@ -90,12 +90,7 @@ async fn find(desk: &Desk, tenant: &Tenant, user: &'static ResourceType, id: Str
 }
 
 /// Names compare as they do for clients.
-async fn id_of(
-    desk: &Desk,
-    tenant: &Tenant,
-    user: &'static ResourceType,
-    user_name: &str,
-) -> Result<Option<String>> {
+async fn id_of(desk: &Desk, tenant: &Tenant, user: &'static ResourceType, user_name: &str) -> Result<Option<String>> {
     let filter = Some(format!("userName eq {}", json!(user_name)));
     let parameters = Parameters { filter, attributes: Some("id".to_owned()), ..Parameters::default() };
     let query = Query::resolve(&parameters, user, Profile::Strict)?;
