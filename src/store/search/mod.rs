@@ -151,7 +151,7 @@ fn order_by(search: &Search<'_>) -> Result<(Sql, Sql)> {
     let direction = if sort.descending { " DESC" } else { " ASC" };
     let column = match sort.attribute.role() {
         Role::Id => "r.id",
-        Role::Location => return Ok(order_by_location(direction)),
+        Role::Location => return Ok(order_by_location(search, direction)),
         Role::ResourceType => "r.resource_type",
         Role::Created => "r.created_at",
         Role::LastModified => "r.modified_at",
@@ -170,9 +170,15 @@ fn not_sortable(sort: &Sort) -> Error {
 /// first 1,024 characters, the resource that was created first comes first.
 const SORTED_TAIL: &str = "substr(s.tail, 1, 768)";
 
-/// Endpoints are in the order of the names of their types.
-fn order_by_location(direction: &'static str) -> (Sql, Sql) {
-    let order = Sql::new(" ORDER BY r.resource_type").push(direction).push(", r.id").push(direction);
+/// A location is the endpoint and the id.
+fn order_by_location(search: &Search<'_>, direction: &'static str) -> (Sql, Sql) {
+    let mut types: Vec<&ResourceType> = search.scopes.iter().map(|scope| scope.resource_type).collect();
+    types.sort_by_key(|resource_type| format!("{}/", resource_type.endpoint));
+    let mut order = Sql::new(" ORDER BY CASE r.resource_type");
+    for (rank, resource_type) in types.iter().enumerate() {
+        order = order.push(" WHEN ").bind(resource_type.name.as_str()).push_composed(format!(" THEN {rank}"));
+    }
+    let order = order.push(" END").push(direction).push(", r.id").push(direction);
     (Sql::default(), order.push(", r.row_id"))
 }
 
