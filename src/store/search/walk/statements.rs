@@ -254,4 +254,16 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn sort_03_those_without_a_value_are_told_by_an_index_made_for_the_page() {
+        for way in WAYS {
+            let plan = plan("User", way, |statements, connection, scope| {
+                statements.without_value(connection, scope, "title", Some(7))
+            });
+            let mut steps = plan.lines();
+            assert!(steps.next().is_some_and(|step| step.contains("resources_live")), "{plan}");
+            assert!(steps.any(|step| step.contains("AUTOMATIC")), "each row would walk through all values\n{plan}");
+        }
+    }
 }
