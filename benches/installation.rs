@@ -79,8 +79,9 @@ impl Installation {
             profile: Profile::Compat,
             scopes: Scopes::all(),
             subject: None,
+            cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
         };
-        Call { caller: Arc::new(caller), request_id: "bench".into() }
+        Call { caller: Arc::new(caller), request_id: "bench".into(), as_subject: false }
     }
 }
 

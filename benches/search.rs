@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use scimd::scim::Profile;
+use scimd::scim::cursor::Direction;
 use scimd::scim::projection::Projection;
-use scimd::scim::query::{Parameters, Query};
+use scimd::scim::query::{Paging, Parameters, Query, Step};
 use scimd::store::Reach;
-use scimd::store::search::{Found, Scope, Search, search};
+use scimd::store::search::{Found, Scope, Search, Stretch, search, walk};
 
 use crate::installation::{BASE_URL, Installation, users};
 
@@ -37,6 +38,7 @@ const USERS: usize = 10_000;
 fn all(criterion: &mut Criterion) {
     let (installation, ids) = Installation::with_users(USERS);
     searches(criterion, &installation);
+    walks(criterion, &installation);
     requests(criterion, &installation, &ids[USERS / 2]);
 }
 
@@ -81,6 +83,40 @@ fn searches(criterion: &mut Criterion, installation: &Installation) {
     group.finish();
 }
 
+/// The first and the last page of a walk by cursor: they shall cost the same.
+fn walks(criterion: &mut Criterion, installation: &Installation) {
+    let mut group = criterion.benchmark_group("search/walk");
+    for (name, text) in [
+        ("unsorted", "cursor"),
+        ("by userName", "sortBy=userName&cursor"),
+        ("by userName, descending", "sortBy=userName&sortOrder=descending&cursor"),
+        ("by active, all the same", "sortBy=active&cursor"),
+        ("by nickName, which nobody has", "sortBy=nickName&cursor"),
+    ] {
+        let query = query(text);
+        let first = Step { from: None, direction: Direction::Forward, count: 100 };
+        let mut last = first.clone();
+        while let Some(after) = stretch(installation, &query, &last).after {
+            last.from = Some(after);
+        }
+        for (page, step) in [("first", first), ("last", last)] {
+            group.bench_function(format!("{name}, the {page} page"), |bencher| {
+                bencher.iter(|| stretch(installation, &query, &step));
+            });
+        }
+    }
+    group.finish();
+}
+
+fn stretch(installation: &Installation, query: &Arc<Query>, step: &Step) -> Stretch {
+    let (tenant_id, query, step) = (installation.tenant_id, Arc::clone(query), step.clone());
+    installation.run(installation.store.read(Reach::Point, move |connection| {
+        let scope = Scope { resource_type: query.resource_type, condition: query.condition.as_ref() };
+        let wanted = Search { tenant_id, scopes: vec![scope], sort: query.sort.as_ref(), base_url: BASE_URL };
+        walk(connection, &wanted, &step)
+    }))
+}
+
 fn requests(criterion: &mut Criterion, installation: &Installation, id: &str) {
     let mut group = criterion.benchmark_group("search/provider");
     let everything = Projection::everything(users());
@@ -112,14 +148,8 @@ fn find(installation: &Installation, query: &Arc<Query>) -> Found {
     let (tenant_id, query) = (installation.tenant_id, Arc::clone(query));
     installation.run(installation.store.read(Reach::Point, move |connection| {
         let scope = Scope { resource_type: query.resource_type, condition: query.condition.as_ref() };
-        let wanted = Search {
-            tenant_id,
-            scopes: vec![scope],
-            sort: query.sort.as_ref(),
-            offset: query.page.offset(),
-            count: query.page.count,
-            base_url: BASE_URL,
-        };
-        search(connection, &wanted)
+        let wanted = Search { tenant_id, scopes: vec![scope], sort: query.sort.as_ref(), base_url: BASE_URL };
+        let Paging::Index(page) = query.page else { unreachable!("no case has a cursor") };
+        search(connection, &wanted, page)
     }))
 }

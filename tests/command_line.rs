@@ -178,6 +178,8 @@ fn what_is_not_there_is_named_with_what_is() {
         (&["key", "create", "--name", "x", "--tenant", "acme"], "`default`"),
         (&["key", "create", "--name", "x", "--scope", "user:read"], "Did you mean `users:read`?"),
         (&["key", "create", "--name", " "], "needs a name"),
+        (&["key", "create", "--name", "x", "--scope", "me"], "--user"),
+        (&["key", "create", "--name", "x", "--user", "nobody"], "scimd user list"),
         (&["tenant", "set", "acme", "--group-names", "free"], "`default`"),
         (&["tenant", "create", "a b"], "letters"),
         (&["tenant", "create", "default"], "already"),
@@ -427,6 +429,38 @@ fn run_in_shell(line: &str) -> Value {
     shell.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
     let output = shell.wait_with_output().unwrap();
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{line}: {error}: {}", text(&output.stdout)))
+}
+
+#[test]
+fn me_01_a_key_is_bound_to_a_user_by_name_or_id() {
+    on_each_database(|workplace| {
+        let (server, address) = Server::start(workplace, &["serve"]);
+        let token = workplace.succeed(&["key", "create", "--name", "okta"]);
+        let client = Client::new(&format!("{address}/scim/v2"));
+        let user = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "Mira \"M\""});
+        let id = client.call(token.trim_end(), "POST", "/Users", Some(&user)).unwrap().json()["id"].clone();
+
+        let by_name = workplace.json(&["key", "create", "--name", "mira", "--user", "mira \"m\"", "--json"]);
+        let by_id = ["key", "create", "--name", "mira", "--user", id.as_str().unwrap(), "--scope", "me,read", "--json"];
+        let by_id = workplace.json(&by_id);
+
+        let expected = json!({"id": id, "userName": "Mira \"M\"", "deleted": false});
+        assert_eq!((&by_name["user"], &by_name["scopes"]), (&expected, &json!(["me"])));
+        assert_eq!((&by_id["user"], &by_id["scopes"]), (&expected, &json!(["read", "me"])));
+        let rotated = workplace.json(&["key", "rotate", by_name["id"].as_str().unwrap(), "--json"]);
+        assert_eq!((&rotated["user"], &rotated["scopes"]), (&expected, &json!(["me"])));
+        for key in [&by_name, &by_id, &rotated] {
+            let me = client.call(key["token"].as_str().unwrap(), "GET", "/Me", None).unwrap();
+            assert_eq!((me.status, &me.json()["id"]), (200, &id));
+        }
+        let shown = workplace.succeed(&["key", "show", rotated["id"].as_str().unwrap()]);
+        assert!(shown.contains("Mira \"M\"") && shown.contains(id.as_str().unwrap()), "{shown}");
+        let path = format!("/Users/{}", id.as_str().unwrap());
+        assert_eq!(client.call(token.trim_end(), "DELETE", &path, None).unwrap().status, 204);
+        let listed = workplace.succeed(&["key", "list"]);
+        assert!(listed.contains("Mira \"M\" (deleted)"), "{listed}");
+        assert_eq!(server.stop(), Some(0));
+    });
 }
 
 #[test]

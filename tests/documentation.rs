@@ -53,7 +53,8 @@ struct Line {
     command: String,
     status: String,
     total: Option<u64>,
-    saved_as: Option<String>,
+    /// The name of a variable, and the member of the answer whose value it takes.
+    saved: Option<(String, String)>,
 }
 
 fn curl_lines(document: &str) -> Vec<Line> {
@@ -70,11 +71,17 @@ fn curl_lines(document: &str) -> Vec<Line> {
             command: std::mem::take(&mut command),
             status: status.to_owned(),
             total: remark.strip_prefix("totalResults ").map(|total| total.parse().expect("a number")),
-            saved_as: remark.strip_suffix(" is the id in the answer").map(str::to_owned),
+            saved: saved(remark),
         });
     }
     assert!(command.is_empty(), "{document}: no expected status at the end of:\n{command}");
     lines
+}
+
+/// `USER_ID is the id in the answer`
+fn saved(remark: &str) -> Option<(String, String)> {
+    let (name, member) = remark.strip_suffix(" in the answer")?.split_once(" is the ")?;
+    Some((name.to_owned(), member.to_owned()))
 }
 
 fn run_lines(document: &str, database: Database) {
@@ -98,8 +105,9 @@ fn run_lines(document: &str, database: Database) {
         if let Some(total) = line.total {
             assert_eq!(json["totalResults"], total, "{document}, {database:?}: {}{answer}", line.command);
         }
-        if let Some(name) = line.saved_as {
-            variables.push((name, json["id"].as_str().expect("an id").to_owned()));
+        if let Some((name, member)) = line.saved {
+            let value = json[&member].as_str().unwrap_or_else(|| panic!("{document}: no {member} in {answer}"));
+            variables.push((name, value.to_owned()));
         }
         let _ = fs::remove_file(&body);
     }

@@ -3,18 +3,22 @@
 //! A token is shown once, when its key is made, alone on one line of standard output. Afterwards there is only its hash.
 
 mod make;
+mod subject;
 mod view;
 
 use clap::{Args, Subcommand};
 
 use super::table::table;
 use super::{Desk, Report};
+use crate::auth::Scopes;
+use crate::scim::schema::Registry;
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::api_keys::{self, ApiKey};
 use crate::store::{Connection, Reach, tenants};
 
 pub use make::{Lifetime, Order};
 use make::{overlap, profiles, read_scopes};
+use subject::Subject;
 pub use view::is_active;
 use view::{Row, View};
 
@@ -25,6 +29,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  scimd key create --name okta\n  \
         scimd key create --name reports --scope users:read groups:read --expires 30d\n  \
         scimd key create --name 'Entra ID' --tenant acme --profile strict --json\n  \
+        scimd key create --name 'Mira, self-service' --user mira@example.com\n  \
         TOKEN=$(scimd key create --name ci)")]
     Create(Create),
     /// List keys, without their tokens
@@ -38,7 +43,7 @@ pub enum Command {
     Revoke(Show),
     /// Make a key that takes the place of another one, which expires after an overlap
     ///
-    /// The new key has the tenant, name, profile and scopes of the old one. Its token is printed alone on standard output.
+    /// The new key has the tenant, name, profile, scopes and user of the old one. Its token is printed alone on standard output.
     #[command(after_help = "Examples:\n  scimd key rotate 4fT9kQ2mZx7B\n  \
         scimd key rotate 4fT9kQ2mZx7B --overlap 7d --expires 90d")]
     Rotate(Rotate),
@@ -59,9 +64,14 @@ pub struct Create {
     /// How long it is good for: 365d, 12h, or never
     #[arg(long, value_name = "DURATION", default_value = "365d")]
     expires: Lifetime,
-    /// What it may do: read, write, users:read, users:write, groups:read, groups:write; to write is to read
-    #[arg(long, value_name = "SCOPES", num_args = 1.., value_delimiter = ',', default_value = "write")]
+    /// What it may do: read, write, users:read, users:write, groups:read, groups:write; to write is to read. The default is
+    /// write, and with --user me: nothing but /Me
+    #[arg(long, value_name = "SCOPES", num_args = 1.., value_delimiter = ',')]
     scope: Vec<String>,
+    /// The user whom /Me stands for, by id or userName. Of this user the key may read everything and change all but active,
+    /// userName, externalId, roles and entitlements, whatever its scopes
+    #[arg(long, value_name = "ID_OR_USERNAME")]
+    user: Option<String>,
     /// Print JSON, with the token in it
     #[arg(long)]
     json: bool,
@@ -121,24 +131,41 @@ impl Command {
 }
 
 async fn create(desk: &Desk, arguments: Create) -> Result<Report> {
-    let Create { name, tenant, profile, expires, scope, json } = arguments;
+    let Create { name, tenant, profile, expires, scope, user, json } = arguments;
     if name.trim().is_empty() {
         return Err(Error::new(ErrorKind::InvalidValue, "A key needs a name; write for example `--name okta`."));
     }
-    let scopes = read_scopes(&scope, desk.provider.registry())?;
+    let scopes = scopes(&scope, user.is_some(), desk)?;
     let tenant = desk.tenant(&tenant).await?;
+    let subject = match &user {
+        Some(user) => Some(subject::named(desk, &tenant, user).await?),
+        None => None,
+    };
     let order = Order {
         tenant_id: tenant.tenant_id,
         name,
         scopes: scopes.to_string(),
         profile,
-        subject_row_id: None,
+        subject_row_id: subject.as_ref().map(|subject| subject.row_id),
         lifetime: expires,
     };
     let (token, key) = order.fill(desk.now());
     let stored = key.clone();
     desk.store.write(move |connection| api_keys::insert(connection, &stored)).await?;
-    View::new(key, tenant.name, desk.now()).with_token(&token, json)
+    View::new(key, tenant.name, subject, desk.now()).with_token(&token, json)
+}
+
+/// The scopes in an operator's words, or the usual ones.
+fn scopes(words: &[String], has_user: bool, desk: &Desk) -> Result<Scopes> {
+    if words.is_empty() {
+        return if has_user { "me".parse() } else { Ok(Scopes::all()) };
+    }
+    let scopes = read_scopes(words, desk.provider.registry())?;
+    if scopes.are_for_me_alone() && !has_user {
+        let detail = "A key with the scope `me` alone needs somebody to be: add `--user ID_OR_USERNAME`.";
+        return Err(Error::new(ErrorKind::InvalidValue, detail));
+    }
+    Ok(scopes)
 }
 
 async fn list(desk: &Desk, arguments: List) -> Result<Report> {
@@ -146,10 +173,10 @@ async fn list(desk: &Desk, arguments: List) -> Result<Report> {
         Some(name) => Some(desk.tenant(name).await?.tenant_id),
         None => None,
     };
-    let now = desk.now();
+    let (registry, now) = (desk.provider.registry(), desk.now());
     let read = move |connection: &mut Connection| -> Result<Vec<View>> {
         let keys = api_keys::list(connection, tenant_id)?;
-        keys.into_iter().map(|key| view(connection, key, now)).collect()
+        keys.into_iter().map(|key| view(connection, registry, key, now)).collect()
     };
     let keys = desk.store.read(Reach::Scan, read).await?;
     if arguments.json {
@@ -163,19 +190,20 @@ async fn list(desk: &Desk, arguments: List) -> Result<Report> {
 }
 
 async fn show(desk: &Desk, arguments: Show) -> Result<Report> {
-    let (id, now) = (key_id(&arguments.id), desk.now());
-    let read = move |connection: &mut Connection| find(connection, &id).and_then(|key| view(connection, key, now));
+    let (id, registry, now) = (key_id(&arguments.id), desk.provider.registry(), desk.now());
+    let read =
+        move |connection: &mut Connection| find(connection, &id).and_then(|key| view(connection, registry, key, now));
     let view = desk.store.read(Reach::Scan, read).await?;
     if arguments.json { Report::json(&view.to_json()) } else { Ok(Report::text(view.lines())) }
 }
 
 async fn revoke(desk: &Desk, arguments: Show) -> Result<Report> {
-    let (id, now) = (key_id(&arguments.id), desk.now());
+    let (id, registry, now) = (key_id(&arguments.id), desk.provider.registry(), desk.now());
     let write = move |connection: &mut Connection| {
         find(connection, &id)?;
         let revoked = api_keys::revoke(connection, &id, now.naive_utc())?;
         let key = find(connection, &id)?;
-        Ok((revoked, view(connection, key, now)?))
+        Ok((revoked, view(connection, registry, key, now)?))
     };
     let (revoked, view) = desk.store.write(write).await?;
     if arguments.json {
@@ -187,7 +215,7 @@ async fn revoke(desk: &Desk, arguments: Show) -> Result<Report> {
 
 async fn rotate(desk: &Desk, arguments: Rotate) -> Result<Report> {
     let Rotate { id, overlap, expires, json } = arguments;
-    let (id, now) = (key_id(&id), desk.now());
+    let (id, registry, now) = (key_id(&id), desk.provider.registry(), desk.now());
     let last_moment = (now + overlap).naive_utc();
     let wanted = id.clone();
     let old = desk.store.read(Reach::Scan, move |connection| find(connection, &wanted)).await?;
@@ -204,10 +232,10 @@ async fn rotate(desk: &Desk, arguments: Rotate) -> Result<Report> {
         let end = old.expires_at.map_or(last_moment, |at| at.min(last_moment));
         api_keys::set_expiry(connection, &id, Some(end))?;
         let tenant = tenant_name(connection, &old)?;
-        Ok((tenant, end))
+        Ok((tenant, subject_of(connection, registry, &old)?, end))
     };
-    let (tenant, end) = desk.store.write(write).await?;
-    let report = View::new(new, tenant, now).with_token(&token, json)?;
+    let (tenant, subject, end) = desk.store.write(write).await?;
+    let report = View::new(new, tenant, subject, now).with_token(&token, json)?;
     let state = if end <= now.naive_utc() { "opens nothing any more" } else { "stays good until" };
     let until = if end <= now.naive_utc() { String::new() } else { format!(" {}", super::minute(end.and_utc())) };
     Ok(report.note(format!("The old key {} {state}{until}.", old.key_id)))
@@ -228,9 +256,22 @@ fn find(connection: &mut Connection, key_id: &str) -> Result<ApiKey> {
     })
 }
 
-fn view(connection: &mut Connection, key: ApiKey, now: chrono::DateTime<chrono::Utc>) -> Result<View> {
+fn view(
+    connection: &mut Connection,
+    registry: &'static Registry,
+    key: ApiKey,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<View> {
     let tenant = tenant_name(connection, &key)?;
-    Ok(View::new(key, tenant, now))
+    let subject = subject_of(connection, registry, &key)?;
+    Ok(View::new(key, tenant, subject, now))
+}
+
+fn subject_of(connection: &mut Connection, registry: &'static Registry, key: &ApiKey) -> Result<Option<Subject>> {
+    match key.subject_row_id {
+        Some(row_id) => subject::in_row(connection, registry, key.tenant_id, row_id),
+        None => Ok(None),
+    }
 }
 
 fn tenant_name(connection: &mut Connection, key: &ApiKey) -> Result<String> {

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::auth::{Caller, Scopes};
 use crate::provider::{Call, Provider};
-use crate::scim::{Error, ErrorKind, Profile, Result};
+use crate::scim::{Error, ErrorKind, Profile, Result, cursor};
 use crate::store::tenants::Tenant;
 use crate::store::{Reach, Store};
 
@@ -90,8 +90,10 @@ impl Desk {
             profile: Profile::Compat,
             scopes: Scopes::all(),
             subject: None,
+            // Operators page by index.
+            cursor_secret: cursor::Secret::derive(&[&uuid::Uuid::now_v7().to_string()]),
         };
-        Call { caller: Arc::new(caller), request_id: uuid::Uuid::now_v7().to_string().into() }
+        Call { caller: Arc::new(caller), request_id: uuid::Uuid::now_v7().to_string().into(), as_subject: false }
     }
 }
 

@@ -234,6 +234,7 @@ mod tests {
                 profile: crate::scim::Profile::Compat,
                 scopes: crate::auth::Scopes::all(),
                 subject: None,
+                cursor_secret: crate::scim::cursor::Secret::derive(&[]),
             }),
             secret_hash: "hash".into(),
             fingerprint: String::new(),

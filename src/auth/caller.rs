@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::scim::cursor;
 use crate::scim::{Error, ErrorKind, Profile, Result};
 
 /// Whoever holds a valid key. Made by the [`Authenticator`](super::Authenticator), asked by every operation.
@@ -25,6 +26,8 @@ pub struct Caller {
     pub scopes: Scopes,
     /// The row of the resource that `/Me` stands for (RFC 7644 §3.11), where the key has one.
     pub subject: Option<i64>,
+    /// What the cursors of this key are made and read with (RFC 9865).
+    pub cursor_secret: cursor::Secret,
 }
 
 impl Caller {
@@ -60,19 +63,21 @@ impl fmt::Display for Access {
     }
 }
 
-/// The scopes of a key: `read` and `write` for every resource type, `users:read`, `groups:write` for one.
+/// The scopes of a key: `read` and `write` for every resource type, `users:read`, `groups:write` for one, and `me` for
+/// nothing but `/Me`, which every key that is bound to a user has in any case.
 ///
 /// The name before the colon is the endpoint in lower case, so that a later resource type (`devices:read`) needs nothing here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scopes {
     everywhere: Option<Access>,
     by_endpoint: BTreeMap<String, Access>,
+    me: bool,
 }
 
 impl Scopes {
     /// Everything, for every resource type there is and will be.
     pub fn all() -> Scopes {
-        Scopes { everywhere: Some(Access::Write), by_endpoint: BTreeMap::new() }
+        Scopes { everywhere: Some(Access::Write), ..Scopes::default() }
     }
 
     /// Whether `access` to `endpoint` (`Users`, in any case) is among them.
@@ -80,6 +85,11 @@ impl Scopes {
         // A key names a handful of endpoints at most: walking them spares the lower-case copy that a look-up would need.
         let named = || self.by_endpoint.iter().find(|(name, _)| name.eq_ignore_ascii_case(endpoint));
         self.everywhere >= Some(access) || named().is_some_and(|(_, granted)| *granted >= access)
+    }
+
+    /// Whether they hold for `/Me` alone: a key with them that is bound to nobody opens nothing.
+    pub fn are_for_me_alone(&self) -> bool {
+        *self == Scopes { me: true, ..Scopes::default() }
     }
 
     /// Refuses scopes for endpoints that are not in `known` (`["Users", "Groups"]`): to be asked before a key is made.
@@ -101,6 +111,10 @@ impl Scopes {
     }
 
     fn grant(&mut self, word: &str) -> Option<()> {
+        if word == "me" {
+            self.me = true;
+            return Some(());
+        }
         let (name, access) = word.rsplit_once(':').map_or((None, word), |(name, access)| (Some(name), access));
         let access = match access {
             "read" => Access::Read,
@@ -146,7 +160,8 @@ impl fmt::Display for Scopes {
         };
         let everywhere = self.everywhere.iter().map(|access| words(String::new(), access));
         let by_endpoint = self.by_endpoint.iter().map(|(name, access)| words(format!("{name}:"), access));
-        f.pad(&everywhere.chain(by_endpoint).collect::<Vec<_>>().join(" "))
+        let me = self.me.then(|| "me".to_owned());
+        f.pad(&everywhere.chain(by_endpoint).chain(me).collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -156,7 +171,7 @@ fn usual_endpoints() -> impl Iterator<Item = String> {
 
 fn unknown_scope(word: &str, endpoints: impl Iterator<Item = String>) -> Error {
     let each: Vec<String> = endpoints.map(|name| format!("`{name}:read`, `{name}:write`")).collect();
-    let valid = format!("`read`, `write`, {}", each.join(", "));
+    let valid = format!("`read`, `write`, {}, `me`", each.join(", "));
     let detail = match word {
         "" => format!("At least one scope is needed; there are {valid}."),
         word => format!("`{word}` is not a scope; there are {valid}."),
@@ -176,6 +191,7 @@ mod tests {
             profile: Profile::default(),
             scopes: scopes.parse().expect("valid scopes"),
             subject: None,
+            cursor_secret: cursor::Secret::derive(&[]),
         }
     }
 
@@ -212,6 +228,16 @@ mod tests {
     }
 
     #[test]
+    fn me_05_the_scope_for_oneself_opens_nothing_else() {
+        let caller = caller("me");
+        for endpoint in ["Users", "Groups", "Me", "me"] {
+            assert!(caller.may(Access::Read, endpoint).is_err());
+        }
+        assert!(caller.scopes.are_for_me_alone());
+        assert!(!"me users:read".parse::<Scopes>().expect("valid scopes").are_for_me_alone());
+    }
+
+    #[test]
     fn auth_05_scopes_print_as_they_parse() {
         for (text, printed) in [
             ("write", "read write"),
@@ -219,6 +245,8 @@ mod tests {
             ("users:write  users:read", "users:read users:write"),
             ("groups:read,users:write,groups:read", "groups:read users:read users:write"),
             ("read, devices:write", "read devices:read devices:write"),
+            ("me", "me"),
+            ("me read", "read me"),
         ] {
             let scopes: Scopes = text.parse().expect("valid scopes");
             assert_eq!(scopes.to_string(), printed);
@@ -241,7 +269,7 @@ mod tests {
         let refused = scopes.check_endpoints(&["/Users", "Groups"]).expect_err("there is no such endpoint");
         assert_eq!(
             refused.detail(),
-            "`user:read` is not a scope; there are `read`, `write`, `users:read`, `users:write`, `groups:read`, `groups:write`."
+            "`user:read` is not a scope; there are `read`, `write`, `users:read`, `users:write`, `groups:read`, `groups:write`, `me`."
         );
         assert!(Scopes::all().check_endpoints(&["Users"]).is_ok());
     }

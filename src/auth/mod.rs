@@ -37,7 +37,7 @@ pub use counters::{Counters, Refusal};
 pub use keys::StoredKeys;
 pub use token::{Token, bearer, hash, verify};
 
-use crate::scim::{Error, ErrorKind, Profile, Result};
+use crate::scim::{Error, ErrorKind, Profile, Result, cursor};
 use cache::{KeyCache, KnownKey, Recalled};
 use token::{KeyId, TokenDigest, fingerprint_of};
 
@@ -269,6 +269,13 @@ const STRANGERS: usize = 2;
 /// How long a request waits for its turn before it is told to come again.
 const QUEUE_TIME: Duration = Duration::from_secs(2);
 
+/// The secret of a key's cursors: the same on every server, kept nowhere, and another one once the key has another token
+/// or other powers (CUR-09). It follows from the stored hash, whose salt nobody outside knows, the holder of the key included.
+fn cursor_secret(record: &KeyRecord) -> cursor::Secret {
+    let powers = [record.tenant.clone(), record.scopes.to_string(), record.profile.to_string()];
+    cursor::Secret::derive(&[&record.secret_hash, &record.key_id, &powers[0], &powers[1], &powers[2]])
+}
+
 fn known_key(record: KeyRecord, before: Option<&KnownKey>, now: NaiveDateTime) -> KnownKey {
     let use_recorded_at = before.map(|key| Arc::clone(&key.use_recorded_at)).unwrap_or_default();
     if let Some(at) = record.last_used_at {
@@ -276,6 +283,7 @@ fn known_key(record: KeyRecord, before: Option<&KnownKey>, now: NaiveDateTime) -
         use_recorded_at.fetch_max(at.and_utc().timestamp_millis(), Ordering::Relaxed);
     }
     let caller = Caller {
+        cursor_secret: cursor_secret(&record),
         tenant_id: record.tenant_id,
         tenant: record.tenant,
         key_id: record.key_id,

@@ -374,3 +374,29 @@ fn auth_01_bearer_separates_presented_from_missing() {
         assert_eq!(bearer(header), None, "{header:?}");
     }
 }
+
+#[test]
+fn cur_09_cursors_end_with_the_powers_of_their_key_and_are_read_by_every_server() {
+    let keys = Keys::default();
+    let token = keys.issue(|_| {});
+    let record = keys.records()[token.key_id()].clone();
+    let changed = |change: fn(&mut KeyRecord)| {
+        let mut record = record.clone();
+        change(&mut record);
+        cursor_secret(&record)
+    };
+
+    let secret = cursor_secret(&record);
+
+    assert_eq!(changed(|record| record.last_used_at = Some(at(5))), secret, "it follows from the key alone");
+    for other in [
+        changed(|record| record.secret_hash = "another".to_owned()),
+        changed(|record| record.key_id = "another".to_owned()),
+        changed(|record| record.tenant = "another".to_owned()),
+        changed(|record| record.scopes = "read".parse().expect("a scope")),
+        changed(|record| record.profile = Profile::Compat),
+    ] {
+        assert_ne!(other, secret);
+    }
+    assert!(!format!("{:?}", known_key(record, None, at(0)).caller).contains("argon2"));
+}

@@ -80,7 +80,8 @@ impl Exchange {
     /// Who asks, for the operation.
     pub fn call(&self) -> Call {
         let request_id = self.request.extensions().get::<RequestId>().map(|id| Arc::clone(&id.0));
-        Call { caller: Arc::clone(&self.caller), request_id: request_id.unwrap_or_else(|| "".into()) }
+        let request_id = request_id.unwrap_or_else(|| "".into());
+        Call { caller: Arc::clone(&self.caller), request_id, as_subject: false }
     }
 
     /// How irregular the request may be.
@@ -113,14 +114,19 @@ impl Exchange {
         Parameters::parse(self.request.query_string())
     }
 
-    /// What of the resource to show.
-    pub fn projection(&self) -> Result<Projection> {
+    /// What of a resource to show.
+    pub fn projection(&self, resource_type: &'static ResourceType) -> Result<Projection> {
         let parameters = self.parameters()?;
         let (attributes, excluded) = (parameters.attributes.as_deref(), parameters.excluded_attributes.as_deref());
-        Projection::parse(self.resource_type(), attributes, excluded)
+        Projection::parse(resource_type, attributes, excluded)
     }
 
-    /// The resource that a write is about.
+    /// The resource behind `/Me`, and the call that is about it.
+    pub async fn subject(&self) -> Result<(Call, Target)> {
+        self.service.provider.subject(self.call(), self.preconditions()).await
+    }
+
+    /// The resource that the request is about.
     pub fn target(&self) -> Result<Target> {
         Ok(Target { resource_type: self.resource_type(), id: self.id()?, preconditions: self.preconditions() })
     }
@@ -155,6 +161,14 @@ impl Exchange {
             self.ignore_body().await;
             return Err(error);
         }
+        self.read_body().await
+    }
+
+    /// The JSON object in the body, whoever sent it.
+    ///
+    /// # Errors
+    /// 415, 413, `invalidSyntax`.
+    pub async fn read_body(&mut self) -> Result<Map<String, Value>> {
         body::read(&self.request, &mut self.payload).await
     }
 

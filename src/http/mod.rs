@@ -6,6 +6,7 @@ mod bulk;
 mod discovery;
 mod exchange;
 mod health;
+mod me;
 mod metrics;
 mod observe;
 pub mod peers;
@@ -165,11 +166,11 @@ fn handler(operation: Operation) -> Route {
         Operation::QueryAll => web::to(search::root_query),
         Operation::SearchAll => web::to(search::root),
         Operation::Bulk => web::to(bulk::bulk),
-        Operation::ReadMe => web::to(unserved::not_offered),
+        Operation::ReadMe => web::to(me::read),
         Operation::CreateMe => web::to(unserved::not_offered),
-        Operation::ReplaceMe => web::to(unserved::not_offered),
-        Operation::ModifyMe => web::to(unserved::not_offered),
-        Operation::DeleteMe => web::to(unserved::not_offered),
+        Operation::ReplaceMe => web::to(me::replace),
+        Operation::ModifyMe => web::to(me::modify),
+        Operation::DeleteMe => web::to(me::delete),
         Operation::Query => web::to(resources::list),
         Operation::Search => web::to(search::typed),
         Operation::Create => web::to(resources::create),

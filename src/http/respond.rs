@@ -8,7 +8,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web
 use serde_json::Value;
 
 use crate::auth;
-use crate::provider::Representation;
+use crate::provider::{Paged, Representation, Results};
 use crate::scim::message::{self, MEDIA_TYPE};
 use crate::scim::version::if_none_match_holds;
 use crate::scim::{Error, ErrorKind};
@@ -63,6 +63,11 @@ pub(super) fn apply_preference(response: &mut HttpResponse, preference: &'static
 /// 204.
 pub(super) fn no_content() -> HttpResponse {
     HttpResponse::NoContent().finish()
+}
+
+/// 204, with the place of the resource that was asked for by another name.
+pub(super) fn no_content_of(location: String) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((header::LOCATION, location)).finish()
 }
 
 /// Any JSON document.
@@ -153,7 +158,12 @@ pub(super) fn text(status: StatusCode, text: String) -> HttpResponse {
     HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(text)
 }
 
-/// The members of a representation, as values of a list.
-pub(super) fn bodies(representations: Vec<Representation>) -> Vec<Value> {
-    representations.into_iter().map(|representation| Value::Object(representation.body)).collect::<Vec<Value>>()
+/// The answer to a query.
+pub(super) fn list(request: &HttpRequest, found: Results) -> HttpResponse {
+    let resources = found.resources.into_iter().map(|representation| Value::Object(representation.body)).collect();
+    let list = match found.paged {
+        Paged::ByIndex(start_index) => message::list_response(found.total, start_index, resources),
+        Paged::ByCursor { next, previous } => message::cursor_response(found.total, next, previous, resources),
+    };
+    json(request, &list)
 }

@@ -7,7 +7,6 @@ use super::exchange::{Exchange, for_caller};
 use super::respond;
 use crate::auth::Access;
 use crate::scim::Result;
-use crate::scim::message::list_response;
 use crate::scim::query::{Parameters, Query};
 use crate::scim::schema::ResourceType;
 
@@ -45,6 +44,5 @@ pub(super) async fn typed(request: HttpRequest, payload: Payload) -> HttpRespons
 async fn answer(exchange: &Exchange, parameters: &Parameters, types: &[&'static ResourceType]) -> Result<HttpResponse> {
     let queries = Query::resolve_over(parameters, types, exchange.profile())?;
     let found = exchange.service.provider.search(exchange.call(), queries).await?;
-    let list = list_response(found.total, found.start_index, respond::bodies(found.resources));
-    Ok(respond::json(&exchange.request, &list))
+    Ok(respond::list(&exchange.request, found))
 }

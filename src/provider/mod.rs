@@ -4,6 +4,7 @@ pub mod assemble;
 mod bulk;
 mod create;
 mod delete;
+mod me;
 mod membership;
 mod modify;
 mod read;
@@ -30,7 +31,7 @@ use crate::store::{Connection, Store};
 
 pub use assemble::Representation;
 pub use modify::Modified;
-pub use search::Results;
+pub use search::{Paged, Results};
 
 use crate::scim::version::Preconditions;
 
@@ -61,6 +62,9 @@ pub struct Call {
     pub caller: Arc<Caller>,
     /// The id of the request, as logs and history show it.
     pub request_id: Arc<str>,
+    /// Whether it is about the resource that the key is bound to, whatever the scopes; [`Provider::subject`] makes such a
+    /// call.
+    pub as_subject: bool,
 }
 
 /// Which resource a write is about, and in which state the client expects it.

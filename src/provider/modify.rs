@@ -78,12 +78,12 @@ pub(super) struct Modification {
 }
 
 impl Modification {
-    /// Of the message of a caller who may write resources of this type.
+    /// Of the message of a caller who may write the resource.
     ///
     /// # Errors
     /// 403; `invalidSyntax`, `invalidPath` for a message that is none.
     pub(super) fn parse(call: &Call, target: Target, body: &Map<String, Value>) -> Result<Modification> {
-        call.caller.may(Access::Write, &target.resource_type.endpoint)?;
+        call.may(Access::Write, target.resource_type)?;
         Ok(Modification { target, request: patch::parse(body, call.profile())? })
     }
 
@@ -113,6 +113,7 @@ impl Modification {
         let change = Change::from(patched.members);
         let members = membership::apply(connection, place, &stored, &change, call.profile())?;
         let before = stored.document.clone();
+        call.may_change(resource_type, &before, &patched.document)?;
         if patched.document != before {
             resources::replace(connection, place, &mut stored, patched.document, now)?;
         } else if !members.is_empty() {

@@ -19,7 +19,7 @@ impl Provider {
         id: String,
         projection: Projection,
     ) -> Result<Representation> {
-        call.caller.may(Access::Read, &resource_type.endpoint)?;
+        call.may(Access::Read, resource_type)?;
         let provider = self.clone();
         // A group may hold a hundred thousand members.
         let members = resource_type.attribute_in_role(Role::Members);

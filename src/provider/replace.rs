@@ -46,12 +46,12 @@ pub(super) struct Replacement {
 }
 
 impl Replacement {
-    /// By a caller who may write resources of this type. The body is accepted when the state before is known.
+    /// By a caller who may write the resource. The body is accepted when the state before is known.
     ///
     /// # Errors
     /// 403.
     pub(super) fn of(call: &Call, target: Target, body: Map<String, Value>) -> Result<Replacement> {
-        call.caller.may(Access::Write, &target.resource_type.endpoint)?;
+        call.may(Access::Write, target.resource_type)?;
         Ok(Replacement { target, body })
     }
 
@@ -74,6 +74,7 @@ impl Replacement {
             None => membership::Difference::default(),
         };
         let before = stored.document.clone();
+        call.may_change(resource_type, &before, &accepted.document)?;
         if accepted.document != before {
             resources::replace(connection, place, &mut stored, accepted.document, now)?;
         } else {

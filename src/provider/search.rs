@@ -1,15 +1,14 @@
-//! GET of a list and `.search`: filter, sort, page (RFC 7644 §3.4.2, §3.4.3).
+//! GET of a list and `.search`: filter, sort, page (RFC 7644 §3.4.2, §3.4.3, RFC 9865).
 
 use std::collections::HashMap;
 
 use super::{Call, Provider, Representation};
 use crate::auth::Access;
-use crate::scim::filter::{Check, Condition, Relation, Test};
-use crate::scim::key::Key;
-use crate::scim::query::Query;
+use crate::scim::cursor::{Direction, Position};
+use crate::scim::query::{Paging, Query, Step, Walk};
 use crate::scim::{Error, Result};
 use crate::store::resources::StoredResource;
-use crate::store::search::{Scope, Search, search};
+use crate::store::search::{Scope, Search, search, walk};
 use crate::store::{Connection, Reach};
 
 /// One page of a search.
@@ -17,10 +16,24 @@ use crate::store::{Connection, Reach};
 pub struct Results {
     /// How many resources match, on all pages.
     pub total: u64,
-    /// The position of the first one on this page, from 1.
-    pub start_index: u64,
+    /// Where the page stands.
+    pub paged: Paged,
     /// Those on this page.
     pub resources: Vec<Representation>,
+}
+
+/// Where a page stands among the others.
+#[derive(Debug)]
+pub enum Paged {
+    /// Its first resource has this position, from 1.
+    ByIndex(u64),
+    /// Its neighbours have these cursors, where it has neighbours (RFC 9865 §2).
+    ByCursor {
+        /// That of the next page.
+        next: Option<String>,
+        /// That of the preceding page.
+        previous: Option<String>,
+    },
 }
 
 impl Provider {
@@ -28,9 +41,9 @@ impl Provider {
     /// the first query. Of several types, those that the caller may not read are left out (QRY-06).
     ///
     /// # Errors
-    /// `invalidValue` for an impossible sort order; 403; database failures.
+    /// `invalidValue` for an impossible sort order; those of [`Walk::step`] for a cursor; 403; database failures.
     pub async fn search(&self, call: Call, mut queries: Vec<Query>) -> Result<Results> {
-        let may_read = |query: &Query| call.caller.may(Access::Read, &query.resource_type.endpoint);
+        let may_read = |query: &Query| call.may(Access::Read, query.resource_type);
         let refused: Option<Error> = queries.iter().find_map(|query| may_read(query).err());
         queries.retain(|query| may_read(query).is_ok());
         if let (Some(refused), true) = (refused, queries.is_empty()) {
@@ -39,44 +52,54 @@ impl Provider {
         let provider = self.clone();
         let reach =
             if matches!(queries.as_slice(), [query] if query.is_look_up()) { Reach::Point } else { Reach::Scan };
-        self.store.read(reach, move |connection| provider.run(connection, call.caller.tenant_id, &queries)).await
+        self.store.read(reach, move |connection| provider.run(connection, &call, &queries)).await
     }
 
     /// A query on one resource: none or one (RFC 7644 §3.4.2.1).
     ///
     /// # Errors
     /// As [`Provider::search`].
-    pub async fn search_one(&self, call: Call, id: String, mut query: Query) -> Result<Results> {
-        if let Some(attribute) = query.resource_type.attribute("id") {
-            let is_this = Check::Compare(Relation::Eq, Key::of_text_exactly(&id));
-            let mut conditions = vec![Condition::Test(Test { attribute, check: is_this })];
-            conditions.extend(query.condition.take());
-            query.condition = Some(Condition::And(conditions));
-        }
-        self.search(call, vec![query]).await
+    pub async fn search_one(&self, call: Call, id: String, query: Query) -> Result<Results> {
+        self.search(call, vec![query.on(&id)]).await
     }
 
-    fn run(&self, connection: &mut Connection, tenant_id: i64, queries: &[Query]) -> Result<Results> {
+    fn run(&self, connection: &mut Connection, call: &Call, queries: &[Query]) -> Result<Results> {
         let Some(first) = queries.first() else {
-            return Ok(Results { total: 0, start_index: 1, resources: Vec::new() });
+            return Ok(Results { total: 0, paged: Paged::ByIndex(1), resources: Vec::new() });
         };
+        let tenant_id = call.caller.tenant_id;
         let scopes = queries
             .iter()
             .map(|query| Scope { resource_type: query.resource_type, condition: query.condition.as_ref() })
             .collect();
-        let found = search(
-            connection,
-            &Search {
-                tenant_id,
-                scopes,
-                sort: first.sort.as_ref(),
-                offset: first.page.offset(),
-                count: first.page.count,
-                base_url: &self.base_url,
-            },
-        )?;
-        let resources = self.represent(connection, tenant_id, queries, found.resources)?;
-        Ok(Results { total: found.total, start_index: first.page.start_index, resources })
+        let wanted = Search { tenant_id, scopes, sort: first.sort.as_ref(), base_url: &self.base_url };
+        let (total, paged, found) = match &first.page {
+            Paging::Index(page) => {
+                let found = search(connection, &wanted, *page)?;
+                (found.total, Paged::ByIndex(page.start_index), found.resources)
+            }
+            Paging::Cursor(asked) => {
+                let step = asked.step(&call.caller.cursor_secret, self.now())?;
+                let stretch = walk(connection, &wanted, &step)?;
+                let cursor = |place, direction| self.cursor(call, asked, &step, place, direction);
+                let next = cursor(stretch.after, Direction::Forward)?;
+                let previous = cursor(stretch.before, Direction::Backward)?;
+                (stretch.total, Paged::ByCursor { next, previous }, stretch.resources)
+            }
+        };
+        Ok(Results { total, paged, resources: self.represent(connection, tenant_id, queries, found)? })
+    }
+
+    fn cursor(
+        &self,
+        call: &Call,
+        walk: &Walk,
+        step: &Step,
+        place: Option<Position>,
+        direction: Direction,
+    ) -> Result<Option<String>> {
+        let seal = |place| walk.cursor(step, place, direction, &call.caller.cursor_secret, self.now());
+        place.map(seal).transpose()
     }
 
     /// The representations of a page, each by the query of its type, in the order of the page.

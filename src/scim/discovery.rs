@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::cursor;
 use super::message::{MAX_BODY, MAX_OPERATIONS, list_response};
 use super::query::{DEFAULT_COUNT, MAX_COUNT};
 use super::schema::{Registry, ResourceType, Schema};
@@ -23,11 +24,12 @@ pub fn service_provider_config(base: &str) -> Value {
         "sort": {"supported": true},
         "etag": {"supported": true},
         "pagination": {
-            "cursor": false,
+            "cursor": true,
             "index": true,
             "defaultPaginationMethod": "index",
             "defaultPageSize": DEFAULT_COUNT,
             "maxPageSize": MAX_COUNT,
+            "cursorTimeout": cursor::TIMEOUT,
         },
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
@@ -130,10 +132,10 @@ mod tests {
     }
 
     #[test]
-    fn disc_04_paging_is_advertised_by_index() {
+    fn disc_04_paging_is_advertised_by_index_and_by_cursor() {
         assert_eq!(
             service_provider_config(BASE)["pagination"],
-            json!({"cursor": false, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": 100, "maxPageSize": 1000})
+            json!({"cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": 100, "maxPageSize": 1000, "cursorTimeout": 3600})
         );
     }
 

@@ -1,4 +1,4 @@
-//! Every way a request can fail, with its status and `scimType` (RFC 7644 §3.12) in one table.
+//! Every way a request can fail, with its status and `scimType` (RFC 7644 §3.12, RFC 9865 §2.1) in one table.
 //!
 //! Inner rooms speak of kinds; only [`ErrorKind::status`] and [`ErrorKind::scim_type`] know numbers and keywords.
 
@@ -26,6 +26,12 @@ pub enum ErrorKind {
     InvalidValue,
     /// A protocol version other than 2.
     InvalidVersion,
+    /// A cursor that was not given for this query, or not by us (RFC 9865 §2.1).
+    InvalidCursor,
+    /// A cursor that is too old (RFC 9865 §2.1).
+    ExpiredCursor,
+    /// A page size that is no number, or not that of the walk (RFC 9865 §2.1).
+    InvalidCount,
     /// Confidential data in a query string (RFC 7644 §7.5.2).
     Sensitive,
     /// Credentials are missing, wrong, expired or revoked.
@@ -59,7 +65,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds, for tests that hold the table against its uses.
-    pub const ALL: [ErrorKind; 22] = [
+    pub const ALL: [ErrorKind; 25] = [
         ErrorKind::InvalidFilter,
         ErrorKind::Uniqueness,
         ErrorKind::Mutability,
@@ -68,6 +74,9 @@ impl ErrorKind {
         ErrorKind::NoTarget,
         ErrorKind::InvalidValue,
         ErrorKind::InvalidVersion,
+        ErrorKind::InvalidCursor,
+        ErrorKind::ExpiredCursor,
+        ErrorKind::InvalidCount,
         ErrorKind::Sensitive,
         ErrorKind::Unauthorized,
         ErrorKind::Forbidden,
@@ -89,7 +98,7 @@ impl ErrorKind {
         self.entry().0
     }
 
-    /// The `scimType` keyword (RFC 7644 Table 9), where there is one.
+    /// The `scimType` keyword (RFC 7644 Table 9, RFC 9865 §2.1), where there is one.
     pub const fn scim_type(self) -> Option<&'static str> {
         self.entry().1
     }
@@ -109,6 +118,9 @@ impl ErrorKind {
             ErrorKind::NoTarget => (400, Some("noTarget")),
             ErrorKind::InvalidValue => (400, Some("invalidValue")),
             ErrorKind::InvalidVersion => (400, Some("invalidVers")),
+            ErrorKind::InvalidCursor => (400, Some("invalidCursor")),
+            ErrorKind::ExpiredCursor => (400, Some("expiredCursor")),
+            ErrorKind::InvalidCount => (400, Some("invalidCount")),
             ErrorKind::Sensitive => (403, Some("sensitive")),
             ErrorKind::Unauthorized => (401, None),
             ErrorKind::Forbidden => (403, None),
@@ -193,6 +205,9 @@ mod tests {
             "noTarget",
             "invalidValue",
             "invalidVers",
+            "invalidCursor",
+            "expiredCursor",
+            "invalidCount",
             "sensitive",
         ];
         for kind in ErrorKind::ALL {

@@ -1,7 +1,7 @@
 //! The envelopes of the protocol: message URNs, lists and errors (RFC 7644 §3.1, §3.4.2, §3.12). It knows nothing of
 //! what lies in them.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Error;
 
@@ -50,6 +50,18 @@ pub fn list_response(total: u64, start_index: u64, resources: Vec<Value>) -> Val
     })
 }
 
+/// The answer to a query by cursor (RFC 9865 §2): the cursors of the pages around this one, where there are such pages.
+pub fn cursor_response(total: u64, next: Option<String>, previous: Option<String>, resources: Vec<Value>) -> Value {
+    let mut list = Map::new();
+    list.insert("schemas".to_owned(), json!([LIST_RESPONSE]));
+    list.insert("totalResults".to_owned(), json!(total));
+    list.insert("itemsPerPage".to_owned(), json!(resources.len()));
+    let cursors = [("nextCursor", next), ("previousCursor", previous)];
+    list.extend(cursors.into_iter().filter_map(|(name, cursor)| Some((name.to_owned(), json!(cursor?)))));
+    list.insert("Resources".to_owned(), Value::Array(resources));
+    Value::Object(list)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +93,15 @@ mod tests {
         assert_eq!(
             list_response(0, 1, Vec::new()).to_string(),
             r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":0,"startIndex":1,"itemsPerPage":0,"Resources":[]}"#
+        );
+    }
+
+    #[test]
+    fn cur_01_cur_04_a_page_of_a_walk_has_a_total_and_no_index() {
+        let list = cursor_response(3, Some("n".to_owned()), None, vec![json!({"id": "1"})]);
+        assert_eq!(
+            list.to_string(),
+            r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":3,"itemsPerPage":1,"nextCursor":"n","Resources":[{"id":"1"}]}"#
         );
     }
 

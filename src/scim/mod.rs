@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod bulk;
+pub mod cursor;
 pub mod discovery;
 pub mod error;
 pub mod filter;
@@ -9,6 +10,7 @@ pub mod group_name;
 pub mod json;
 pub mod key;
 pub mod message;
+pub mod paging;
 pub mod patch;
 pub mod path;
 pub mod profile;

@@ -1,18 +1,15 @@
 //! One search of one resource type, understood: what to find, in which order, which page, which parts
-//! (RFC 7644 §3.4.2). It does not know how the answer is found.
+//! (RFC 7644 §3.4.2, RFC 9865 §2). It does not know how the answer is found.
 
 use super::filter::{self, Check, Condition, Relation, Test};
+use super::key::Key;
 use super::path::{self, Target};
 use super::projection::Projection;
 use super::schema::{Resolved, ResourceType, Returned, Role, Uniqueness};
 use super::{Error, ErrorKind, Profile, Result};
 
+pub use super::paging::{DEFAULT_COUNT, MAX_COUNT, Page, Paging, Step, Walk};
 pub use super::query_string::Parameters;
-
-/// The number of resources on a page when the client names none.
-pub const DEFAULT_COUNT: usize = 100;
-/// The most resources on a page; a larger `count` is clamped (PAGE-04).
-pub const MAX_COUNT: usize = 1000;
 
 /// A search with all its names resolved.
 #[derive(Debug, Clone)]
@@ -24,7 +21,7 @@ pub struct Query {
     /// The order; without it, the order of creation (SORT-06).
     pub sort: Option<Sort>,
     /// The part of the result that is answered.
-    pub page: Page,
+    pub page: Paging,
     /// The parts of each resource that are shown.
     pub projection: Projection,
 }
@@ -38,22 +35,14 @@ pub struct Sort {
     pub descending: bool,
 }
 
-/// One page of a result (RFC 7644 §3.4.2.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Page {
-    /// The position of the first resource, from 1; at most `i64::MAX`, which is where databases stop counting.
-    pub start_index: u64,
-    /// The most resources to answer, from 0 to [`MAX_COUNT`].
-    pub count: usize,
-}
-
 impl Query {
     /// Gives the parameters their meaning for one resource type.
     ///
     /// # Errors
     /// Those of the filter ([`filter::parse`], [`filter::resolve`]); `invalidValue` for a `sortBy` that names no
-    /// sortable attribute, a bad `sortOrder`, a `startIndex` or `count` that is no integer, and for `attributes`
-    /// together with `excludedAttributes`.
+    /// sortable attribute, a bad `sortOrder`, a `startIndex` or `count` that is no integer, for `attributes` together with
+    /// `excludedAttributes`, and for `cursor` together with `startIndex`; `invalidCount` for a `count` beside a `cursor` that
+    /// is no integer.
     pub fn resolve(parameters: &Parameters, resource_type: &'static ResourceType, profile: Profile) -> Result<Query> {
         Query::resolve_among(parameters, resource_type, &[resource_type], profile)
     }
@@ -69,6 +58,20 @@ impl Query {
         profile: Profile,
     ) -> Result<Vec<Query>> {
         types.iter().map(|resource_type| Query::resolve_among(parameters, resource_type, types, profile)).collect()
+    }
+
+    /// The same query on the one resource with this id (RFC 7644 §3.4.2.1).
+    pub fn on(mut self, id: &str) -> Query {
+        if let Some(attribute) = self.resource_type.attribute("id") {
+            let is_this = Check::Compare(Relation::Eq, Key::of_text_exactly(id));
+            let mut conditions = vec![Condition::Test(Test { attribute, check: is_this })];
+            conditions.extend(self.condition.take());
+            self.condition = Some(Condition::And(conditions));
+        }
+        if let Paging::Cursor(walk) = &mut self.page {
+            walk.on(id);
+        }
+        self
     }
 
     /// Whether it asks for the one resource, or the few, with an id, a unique value or an externalId: what identity
@@ -100,7 +103,7 @@ impl Query {
             resource_type,
             condition,
             sort,
-            page: Page::resolve(parameters)?,
+            page: Paging::resolve(parameters, types)?,
             projection: Projection::parse(
                 resource_type,
                 parameters.attributes.as_deref(),
@@ -146,51 +149,16 @@ fn is_secret(attribute: Resolved) -> bool {
     [attribute.attribute, attribute.leaf()].iter().any(|attribute| attribute.returned == Returned::Never)
 }
 
-impl Page {
-    fn resolve(parameters: &Parameters) -> Result<Page> {
-        let mut page = Page::default();
-        if let Some(text) = &parameters.start_index {
-            page.start_index = integer("startIndex", text)?.max(1).unsigned_abs();
-        }
-        if let Some(text) = &parameters.count {
-            let count = usize::try_from(integer("count", text)?.max(0)).unwrap_or(usize::MAX);
-            page.count = count.min(MAX_COUNT);
-        }
-        Ok(page)
-    }
-
-    /// How many resources of the result come before this page.
-    pub fn offset(&self) -> u64 {
-        self.start_index.saturating_sub(1)
-    }
-}
-
-/// The first page, of the default size.
-impl Default for Page {
-    fn default() -> Self {
-        Page { start_index: 1, count: DEFAULT_COUNT }
-    }
-}
-
-/// An integer of any length; what does not fit is as good as the largest or smallest that does, since both parameters
-/// are clamped anyway.
-fn integer(name: &str, text: &str) -> Result<i64> {
-    let text = text.trim();
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(invalid(format!("'{name}' is not an integer.")));
-    }
-    let limit = if text.starts_with('-') { i64::MIN } else { i64::MAX };
-    Ok(text.parse().unwrap_or(limit))
-}
-
 fn invalid(detail: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidValue, detail)
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Utc};
+
     use super::*;
+    use crate::scim::cursor::{Direction, Position, Secret};
     use crate::scim::schema::{ENTERPRISE_URN, Registry};
 
     fn resolve(raw_query: &str) -> Result<Query> {
@@ -212,14 +180,48 @@ mod tests {
     }
 
     fn page(raw_query: &str) -> (u64, usize) {
-        let page = query(raw_query).page;
+        let page = index_page(raw_query);
         (page.start_index, page.count)
+    }
+
+    fn index_page(raw_query: &str) -> Page {
+        match query(raw_query).page {
+            Paging::Index(page) => page,
+            Paging::Cursor(_) => panic!("{raw_query} asks for a cursor"),
+        }
+    }
+
+    fn secret() -> Secret {
+        Secret::derive(&["a hash"])
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(1_800_000_000_000).expect("a time")
+    }
+
+    fn walk(raw_query: &str) -> Walk {
+        match query(raw_query).page {
+            Paging::Cursor(walk) => walk,
+            Paging::Index(_) => panic!("{raw_query} asks for no cursor"),
+        }
+    }
+
+    fn step(raw_query: &str) -> Result<Step> {
+        walk(raw_query).step(&secret(), now())
+    }
+
+    /// The cursor that follows on the first page of a query, as if it had shown one resource.
+    fn next(raw_query: &str) -> String {
+        let walk = walk(raw_query);
+        let first = walk.step(&secret(), now()).expect("the beginning");
+        let position = Position { key: None, row_id: 7 };
+        walk.cursor(&first, position, Direction::Forward, &secret(), now()).expect("a cursor")
     }
 
     #[test]
     fn a_query_without_parameters_is_the_first_page_of_everything() {
         let query = query("");
-        assert_eq!((query.condition, query.sort, query.page), (None, None, Page::default()));
+        assert_eq!((query.condition, query.sort, query.page), (None, None, Paging::Index(Page::default())));
         assert!(query.projection.is_default());
     }
 
@@ -283,7 +285,7 @@ mod tests {
         for raw_query in ["startIndex=1", "startIndex=0", "startIndex=-7", "startIndex=-99999999999999999999"] {
             assert_eq!(page(raw_query).0, 1, "{raw_query}");
         }
-        assert_eq!(query("startIndex=5").page.offset(), 4);
+        assert_eq!(index_page("startIndex=5").offset(), 4);
     }
 
     #[test]
@@ -315,6 +317,71 @@ mod tests {
     fn page_06_a_sign_and_surrounding_spaces_are_accepted() {
         assert_eq!(page("startIndex=+5&count=%2B7"), (5, 7));
         assert_eq!(page("startIndex=007&count=%205%20"), (7, 5));
+    }
+
+    #[test]
+    fn cur_01_an_empty_cursor_is_the_beginning() {
+        for raw_query in ["cursor", "cursor="] {
+            let beginning = step(raw_query).expect("the beginning");
+            assert_eq!(beginning, Step { from: None, direction: Direction::Forward, count: DEFAULT_COUNT });
+        }
+        let goes_on = step(&format!("cursor={}", next("cursor"))).expect("the next page");
+        assert_eq!(goes_on.from, Some(Position { key: None, row_id: 7 }));
+    }
+
+    #[test]
+    fn cur_07_the_count_is_that_of_the_first_page() {
+        assert_eq!(step("cursor&count=5000").expect("clamped").count, MAX_COUNT);
+        assert_eq!(step("cursor&count=-1").expect("clamped").count, 0);
+        let cursor = next("cursor&count=5000");
+        for same in
+            [format!("cursor={cursor}"), format!("cursor={cursor}&count=1000"), format!("count=1001&cursor={cursor}")]
+        {
+            assert_eq!(step(&same).expect("the same count").count, MAX_COUNT, "{same}");
+        }
+        assert_eq!(step(&format!("cursor={cursor}&count=999")).expect_err("another").kind(), ErrorKind::InvalidCount);
+        let unnamed = next("cursor");
+        assert_eq!(step(&format!("cursor={unnamed}&count=100")).expect("the default").count, DEFAULT_COUNT);
+        for text in ["ten", "1.5", "", "1e2"] {
+            assert_eq!(kind(&format!("cursor&count={text}")), ErrorKind::InvalidCount, "{text}");
+        }
+    }
+
+    #[test]
+    fn cur_08_a_cursor_is_bound_to_its_query() {
+        let asked = "filter=title+pr&sortBy=title&sortOrder=descending&attributes=title&cursor";
+        let cursor = next(asked);
+        assert!(step(&format!("{asked}={cursor}")).is_ok());
+        let reordered =
+            format!("cursor={cursor}&attributes=title&sortOrder=descending&sortBy=title&filter=title%20pr&x=1");
+        assert!(step(&reordered).is_ok(), "how it is written does not matter");
+        for changed in [
+            "filter=userName+pr&sortBy=title&sortOrder=descending&attributes=title",
+            "filter=title+pr&sortBy=userName&sortOrder=descending&attributes=title",
+            "filter=title+pr&sortBy=title&sortOrder=ascending&attributes=title",
+            "filter=title+pr&sortBy=title&sortOrder=descending&attributes=userName",
+            "filter=title+pr&sortBy=title&sortOrder=descending&excludedAttributes=title",
+            "filter=title+pr&sortBy=title&sortOrder=descending",
+            "sortBy=title&sortOrder=descending&attributes=title",
+            "",
+        ] {
+            let refused = step(&format!("{changed}&cursor={cursor}")).expect_err(changed);
+            assert_eq!(refused.kind(), ErrorKind::InvalidCursor, "{changed}");
+        }
+        let types = Registry::builtin().resource_types();
+        let parameters = Parameters { cursor: Some(next("cursor")), ..Parameters::default() };
+        let over_all = Query::resolve_over(&parameters, types, Profile::Compat).expect("a query").remove(0);
+        let on_one = Query::resolve(&parameters, types[0], Profile::Compat).expect("a query").on("2819c223");
+        for elsewhere in [over_all, on_one] {
+            let Paging::Cursor(walk) = elsewhere.page else { panic!("a cursor") };
+            assert_eq!(walk.step(&secret(), now()).expect_err("elsewhere").kind(), ErrorKind::InvalidCursor);
+        }
+    }
+
+    #[test]
+    fn cur_14_a_cursor_and_an_index_are_refused() {
+        assert_eq!(kind("cursor&startIndex=1"), ErrorKind::InvalidValue);
+        assert_eq!(kind("startIndex=1&cursor=abc"), ErrorKind::InvalidValue);
     }
 
     #[test]

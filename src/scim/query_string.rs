@@ -1,4 +1,4 @@
-//! The text behind the `?`: which parameters of a query were sent (RFC 7644 §3.4.2). It knows how clients encode and
+//! The text behind the `?`: which parameters of a query were sent (RFC 7644 §3.4.2, RFC 9865 §2). It knows how clients encode and
 //! nothing of what the values mean.
 //!
 //! A `+` in a filter has two readings. Clients that encode forms write every space as `+` and a plus sign as `%2B`;
@@ -9,7 +9,7 @@
 use serde_json::{Map, Value};
 
 use super::message::SEARCH_REQUEST;
-use super::{Error, ErrorKind, Result};
+use super::{Error, ErrorKind, Result, cursor};
 
 /// The parameters of a query, decoded and not yet understood; `None` where one is not given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +24,8 @@ pub struct Parameters {
     pub start_index: Option<String>,
     /// `count`
     pub count: Option<String>,
+    /// `cursor`; empty at the start of a walk (RFC 9865 §2)
+    pub cursor: Option<String>,
     /// `attributes`, joined by commas if it was repeated
     pub attributes: Option<String>,
     /// `excludedAttributes`, joined by commas if it was repeated
@@ -34,8 +36,8 @@ impl Parameters {
     /// Reads the raw text of a query, without the `?`. Names compare exactly; unknown parameters are ignored (QRY-03).
     ///
     /// # Errors
-    /// `invalidFilter` for the filter and `invalidValue` for every other parameter, if a value is not percent-encoded
-    /// UTF-8, or if a parameter that has one value is given twice: to choose one would answer a question that was
+    /// `invalidFilter` for the filter, `invalidCursor` for a cursor and `invalidValue` for every other parameter, if a value
+    /// is not percent-encoded UTF-8; the same, but `invalidValue` for a cursor, if a parameter that has one value is given twice: to choose one would answer a question that was
     /// not asked.
     pub fn parse(raw_query: &str) -> Result<Parameters> {
         let mut parameters = Parameters::default();
@@ -82,8 +84,9 @@ impl Parameters {
             return Ok(());
         };
         let plus = if name == "filter" && raw.contains("%20") { b'+' } else { b' ' };
-        let value = decode(raw, plus).ok_or_else(|| {
-            invalid(name, format!("The value of the parameter '{name}' is not percent-encoded text in UTF-8."))
+        let value = decode(raw, plus).ok_or_else(|| match name {
+            "cursor" => cursor::invalid(),
+            _ => invalid(name, format!("The value of the parameter '{name}' is not percent-encoded text in UTF-8.")),
         })?;
         match slot {
             None => *slot = Some(value),
@@ -103,6 +106,7 @@ impl Parameters {
             "sortOrder" => Some(&mut self.sort_order),
             "startIndex" => Some(&mut self.start_index),
             "count" => Some(&mut self.count),
+            "cursor" => Some(&mut self.cursor),
             "attributes" => Some(&mut self.attributes),
             "excludedAttributes" => Some(&mut self.excluded_attributes),
             _ => None,
@@ -182,12 +186,13 @@ mod tests {
         let read = |body: serde_json::Value| Parameters::from_search_request(body.as_object().expect("an object"));
         let body = serde_json::json!({
             "schemas": [SEARCH_REQUEST], "attributes": ["userName", "emails"], "excludedAttributes": "title,name",
-            "filter": "userName eq \"a+b\"", "startIndex": 2, "count": 5, "sortBy": "userName", "other": {},
+            "filter": "userName eq \"a+b\"", "startIndex": 2, "count": 5, "cursor": "", "sortBy": "userName", "other": {},
         });
         let parameters = read(body).expect("a search request");
         assert_eq!(parameters.attributes.as_deref(), Some("userName,emails"));
         assert_eq!(parameters.filter.as_deref(), Some("userName eq \"a+b\""));
         assert_eq!((parameters.start_index.as_deref(), parameters.count.as_deref()), (Some("2"), Some("5")));
+        assert_eq!(parameters.cursor.as_deref(), Some(""));
         for wrong in [
             serde_json::json!({}),
             serde_json::json!({"schemas": ["urn:other"]}),
@@ -195,6 +200,7 @@ mod tests {
             serde_json::json!({"schemas": [SEARCH_REQUEST], "count": 1.5}),
             serde_json::json!({"schemas": [SEARCH_REQUEST], "attributes": [1]}),
             serde_json::json!({"schemas": [SEARCH_REQUEST], "filter": {}}),
+            serde_json::json!({"schemas": [SEARCH_REQUEST], "cursor": 1}),
         ] {
             assert_eq!(read(wrong.clone()).expect_err("refused").kind(), ErrorKind::InvalidSyntax, "{wrong}");
         }
@@ -202,7 +208,7 @@ mod tests {
 
     #[test]
     fn qry_03_unknown_parameters_are_ignored() {
-        let ignored = "aadOptscim062020&cursor=%GG&Filter=x&COUNT=1&=&%FF=1&&unknown=a&unknown=b&";
+        let ignored = "aadOptscim062020&Cursor=%GG&Filter=x&COUNT=1&=&%FF=1&&unknown=a&unknown=b&";
         assert_eq!(Parameters::parse(ignored).expect("legal"), Parameters::default());
     }
 
@@ -219,6 +225,15 @@ mod tests {
         assert_eq!(kind("filter=a+pr&filter=b+pr"), ErrorKind::InvalidFilter);
         assert_eq!(kind("count=1&count=2"), ErrorKind::InvalidValue);
         assert_eq!(kind("sortBy=a&startIndex=1&sortBy=a"), ErrorKind::InvalidValue);
+    }
+
+    #[test]
+    fn cur_01_a_cursor_may_come_without_a_value() {
+        for (raw_query, cursor) in [("cursor&count=10", ""), ("count=10&cursor=", ""), ("cursor=aB-_", "aB-_")] {
+            assert_eq!(Parameters::parse(raw_query).expect("legal").cursor.as_deref(), Some(cursor), "{raw_query}");
+        }
+        assert_eq!(kind("cursor=%GG"), ErrorKind::InvalidCursor);
+        assert_eq!(kind("cursor&cursor"), ErrorKind::InvalidValue);
     }
 
     #[test]

@@ -145,6 +145,14 @@ pub fn find(
     select_one(connection, of_id(live(tenant_id), resource_type, id))
 }
 
+/// The resource of a row, live or buried.
+///
+/// # Errors
+/// Database failures.
+pub fn find_row(connection: &mut Connection, tenant_id: i64, row_id: i64) -> Result<Option<StoredResource>> {
+    select_one(connection, Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.row_id = ").bind(row_id))
+}
+
 /// The live resource of that id, kept from others until the transaction ends.
 ///
 /// # Errors

@@ -30,7 +30,9 @@ fn disc_01_02_03_04_the_configuration_is_one_complete_object() {
         assert!(config["bulk"]["maxOperations"].is_u64() && config["bulk"]["maxPayloadSize"].is_u64());
         assert_eq!(config["pagination"]["maxPageSize"], json!(1000));
         assert_eq!(config["pagination"]["defaultPageSize"], json!(100));
-        assert!(config["pagination"]["cursor"].is_boolean() && config["pagination"]["index"].is_boolean());
+        assert_eq!((&config["pagination"]["cursor"], &config["pagination"]["index"]), (&json!(true), &json!(true)));
+        assert_eq!(config["pagination"]["defaultPaginationMethod"], json!("index"));
+        assert_eq!(config["pagination"]["cursorTimeout"], json!(3600));
         let schemes = config["authenticationSchemes"].as_array().unwrap();
         assert_eq!(schemes[0]["type"], json!("oauthbearertoken"));
         assert!(schemes[0]["name"].is_string() && schemes[0]["description"].is_string());

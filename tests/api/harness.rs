@@ -14,7 +14,7 @@ use scimd::provider::{Provider, system_clock};
 use scimd::scim::Profile;
 use scimd::scim::schema::Registry;
 use scimd::store::api_keys::{self, ApiKey};
-use scimd::store::{Settings, Store, tenants};
+use scimd::store::{Connection, Reach, Settings, Store, resources, tenants};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -45,6 +45,7 @@ pub struct Api {
     pub tenant_id: i64,
     pub token: String,
     pub base_url: String,
+    profile: Profile,
     client: Client,
 }
 
@@ -80,7 +81,7 @@ impl Api {
         let token = insert_key(&server.store, key(tenant.tenant_id, profile, &Scopes::all().to_string()));
         let base_url = format!("http://{}/scim/v2", server.address);
         let client = Client::new(&base_url);
-        Api { database, store: server.store.clone(), tenant_id: tenant.tenant_id, token, base_url, client }
+        Api { database, store: server.store.clone(), tenant_id: tenant.tenant_id, token, base_url, profile, client }
     }
 
     /// The same tenant, through another key.
@@ -101,6 +102,15 @@ impl Api {
         self.through((token, ApiKey { secret_hash, ..key }))
     }
 
+    /// The same tenant, through a key of the same profile that is bound to this user.
+    pub fn bound_to(&self, user: &Value, scopes: &str) -> Api {
+        let (tenant_id, id) = (self.tenant_id, user["id"].as_str().expect("an id").to_owned());
+        let find = move |connection: &mut Connection| resources::find(connection, tenant_id, "User", &id);
+        let stored = run(self.store.read(Reach::Point, find)).expect("a live user");
+        let (token, key) = key(self.tenant_id, self.profile, scopes);
+        self.through((token, ApiKey { subject_row_id: Some(stored.row_id), ..key }))
+    }
+
     fn through(&self, key: (Token, ApiKey)) -> Api {
         let token = insert_key(&self.store, key);
         Api {
@@ -109,6 +119,7 @@ impl Api {
             tenant_id: self.tenant_id,
             token,
             base_url: self.base_url.clone(),
+            profile: self.profile,
             client: Client::new(&self.base_url),
         }
     }

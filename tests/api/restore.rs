@@ -21,8 +21,9 @@ fn restore(api: &Api, resource_type: &str, id: &str) {
         profile: Profile::Compat,
         scopes: Scopes::all(),
         subject: None,
+        cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
     };
-    let call = Call { caller: Arc::new(caller), request_id: "restore".into() };
+    let call = Call { caller: Arc::new(caller), request_id: "restore".into(), as_subject: false };
     let resource_type = Registry::builtin().resource_type(resource_type).unwrap();
     run(provider.restore(call, resource_type, id.to_owned()));
 }

@@ -12,6 +12,7 @@ mod random;
 mod searches;
 #[path = "../support/mod.rs"]
 mod support;
+mod walks;
 mod world;
 
 /// The seed of the first case.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use scimd::scim::filter::matches;
 use scimd::scim::key::Key;
-use scimd::scim::query::{Query, Sort};
+use scimd::scim::query::{Page, Paging, Query, Sort};
 use scimd::scim::query_string::Parameters;
 use scimd::scim::schema::{Registry, ResourceType, Role};
 use scimd::scim::{ErrorKind, Profile};
@@ -38,14 +38,14 @@ const REMEMBERED: [(&str, Option<&str>); 10] = [
 /// The number of all that match, and the ids on the page.
 type Outcome = Result<(u64, Vec<String>), ErrorKind>;
 
-struct Case {
-    seed: u64,
-    parameters: Parameters,
-    queries: Vec<Query>,
+pub struct Case {
+    pub seed: u64,
+    pub parameters: Parameters,
+    pub queries: Vec<Query>,
 }
 
 impl Case {
-    fn new(seed: u64, parameters: Parameters, types: &[&'static ResourceType]) -> Case {
+    pub fn new(seed: u64, parameters: Parameters, types: &[&'static ResourceType]) -> Case {
         let queries = Query::resolve_over(&parameters, types, Profile::Strict)
             .unwrap_or_else(|error| panic!("seed {seed}: {error}\n{parameters:#?}"));
         Case { seed, parameters, queries }
@@ -68,6 +68,13 @@ impl Case {
             parameters.count = Some(random.below(30).to_string());
         }
         Case::new(seed, parameters, types)
+    }
+
+    fn page(&self) -> Page {
+        match self.queries[0].page {
+            Paging::Index(page) => page,
+            Paging::Cursor(_) => panic!("no case has a cursor"),
+        }
     }
 }
 
@@ -131,11 +138,9 @@ fn found(side: &Side, cases: Arc<Vec<Case>>) -> Vec<Outcome> {
                 tenant_id,
                 scopes: case.queries.iter().map(scope).collect(),
                 sort: first.sort.as_ref(),
-                offset: first.page.offset(),
-                count: first.page.count,
                 base_url: BASE_URL,
             };
-            let found = search(connection, &search_for);
+            let found = search(connection, &search_for, case.page());
             if let Err(error) = &found
                 && error.kind() != ErrorKind::InvalidValue
             {
@@ -149,11 +154,19 @@ fn found(side: &Side, cases: Arc<Vec<Case>>) -> Vec<Outcome> {
     })
 }
 
-fn scope(query: &Query) -> Scope<'_> {
+pub fn scope(query: &Query) -> Scope<'_> {
     Scope { resource_type: query.resource_type, condition: query.condition.as_ref() }
 }
 
 fn expected(case: &Case, representations: &[Body]) -> Outcome {
+    let matching = expected_order(case, representations)?;
+    let total = matching.len() as u64;
+    let offset = usize::try_from(case.page().offset()).unwrap();
+    Ok((total, matching.into_iter().skip(offset).take(case.page().count).collect()))
+}
+
+/// The ids of all that match, in order.
+pub fn expected_order(case: &Case, representations: &[Body]) -> Result<Vec<String>, ErrorKind> {
     let first = &case.queries[0];
     if let Some(sort) = &first.sort
         && matches!(sort.attribute.role(), Role::Schemas | Role::Members | Role::Groups | Role::Referenced)
@@ -173,10 +186,7 @@ fn expected(case: &Case, representations: &[Body]) -> Outcome {
     if let Some(sort) = &first.sort {
         sort_by(&mut matching, sort);
     }
-    let total = matching.len() as u64;
-    let offset = usize::try_from(first.page.offset()).unwrap();
-    let page = matching.into_iter().skip(offset).take(first.page.count);
-    Ok((total, page.map(|representation| id(representation).to_owned()).collect()))
+    Ok(matching.into_iter().map(|representation| id(representation).to_owned()).collect())
 }
 
 /// By key; those without a value last, and first when descending (SORT-03); stable, so ties stay in the order of

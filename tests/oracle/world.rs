@@ -91,6 +91,11 @@ impl Side {
         self.clock.fetch_add(1_234, Ordering::Relaxed);
     }
 
+    /// The time goes on.
+    pub fn pass(&self, time: chrono::TimeDelta) {
+        self.clock.fetch_add(time.num_milliseconds(), Ordering::Relaxed);
+    }
+
     pub fn call(&self, profile: Profile) -> Call {
         let caller = Caller {
             tenant_id: self.tenant_id,
@@ -99,8 +104,9 @@ impl Side {
             profile,
             scopes: Scopes::all(),
             subject: None,
+            cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
         };
-        Call { caller: Arc::new(caller), request_id: "request".into() }
+        Call { caller: Arc::new(caller), request_id: "request".into(), as_subject: false }
     }
 
     /// Everything that the tenant holds, in the order of creation.

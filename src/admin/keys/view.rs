@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::{Value, json};
 
+use super::subject::Subject;
 use crate::admin::table::printable;
 use crate::admin::{Report, minute};
 use crate::auth::Token;
@@ -11,11 +12,11 @@ use crate::scim::resource::format_instant;
 use crate::store::api_keys::ApiKey;
 
 /// The cells of one key.
-pub(super) type Row = [String; 10];
+pub(super) type Row = [String; 11];
 
 /// What stands above them.
-pub(super) const HEADER: [&str; 10] =
-    ["ID", "NAME", "TENANT", "PROFILE", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "ENDS IN", "STATUS"];
+pub(super) const HEADER: [&str; 11] =
+    ["ID", "NAME", "TENANT", "PROFILE", "SCOPES", "USER", "CREATED", "EXPIRES", "LAST USED", "ENDS IN", "STATUS"];
 
 /// Whether the key opens anything at `now`.
 pub fn is_active(key: &ApiKey, now: DateTime<Utc>) -> bool {
@@ -30,17 +31,18 @@ fn status(key: &ApiKey, now: DateTime<Utc>) -> &'static str {
     }
 }
 
-/// A key with the name of its tenant, at one moment.
+/// A key with the name of its tenant and the user that it is bound to, at one moment.
 pub(super) struct View {
     key: ApiKey,
     tenant: String,
+    subject: Option<Subject>,
     status: &'static str,
 }
 
 impl View {
-    pub(super) fn new(key: ApiKey, tenant: String, now: DateTime<Utc>) -> View {
+    pub(super) fn new(key: ApiKey, tenant: String, subject: Option<Subject>, now: DateTime<Utc>) -> View {
         let status = status(&key, now);
-        View { key, tenant, status }
+        View { key, tenant, subject, status }
     }
 
     /// What messages call it.
@@ -72,6 +74,7 @@ impl View {
             "tenant": self.tenant,
             "profile": key.profile,
             "scopes": key.scopes.split(' ').collect::<Vec<_>>(),
+            "user": self.subject.as_ref().map(Subject::to_json),
             "created": instant(Some(key.created_at)),
             "expires": instant(key.expires_at),
             "lastUsed": instant(key.last_used_at),
@@ -91,6 +94,7 @@ impl View {
             self.tenant.clone(),
             key.profile.clone(),
             key.scopes.clone(),
+            self.subject.as_ref().map(Subject::title).unwrap_or_default(),
             moment(Some(key.created_at)),
             moment(key.expires_at),
             moment(key.last_used_at),
@@ -104,6 +108,7 @@ impl View {
         let mut lines: Vec<(String, String)> =
             HEADER.iter().zip(self.row()).map(|(name, cell)| (name.to_ascii_lowercase(), cell)).collect();
         lines.push(("prefix".to_owned(), format!("scimd_{}", self.key.key_id)));
+        lines.extend(self.subject.as_ref().map(|subject| ("user id".to_owned(), subject.id().to_owned())));
         lines.extend(self.key.revoked_at.map(|at| ("revoked".to_owned(), minute(at.and_utc()))));
         lines.extend(self.key.rotated_from.clone().map(|id| ("rotated from".to_owned(), id)));
         lines.iter().map(|(name, cell)| format!("{name:<14}{}\n", printable(cell))).collect()

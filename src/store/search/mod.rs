@@ -14,6 +14,7 @@ mod check;
 mod elements;
 mod membership;
 mod predicate;
+mod walk;
 
 use diesel::RunQueryDsl;
 use diesel::sql_types::BigInt;
@@ -22,9 +23,11 @@ use super::Connection;
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredResource};
 use super::sql::Sql;
 use crate::scim::filter::{Check, Condition, Relation};
-use crate::scim::query::Sort;
+use crate::scim::query::{Page, Sort};
 use crate::scim::schema::{ResourceType, Role};
 use crate::scim::{Error, ErrorKind, Result};
+
+pub use walk::{Stretch, walk};
 
 /// What to look for.
 #[derive(Debug)]
@@ -35,10 +38,6 @@ pub struct Search<'a> {
     pub scopes: Vec<Scope<'a>>,
     /// In which order; `None` for that of creation.
     pub sort: Option<&'a Sort>,
-    /// How many to skip.
-    pub offset: u64,
-    /// How many to return.
-    pub count: usize,
     /// The URL in front of the endpoints, in `meta.location` and `$ref`: `https://example.com/scim/v2`.
     pub base_url: &'a str,
 }
@@ -65,12 +64,12 @@ pub struct Found {
 ///
 /// # Errors
 /// `invalidValue` for a sort order by something that is computed; database failures.
-pub fn search(connection: &mut Connection, search: &Search<'_>) -> Result<Found> {
+pub fn search(connection: &mut Connection, search: &Search<'_>, page: Page) -> Result<Found> {
     // Whether an order is possible does not depend on what is found.
-    let page = page_statement(connection, search)?;
+    let statement = page_statement(connection, search, page)?;
     let total = count(connection, search)?;
-    let beyond = search.count == 0 || search.offset >= total;
-    let rows: Vec<Row> = if beyond { Vec::new() } else { page.load(connection)? };
+    let beyond = page.count == 0 || page.offset() >= total;
+    let rows: Vec<Row> = if beyond { Vec::new() } else { statement.load(connection)? };
     let resources = rows.into_iter().map(StoredResource::try_from).collect::<Result<_>>()?;
     Ok(Found { total, resources })
 }
@@ -82,23 +81,32 @@ fn count(connection: &mut Connection, search: &Search<'_>) -> Result<u64> {
     Ok(total.unsigned_abs())
 }
 
-fn page_statement(connection: &Connection, search: &Search<'_>) -> Result<Sql<RowType>> {
+fn page_statement(connection: &Connection, search: &Search<'_>, page: Page) -> Result<Sql<RowType>> {
     let statement: Sql<RowType> = Sql::new("SELECT ").push(ROW_COLUMNS).push(" FROM resources r");
     let (join, order) = order_by(search)?;
     let statement = statement.append(join).push(" WHERE ").append(predicate(search, connection)).append(order);
-    let count = i64::try_from(search.count).unwrap_or(i64::MAX);
-    let offset = i64::try_from(search.offset).unwrap_or(i64::MAX);
+    let count = i64::try_from(page.count).unwrap_or(i64::MAX);
+    let offset = i64::try_from(page.offset()).unwrap_or(i64::MAX);
     // SQLite looks at a value that is bound to LIMIT itself and plans anew for each; a sum it takes as it comes.
     Ok(statement.push(" LIMIT 0 + ").bind(count).push(" OFFSET 0 + ").bind(offset))
 }
 
 /// Every search starts here, so that nobody forgets the tenant or the tombstone.
+fn live(search: &Search<'_>) -> Sql {
+    Sql::new("r.tenant_id = ").bind(search.tenant_id).push(" AND r.deleted_at IS NULL AND ")
+}
+
+/// The live resources of one type that match.
+fn predicate_of(search: &Search<'_>, scope: &Scope<'_>, connection: &Connection) -> Sql {
+    live(search).append(in_scope(search, scope, connection))
+}
+
+/// The live resources of all types that match.
 fn predicate(search: &Search<'_>, connection: &Connection) -> Sql {
-    let live = Sql::new("r.tenant_id = ").bind(search.tenant_id).push(" AND r.deleted_at IS NULL AND ");
     if let [scope] = search.scopes.as_slice() {
-        return live.append(in_scope(search, scope, connection));
+        return predicate_of(search, scope, connection);
     }
-    let mut any = live.push("(");
+    let mut any = live(search).push("(");
     for (index, scope) in search.scopes.iter().enumerate() {
         any = any.push(if index == 0 { "(" } else { " OR (" }).append(in_scope(search, scope, connection)).push(")");
     }
@@ -143,25 +151,34 @@ fn order_by(search: &Search<'_>) -> Result<(Sql, Sql)> {
     let direction = if sort.descending { " DESC" } else { " ASC" };
     let column = match sort.attribute.role() {
         Role::Id => "r.id",
-        Role::Location => return Ok(order_by_location(direction)),
+        Role::Location => return Ok(order_by_location(search, direction)),
         Role::ResourceType => "r.resource_type",
         Role::Created => "r.created_at",
         Role::LastModified => "r.modified_at",
         Role::Version => "r.version",
         Role::Stored => return Ok(order_by_value(search, sort, direction)),
-        _ => {
-            return Err(Error::new(
-                ErrorKind::InvalidValue,
-                format!("sortBy: '{}' can't be sorted by.", sort.attribute),
-            ));
-        }
+        _ => return Err(not_sortable(sort)),
     };
     Ok((Sql::default(), Sql::new(" ORDER BY ").push(column).push(direction).push(", r.row_id")))
 }
 
-/// Endpoints are in the order of the names of their types.
-fn order_by_location(direction: &'static str) -> (Sql, Sql) {
-    let order = Sql::new(" ORDER BY r.resource_type").push(direction).push(", r.id").push(direction);
+fn not_sortable(sort: &Sort) -> Error {
+    Error::new(ErrorKind::InvalidValue, format!("sortBy: '{}' can't be sorted by.", sort.attribute))
+}
+
+/// What of a long value counts behind its head. A cursor holds it, and must fit into a URL: of values that agree in their
+/// first 1,024 characters, the resource that was created first comes first.
+const SORTED_TAIL: &str = "substr(s.tail, 1, 768)";
+
+/// A location is the endpoint and the id.
+fn order_by_location(search: &Search<'_>, direction: &'static str) -> (Sql, Sql) {
+    let mut types: Vec<&ResourceType> = search.scopes.iter().map(|scope| scope.resource_type).collect();
+    types.sort_by_key(|resource_type| format!("{}/", resource_type.endpoint));
+    let mut order = Sql::new(" ORDER BY CASE r.resource_type");
+    for (rank, resource_type) in types.iter().enumerate() {
+        order = order.push(" WHEN ").bind(resource_type.name.as_str()).push_composed(format!(" THEN {rank}"));
+    }
+    let order = order.push(" END").push(direction).push(", r.id").push(direction);
     (Sql::default(), order.push(", r.row_id"))
 }
 
@@ -175,7 +192,8 @@ fn order_by_value(search: &Search<'_>, sort: &Sort, direction: &'static str) -> 
         .push(direction)
         .push(", s.key")
         .push(direction)
-        .push(", s.tail")
+        .push(", ")
+        .push(SORTED_TAIL)
         .push(direction)
         .push(", r.row_id");
     (join, order)
@@ -204,12 +222,10 @@ mod tests {
                 tenant_id: 1,
                 scopes: vec![Scope { resource_type, condition: Some(&condition) }],
                 sort: None,
-                offset: 0,
-                count: 100,
                 base_url: "https://example.com/scim/v2",
             };
             let explained: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ");
-            let explained = explained.append(page_statement(connection, &search)?);
+            let explained = explained.append(page_statement(connection, &search, Page::default())?);
             let steps: Vec<(i32, i32, i32, String)> = explained.load(connection)?;
             Ok(steps.into_iter().map(|step| step.3 + "\n").collect::<String>())
         };
