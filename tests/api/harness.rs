@@ -41,6 +41,8 @@ static STARTING: Mutex<()> = Mutex::new(());
 /// A tenant of its own on a running server, and a key for it.
 pub struct Api {
     pub database: Database,
+    /// The profile of the key.
+    pub profile: Profile,
     pub store: Store,
     pub tenant_id: i64,
     pub token: String,
@@ -80,7 +82,7 @@ impl Api {
         let token = insert_key(&server.store, key(tenant.tenant_id, profile, &Scopes::all().to_string()));
         let base_url = format!("http://{}/scim/v2", server.address);
         let client = Client::new(&base_url);
-        Api { database, store: server.store.clone(), tenant_id: tenant.tenant_id, token, base_url, client }
+        Api { database, profile, store: server.store.clone(), tenant_id: tenant.tenant_id, token, base_url, client }
     }
 
     /// The same tenant, through another key.
@@ -102,9 +104,11 @@ impl Api {
     }
 
     fn through(&self, key: (Token, ApiKey)) -> Api {
+        let profile = key.1.profile.parse().expect("a profile");
         let token = insert_key(&self.store, key);
         Api {
             database: self.database,
+            profile,
             store: self.store.clone(),
             tenant_id: self.tenant_id,
             token,

@@ -15,6 +15,7 @@ mod discovery;
 mod harness;
 mod messages;
 mod modify;
+mod patch_rows;
 mod projection;
 mod protocol;
 mod query;
