@@ -103,6 +103,12 @@ impl Api {
         self.through((token, ApiKey { secret_hash, ..key }))
     }
 
+    /// The same tenant, through a token whose check always ends in a refusal, and always at its full cost.
+    pub fn with_key_of_another_secret(&self) -> Api {
+        let (token, key) = key(self.tenant_id, Profile::Compat, &Scopes::all().to_string());
+        self.through((token, ApiKey { secret_hash: cheap_hash(&Token::generate()), ..key }))
+    }
+
     fn through(&self, key: (Token, ApiKey)) -> Api {
         let profile = key.1.profile.parse().expect("a profile");
         let token = insert_key(&self.store, key);

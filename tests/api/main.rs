@@ -7,12 +7,15 @@
 
 mod access;
 mod bad_input;
+mod characteristics;
 mod clients;
 mod concurrency;
 mod create;
 mod delete;
 mod discovery;
+mod filter;
 mod harness;
+mod history;
 mod messages;
 mod modify;
 mod patch_rows;
@@ -25,5 +28,6 @@ mod resources;
 mod restore;
 #[path = "../support/mod.rs"]
 mod support;
+mod tolerances;
 mod vectors;
 mod version;

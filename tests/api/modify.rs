@@ -13,7 +13,7 @@ fn ines(api: &Api) -> Value {
 }
 
 #[test]
-fn patch_01_02_other_messages_are_refused() {
+fn patch_01_02_t_01_other_messages_are_refused() {
     each_profile(|api| {
         let ines = ines(api);
         let operation = json!({"op": "replace", "path": "title", "value": "x"});

@@ -307,7 +307,7 @@ fn v_08_page_01_to_06_pages() {
 }
 
 #[test]
-fn page_04_disc_06_a_page_has_at_most_the_advertised_size() {
+fn page_03_04_qry_05_disc_06_a_page_has_at_most_the_advertised_size_and_the_rest_follows() {
     each(|api| {
         insert_users(api, 1001);
 
@@ -316,6 +316,12 @@ fn page_04_disc_06_a_page_has_at_most_the_advertised_size() {
         let more = api.get("/Users?attributes=userName&count=1001");
         let rest = api.get("/Users?attributes=userName&count=1001&startIndex=1001");
 
+        let mut seen = std::collections::BTreeSet::new();
+        for start in (1..=1001).step_by(100) {
+            let page = assert_list(&api.get(&format!("/Users?attributes=userName&startIndex={start}")));
+            seen.extend(names(&page));
+        }
+        assert_eq!(seen.len(), 1001, "page by page, everybody is seen");
         for (response, expected) in [(default, 100), (most, 1000), (more, 1000), (rest, 1)] {
             assert_eq!(assert_list(&response).len(), expected);
             assert_eq!(response.json()["totalResults"], json!(1001));
@@ -386,5 +392,43 @@ fn v_09_a_search_over_users_and_groups() {
             assert_eq!(resource.get("userName").is_some(), is_user);
             assert!(resource.get("displayName").is_some() && resource.get("members").is_none());
         }
+    });
+}
+
+#[test]
+fn sort_02_03_07_among_several_types_one_without_the_attribute_has_no_value() {
+    each_profile(|api| {
+        let b = api.created("/Users", &user_with("b", json!({"displayName": "beta"})));
+        api.created("/Groups", &group("Alpha", &[]));
+        api.created("/Users", &user_with("A", json!({"displayName": "gamma"})));
+        api.created("/Groups", &group("delta", &[&b]));
+        let sorted = |query: &str| names_at(api, &format!("/?{query}"));
+
+        assert_eq!(sorted("sortBy=userName"), ["A", "b", "Alpha", "delta"], "groups have none and come last");
+        assert_eq!(sorted("sortBy=userName&sortOrder=descending"), ["Alpha", "delta", "b", "A"], "and first");
+        assert_eq!(sorted("sortBy=displayName"), ["Alpha", "b", "delta", "A"]);
+        assert_eq!(sorted("sortBy=displayName&sortOrder=DESCENDING"), ["A", "delta", "b", "Alpha"]);
+        assert_eq!(sorted("sortBy=meta.resourceType").len(), 4);
+        assert_error(&api.get("/?sortBy=salary"), 400, Some("invalidValue"));
+    });
+}
+
+#[test]
+fn sort_02_text_folds_and_what_is_exact_goes_by_code_point() {
+    each_profile(|api| {
+        for name in ["b", "A", "ä", "Z", "ß", "_", "1", "É"] {
+            api.created("/Users", &user_with(name, json!({"externalId": name, "title": name})));
+        }
+        let sorted = |query: &str| names_at(api, &format!("/Users?{query}"));
+
+        // Folded, "É" is "é", and "ß" is "ss".
+        assert_eq!(sorted("sortBy=title"), ["1", "_", "A", "b", "ß", "Z", "ä", "É"]);
+        assert_eq!(sorted("sortBy=userName"), sorted("sortBy=title"));
+        let mut back = sorted("sortBy=title");
+        back.reverse();
+        assert_eq!(sorted("sortBy=title&sortOrder=descending"), back);
+        assert_eq!(sorted("sortBy=externalId"), ["1", "A", "Z", "_", "b", "É", "ß", "ä"]);
+        let by_creation = sorted("sortBy=meta.created");
+        assert_eq!(by_creation, sorted(""), "instants are chronological");
     });
 }

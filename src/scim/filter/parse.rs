@@ -256,11 +256,11 @@ fn spaces(input: &str) -> Parsed<'_, &str> {
     take_while(|c: char| c.is_ascii_whitespace()).parse(input)
 }
 
-/// What follows a keyword that stands alone, between spaces or brackets.
+/// What follows a keyword that stands alone, between spaces or brackets or at the end.
 fn keyword<'a>(input: &'a str, word: &str) -> Option<&'a str> {
     let input = input.trim_start();
     let (head, rest) = input.split_at_checked(word.len())?;
-    let stands_alone = rest.starts_with(|c: char| c.is_ascii_whitespace() || c == '(');
+    let stands_alone = rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_whitespace() || c == '(');
     (head.eq_ignore_ascii_case(word) && stands_alone).then_some(rest)
 }
 
