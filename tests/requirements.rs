@@ -11,11 +11,9 @@ use serde_json::Value;
 const REQUIREMENTS: &str = "tests/requirements.md";
 
 /// What is being built just now, by the start of the id. Nothing may stay here.
-const PENDING: [&str; 45] = [
-    "BULK-", "CUR-", "ME-", "USR-05", "USR-06", "USR-07", "FLT-33", "CHAR-14", "RES-21", "V-2", "V-31", "T-11",
-    "SEC-01", "CHAR-0", "CHAR-1", "CRE-07", "DEL-10", "DEL-11", "DISC-05", "FLT-35", "HTTP-10", "HTTP-11", "I18N-04",
-    "INT-01", "INT-02", "PATCH-20", "PATCH-21", "QRY-05", "RES-09", "RES-12", "SEC-02", "SEC-04", "SEC-05", "SEC-06",
-    "SORT-07", "T-01", "T-03", "T-09", "T-10", "T-13", "TYPE-09", "TYPE-10", "TYPE-11", "USR-09", "V-33",
+const PENDING: [&str; 19] = [
+    "BULK-", "CUR-", "ME-", "USR-05", "USR-06", "USR-07", "CHAR-14", "RES-21", "V-21", "V-22", "V-23", "V-24", "V-25",
+    "V-26", "V-31", "T-11", "SEC-01", "I18N-04", "SEC-02",
 ];
 
 /// The header of the table in SCIM.md of what is answered otherwise.

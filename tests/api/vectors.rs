@@ -193,3 +193,99 @@ fn v_20_delete() {
         assert_ne!(second["id"], first["id"]);
     });
 }
+
+/// What the tables of RFC 7643 §3 and §4 say of each attribute, with the errata; what is not said is singular, optional,
+/// without regard to case, readWrite, returned by default and not unique.
+const FACTS: &str = include_str!("schema_facts.txt");
+
+fn facts(schema: &Value) -> Vec<String> {
+    fn fact(schema: &Value, path: &str, attribute: &Value) -> String {
+        let mut words = vec![schema["name"].as_str().unwrap(), path, attribute["type"].as_str().unwrap()];
+        for (name, value, word) in [
+            ("multiValued", json!(true), "many"),
+            ("required", json!(true), "required"),
+            ("caseExact", json!(true), "exact"),
+        ] {
+            words.extend((attribute[name] == value).then_some(word));
+        }
+        for (name, usual) in [("mutability", "readWrite"), ("returned", "default"), ("uniqueness", "none")] {
+            words.extend(attribute[name].as_str().filter(|word| *word != usual));
+        }
+        let list = |name: &str, label: &str| {
+            let words: Vec<&str> = attribute[name].as_array()?.iter().map(|word| word.as_str().unwrap()).collect();
+            Some(format!("{label}={}", words.join(",")))
+        };
+        let lists = [list("referenceTypes", "to"), list("canonicalValues", "values")].into_iter().flatten();
+        words.into_iter().map(str::to_owned).chain(lists).collect::<Vec<_>>().join(" ")
+    }
+    let mut facts = Vec::new();
+    for attribute in schema["attributes"].as_array().unwrap() {
+        let name = attribute["name"].as_str().unwrap();
+        facts.push(fact(schema, name, attribute));
+        for part in attribute["subAttributes"].as_array().into_iter().flatten() {
+            facts.push(fact(schema, &format!("{name}.{}", part["name"].as_str().unwrap()), part));
+        }
+    }
+    facts
+}
+
+#[test]
+fn v_33_the_schemas_say_what_the_tables_of_the_rfc_say() {
+    each_profile(|api| {
+        let served = [USER, GROUP, ENTERPRISE].map(|urn| api.get(&format!("/Schemas/{urn}")).json());
+
+        let served: Vec<String> = served.iter().flat_map(facts).collect();
+
+        assert_eq!(served, FACTS.lines().collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn v_29_discovery_has_the_shapes_of_the_rfc() {
+    each_profile(|api| {
+        let config = api.get("/ServiceProviderConfig").json();
+        let types = assert_list(&api.get("/ResourceTypes"));
+        let schema = api.get(&format!("/Schemas/{USER}")).json();
+
+        let keys = |object: &Value| -> Vec<String> {
+            let mut keys: Vec<String> = object.as_object().unwrap().keys().cloned().collect();
+            keys.sort();
+            keys
+        };
+        for feature in ["patch", "changePassword", "sort", "etag"] {
+            assert_eq!(keys(&config[feature]), ["supported"], "{feature}");
+        }
+        assert_eq!(keys(&config["bulk"]), ["maxOperations", "maxPayloadSize", "supported"]);
+        assert_eq!(keys(&config["filter"]), ["maxResults", "supported"]);
+        assert!(config["authenticationSchemes"].as_array().is_some_and(|schemes| !schemes.is_empty()));
+        assert_eq!(config["meta"]["resourceType"], json!("ServiceProviderConfig"));
+        assert_eq!(config["meta"]["location"], json!(format!("{}/ServiceProviderConfig", api.base_url)));
+
+        for (served, name, endpoint, urn) in
+            [(&types[0], "User", "/Users", USER), (&types[1], "Group", "/Groups", GROUP)]
+        {
+            assert_eq!((&served["id"], &served["name"]), (&json!(name), &json!(name)));
+            assert_eq!((&served["endpoint"], &served["schema"]), (&json!(endpoint), &json!(urn)));
+            assert!(served["description"].is_string());
+            let location = format!("{}/ResourceTypes/{name}", api.base_url);
+            assert_eq!(served["meta"]["location"], json!(location));
+            assert_eq!(served["meta"]["resourceType"], json!("ResourceType"));
+        }
+
+        assert_eq!((&schema["id"], &schema["name"]), (&json!(USER), &json!("User")));
+        assert_eq!(schema["schemas"], json!(["urn:ietf:params:scim:schemas:core:2.0:Schema"]));
+        assert_eq!(schema["meta"]["location"], json!(format!("{}/Schemas/{USER}", api.base_url)));
+        assert_eq!(schema["meta"]["resourceType"], json!("Schema"));
+        let user_name = &schema["attributes"][0];
+        let described = user_name["description"].clone();
+        assert!(described.as_str().is_some_and(|text| !text.is_empty()));
+        assert_eq!(
+            *user_name,
+            json!({"name": "userName", "type": "string", "multiValued": false, "description": described, "required": true,
+                "caseExact": false, "mutability": "readWrite", "returned": "default", "uniqueness": "server"})
+        );
+        for attribute in schema["attributes"].as_array().unwrap() {
+            assert!(attribute["description"].is_string(), "{attribute}");
+        }
+    });
+}
