@@ -96,7 +96,7 @@ impl Modification {
         let patched =
             patch::apply(&self.request, resource_type, &stored.document, &identity, &mut rows, call.profile())?;
         log_ignored(&patched.ignored);
-        reference::check(connection, place, &patched.document, call.profile())?;
+        reference::check(connection, place, Some(&stored.document), &patched.document, call.profile())?;
         let change = Change::from(patched.members);
         let members = membership::apply(connection, place, &stored, &change, call.profile())?;
         let before = stored.document.clone();

@@ -1,5 +1,6 @@
 //! PATCH: the message, what it may not do, and many operations in one. `patch_rows` has the tables.
 
+use scimd::scim::Profile;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, each, each_profile, each_strict};
@@ -239,5 +240,58 @@ fn patch_22_a_thousand_members_in_one_operation() {
 
         assert_eq!(values(&assert_resource(&added, 200), "members").len(), 1000);
         assert!(values(&assert_resource(&removed, 200), "members").is_empty());
+    });
+}
+
+#[test]
+fn patch_15_schemas_as_a_value() {
+    each_profile(|api| {
+        let is_strict = api.profile == Profile::Strict;
+        let body = user_with("ines", json!({ENTERPRISE: {"department": "Tours"}}));
+        let ines = api.created("/Users", &body);
+        let send = |op: &str, urns: Value| {
+            api.patch(&path_of(&ines), &patch(json!([{"op": op, "path": "schemas", "value": urns}])))
+        };
+
+        for op in ["add", "replace"] {
+            let unknown = send(op, json!([USER, ENTERPRISE, "urn:example:unknown"]));
+            match is_strict {
+                true => drop(assert_error(&unknown, 400, Some("invalidValue"))),
+                false => assert_eq!(assert_resource(&unknown, 200), ines),
+            }
+            assert_eq!(assert_resource(&send(op, json!([USER, ENTERPRISE.to_uppercase()])), 200), ines, "an echo");
+        }
+        assert_eq!(assert_resource(&send("add", json!([USER])), 200), ines, "add takes nothing away");
+        let shortened = assert_resource(&send("replace", json!([USER])), 200);
+        assert_eq!(shortened.get(ENTERPRISE).is_none(), is_strict);
+        let without_base = send("replace", json!([ENTERPRISE]));
+        match is_strict {
+            true => drop(assert_error(&without_base, 400, Some("mutability"))),
+            false => assert_eq!(assert_resource(&without_base, 200), ines),
+        }
+    });
+}
+
+#[test]
+fn patch_p10_nothing_in_the_place_of_nothing() {
+    each_profile(|api| {
+        let ines = ines(api);
+        let team = api.created("/Groups", &group("Team", &[&ines]));
+        let nothing = |path: &str, value: Value| patch(json!([{"op": "replace", "path": path, "value": value}]));
+        let member = format!("members[value eq \"{NOBODY}\"].value");
+        for (resource, path) in
+            [(&ines, "phoneNumbers[type eq \"fax\"].value"), (&ines, "emails[type eq \"x\"]"), (&team, member.as_str())]
+        {
+            let path_of_it = path_of(resource);
+            let before = assert_resource(&api.get(&path_of_it), 200);
+
+            let answer = api.patch(&path_of_it, &nothing(path, json!(null)));
+
+            match api.profile {
+                Profile::Strict => drop(assert_error(&answer, 400, Some("noTarget"))),
+                Profile::Compat => assert_eq!(assert_resource(&answer, 200), before, "{path}"),
+            }
+            assert_eq!(assert_resource(&api.get(&path_of_it), 200), before, "{path}");
+        }
     });
 }

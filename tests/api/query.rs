@@ -163,6 +163,8 @@ fn flt_20_21_28_32_v_30_what_cannot_be_compared_is_refused() {
     each(|api| {
         api.created("/Users", &user("ines"));
         assert_eq!(found(api, "/Users", r#"active eq "True""#), ["ines"]);
+        api.created("/Users", &user("5"));
+        assert_eq!(found(api, "/Users", "userName eq 5"), ["5"]);
     });
 }
 
