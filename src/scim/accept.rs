@@ -196,7 +196,13 @@ impl Reading {
                 None => self.ignore(key),
             }
         }
-        qualified.into_iter().try_for_each(|(attribute, value)| self.assign(attribute, value))
+        for (position, (attribute, value)) in qualified.iter().enumerate() {
+            if qualified[..position].iter().any(|(earlier, _)| earlier == attribute) {
+                return Err(Error::new(ErrorKind::InvalidSyntax, format!("{attribute} is given twice.")));
+            }
+            self.assign(*attribute, value)?;
+        }
+        Ok(())
     }
 
     fn container<'a>(

@@ -332,7 +332,7 @@ fn page_03_04_qry_05_disc_06_a_page_has_at_most_the_advertised_size_and_the_rest
 }
 
 #[test]
-fn srch_01_03_04_a_search_answers_what_the_list_answers() {
+fn res_04_srch_01_03_04_a_search_answers_what_the_list_answers() {
     each_profile(|api| {
         insert_users(api, 5);
         let parameters = json!({"filter": "userName ge \"u0001\"", "sortBy": "userName", "sortOrder": "descending",
@@ -345,6 +345,11 @@ fn srch_01_03_04_a_search_answers_what_the_list_answers() {
 
         assert_eq!(names(&assert_list(&searched)), ["u0003", "u0002"]);
         assert_eq!(searched.json(), listed.json());
+        let any_case = json!({"SCHEMAS": [SEARCH_REQUEST], "Filter": "userName ge \"u0001\"", "SORTBY": "userName",
+            "sortorder": "descending", "STARTINDEX": 2, "Count": 2, "Attributes": ["userName"]});
+        assert_eq!(api.post("/Users/.search", &any_case).json(), listed.json());
+        let twice = search(json!({"count": 1, "COUNT": 2}));
+        assert_error(&api.post("/Users/.search", &twice), 400, Some("invalidSyntax"));
         let mut comma = parameters;
         comma["attributes"] = json!("userName,active");
         assert_eq!(assert_list(&api.post("/.search", &search(comma)))[0]["active"], json!(true));

@@ -200,7 +200,11 @@ impl<'a> Grammar<'a> {
         if dot.is_none() {
             return Ok((rest, ParsedPath { name, filter: Some(filter), sub_attribute: None }));
         }
+        let part_at = rest;
         let (rest, sub_attribute) = self.name(rest)?;
+        if sub_attribute.text.contains(['.', ':']) {
+            return Err(expected(part_at, "the name of a sub-attribute"));
+        }
         Ok((rest, ParsedPath { name, filter: Some(filter), sub_attribute: Some(sub_attribute.text) }))
     }
 
