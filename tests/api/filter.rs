@@ -337,3 +337,32 @@ fn flt_38_what_the_server_assumed_is_found() {
         assert_eq!(found(api, "/Users", "not (active pr)"), ["Eve"], "null overrides the default");
     });
 }
+
+#[test]
+fn i18n_02_i18n_04_text_of_every_script_is_stored_found_and_sorted() {
+    each_profile(|api| {
+        // What is stored, what finds it because it is the same without case, and what is another word.
+        for (name, text, same, other) in [
+            ("wide", "Ｗｉｄｅ", "ｗｉｄｅ", "Wid"),
+            ("composed", "Zo\u{eb}", "zoe\u{308}", "Zoe"),
+            ("dotless", "KAPI", "kapi", "kap\u{131}"),
+            ("sharp", "Straße", "STRASSE", "Strase"),
+            ("sigma", "ΟΔΟΣ", "οδος", "οδο"),
+            ("emoji", "👩‍🚀 Ada", "👩‍🚀 ADA", "🚀 Ada"),
+            ("hebrew", "שלום", "שלום", "שלו"),
+            ("long", "𐐀𝒳", "𐐨𝒳", "𝒳"),
+        ] {
+            let created = api.created("/Users", &user_with(name, json!({"title": text})));
+            assert_eq!(created["title"], json!(text), "as it was sent");
+
+            assert_eq!(found(api, "/Users", &format!("title eq {}", json!(same))), [name], "{text}");
+            assert_eq!(found(api, "/Users", &format!("title sw {}", json!(same))), [name], "{text}");
+            assert!(found(api, "/Users", &format!("title eq {}", json!(other))).is_empty(), "{text}");
+        }
+        let sorted = names_at(api, "/Users?sortBy=title");
+        let mut back = names_at(api, "/Users?sortBy=title&sortOrder=descending");
+        back.reverse();
+        assert_eq!(sorted, back);
+        assert_eq!(sorted, ["dotless", "sharp", "composed", "sigma", "hebrew", "wide", "long", "emoji"]);
+    });
+}
