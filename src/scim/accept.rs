@@ -197,7 +197,8 @@ impl Reading {
             }
         }
         for (position, (attribute, value)) in qualified.iter().enumerate() {
-            if qualified[..position].iter().any(|(earlier, _)| earlier == attribute) {
+            // Neither of the two could be preferred: the order of members has no meaning (RES-17).
+            if qualified[..position].iter().any(|(earlier, other)| earlier == attribute && other != value) {
                 return Err(Error::new(ErrorKind::InvalidSyntax, format!("{attribute} is given twice.")));
             }
             self.assign(*attribute, value)?;

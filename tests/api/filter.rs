@@ -44,7 +44,7 @@ fn flt_01_names_operators_and_keywords_have_no_case() {
     each_five(|api| {
         for filter in [
             r#"USERNAME EQ "BEN" AND NOT (TITLE PR)"#.to_owned(),
-            r#"EmAiLs[TYPE Eq "WORK" aNd VALUE Sw "BEN@"]"#.to_owned(),
+            r#"EmAiLs[TYPE Eq "WORK" And VALUE Sw "BEN@"]"#.to_owned(),
             r#"NAME.FAMILYNAME ew "HARA" OR nAmE[FamilyName eq "nobody"]"#.to_owned(),
             format!(r#"{}:USERNAME eq "ben""#, USER.to_uppercase()),
         ] {
