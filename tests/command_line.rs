@@ -519,3 +519,60 @@ fn del_06_deleted_resources_are_shown_and_restored_beside_the_server() {
         assert_eq!(server.stop(), Some(0));
     });
 }
+
+#[test]
+fn sec_02_the_log_has_no_secret_no_query_and_no_value() {
+    let workplace = Workplace::sqlite();
+    let token = workplace.succeed(&["key", "create", "--name", "beside"]).trim().to_owned();
+    let (server, address) = Server::start(&workplace, &["serve", "--log", "trace"]);
+    let client = Client::new(&format!("{address}/scim/v2"));
+    let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "given-name@secret.example",
+        "displayName": "Marguerite Oksanen", "password": "correct-horse", "salary": 70_000, "active": "perhaps not"});
+    let wrong = format!("scimd_{}", "Q".repeat(token.len() - 6));
+
+    let refused = client.call(&token, "POST", "/Users", Some(&body)).unwrap();
+    let mut body = body;
+    body["active"] = json!(true);
+    let created = client.call(&token, "POST", "/Users", Some(&body)).unwrap();
+    let filter = "/Users?filter=emails.value%20eq%20%22hidden-address@secret.example%22&access_token=in-the-query";
+    let found = client.call(&token, "GET", filter, None).unwrap();
+    let broken = client.call(&token, "GET", "/Users?filter=userName%20is%20%22hidden-address%22", None).unwrap();
+    let unknown = client.call(&token, "GET", "/Users/an-id-that-is-a-name", None).unwrap();
+    let stranger = client.call(&wrong, "GET", "/Users", None).unwrap();
+
+    let statuses = [&refused, &created, &found, &broken, &unknown, &stranger].map(|answer| answer.status);
+    assert_eq!(statuses, [400, 201, 200, 400, 404, 401]);
+    let mut log = Vec::new();
+    for answer in [&refused, &created, &found, &broken, &unknown, &stranger] {
+        let id = answer.header("x-request-id").unwrap();
+        loop {
+            let line = server.line_with("");
+            let is_its_end = line.contains(id) && line.contains("answered");
+            log.push(line);
+            if is_its_end {
+                break;
+            }
+        }
+    }
+    assert_eq!(server.stop(), Some(0));
+    let log = log.join("\n");
+    assert!(log.contains("/scim/v2/Users") && log.contains(key_id(&token)), "who did what stands there:\n{log}");
+    let secret = &token[token.len() - 20..];
+    for value in [
+        secret,
+        &wrong[10..],
+        "secret.example",
+        "Marguerite",
+        "correct-horse",
+        "70000",
+        "perhaps not",
+        "hidden-address",
+        "in-the-query",
+        "an-id-that-is-a-name",
+        "emails.value",
+        "filter=",
+    ] {
+        let line = log.lines().find(|line| line.contains(value));
+        assert!(line.is_none(), "{value:?} stands in the log: {line:?}");
+    }
+}

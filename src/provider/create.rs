@@ -112,7 +112,7 @@ impl Creation {
     ) -> Result<StoredResource> {
         let document = &self.accepted.document;
         let place = place(connection, call.caller.tenant_id, self.resource_type)?;
-        reference::check(connection, place, document, call.profile())?;
+        reference::check(connection, place, None, document, call.profile())?;
         let id = Uuid::now_v7().to_string();
         let stored = resources::insert(connection, place, &id, document, now)?;
         let changes = Change::additions(self.accepted.members.as_deref().unwrap_or_default());

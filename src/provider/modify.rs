@@ -109,7 +109,7 @@ impl Modification {
         let (request, before) = (&self.request, &stored.document);
         let patched = patch::apply(request, resource_type, before, &identity, &mut rows, call.profile(), budget)?;
         log_ignored(&patched.ignored);
-        reference::check(connection, place, &patched.document, call.profile())?;
+        reference::check(connection, place, Some(&stored.document), &patched.document, call.profile())?;
         let change = Change::from(patched.members);
         let members = membership::apply(connection, place, &stored, &change, call.profile())?;
         let before = stored.document.clone();

@@ -16,17 +16,26 @@ use crate::store::members;
 use crate::store::resources::{self, Place, StoredResource};
 
 /// Holds a reference to be one of a live resource, for `strict` callers; `compat` keeps unknown ids, since managers may
-/// be provisioned later (ENT-02).
+/// be provisioned later (ENT-02). One that was there before is not looked at again, whoever brought it.
 ///
 /// # Errors
 /// `invalidValue`; database failures.
-pub(super) fn check(connection: &mut Connection, place: Place, document: &Document, profile: Profile) -> Result<()> {
+pub(super) fn check(
+    connection: &mut Connection,
+    place: Place,
+    before: Option<&Document>,
+    document: &Document,
+    profile: Profile,
+) -> Result<()> {
     if profile == Profile::Compat {
         return Ok(());
     }
     let Some((reference, id)) = referenced(place, document) else {
         return Ok(());
     };
+    if before.and_then(|before| referenced(place, before)).is_some_and(|(_, known)| known == id) {
+        return Ok(());
+    }
     let name = &place.resource_type.name;
     let known = members::display_names(connection, place.tenant_id, name, &HashSet::from([id]))?;
     if known.contains_key(id) {

@@ -66,7 +66,7 @@ impl Replacement {
         let mut stored = lock_expected(connection, place, id, preconditions)?;
         let accepted = accept::replace(resource_type, &self.body, &stored.document, call.profile())?;
         log_ignored(&accepted.ignored);
-        reference::check(connection, place, &accepted.document, call.profile())?;
+        reference::check(connection, place, Some(&stored.document), &accepted.document, call.profile())?;
         let members = match &accepted.members {
             Some(claims) => {
                 membership::apply(connection, place, &stored, &Change::replacement(claims), call.profile())?

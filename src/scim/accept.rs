@@ -196,7 +196,14 @@ impl Reading {
                 None => self.ignore(key),
             }
         }
-        qualified.into_iter().try_for_each(|(attribute, value)| self.assign(attribute, value))
+        for (position, (attribute, value)) in qualified.iter().enumerate() {
+            // Neither of the two could be preferred: the order of members has no meaning (RES-17).
+            if qualified[..position].iter().any(|(earlier, other)| earlier == attribute && other != value) {
+                return Err(Error::new(ErrorKind::InvalidSyntax, format!("{attribute} is given twice.")));
+            }
+            self.assign(*attribute, value)?;
+        }
+        Ok(())
     }
 
     fn container<'a>(

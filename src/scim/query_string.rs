@@ -8,6 +8,7 @@
 
 use serde_json::{Map, Value};
 
+use super::accept;
 use super::message::SEARCH_REQUEST;
 use super::{Error, ErrorKind, Result, cursor};
 
@@ -51,20 +52,25 @@ impl Parameters {
     }
 
     /// Reads the message of `POST /.search` (RFC 7644 §3.4.3), which names the same parameters. Lists may be arrays or
-    /// comma lists (SRCH-04); unknown members are ignored.
+    /// comma lists (SRCH-04); names have no case, and unknown members are ignored.
     ///
     /// # Errors
     /// `invalidSyntax` if it is not that message, or a member is of another type (SRCH-02).
     pub fn from_search_request(body: &Map<String, Value>) -> Result<Parameters> {
-        let schemas = body.get("schemas").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        accept::check_keys(body)?;
+        let schemas = body.iter().find(|(name, _)| name.eq_ignore_ascii_case("schemas"));
+        let schemas = schemas.and_then(|(_, schemas)| schemas.as_array()).map(Vec::as_slice).unwrap_or_default();
         if !schemas.iter().any(|schema| schema.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(SEARCH_REQUEST))) {
             let detail = format!("The body is not a search request: 'schemas' must contain {SEARCH_REQUEST}.");
             return Err(Error::new(ErrorKind::InvalidSyntax, detail));
         }
         let mut parameters = Parameters::default();
         for (name, value) in body {
-            let is_list = matches!(name.as_str(), "attributes" | "excludedAttributes");
-            let is_integer = matches!(name.as_str(), "startIndex" | "count");
+            let Some(name) = NAMES.into_iter().find(|known| name.eq_ignore_ascii_case(known)) else {
+                continue;
+            };
+            let is_list = matches!(name, "attributes" | "excludedAttributes");
+            let is_integer = matches!(name, "startIndex" | "count");
             let Some(slot) = parameters.slot(name) else {
                 continue;
             };
@@ -113,6 +119,10 @@ impl Parameters {
         }
     }
 }
+
+/// The members of a search request.
+const NAMES: [&str; 8] =
+    ["filter", "sortBy", "sortOrder", "startIndex", "count", "cursor", "attributes", "excludedAttributes"];
 
 fn comma_list(name: &str, names: &[Value]) -> Result<String> {
     let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn err_13_each_failure_gets_the_kind_that_tells_what_to_do() {
+    fn each_failure_gets_the_kind_that_tells_what_to_do() {
         let cases = [
             (DatabaseErrorKind::UniqueViolation, "UNIQUE constraint failed: t.c", ErrorKind::Uniqueness, false),
             (DatabaseErrorKind::Unknown, "database is locked", ErrorKind::Busy, false),

@@ -71,7 +71,7 @@ fn assert_unauthorized(response: &Response, method: &str, challenge: &str) {
 }
 
 #[test]
-fn auth_01_every_route_and_method_wants_a_key() {
+fn auth_01_sec_06_every_route_and_method_wants_a_key() {
     each(|api| {
         each_route(api, |method, path| {
             let response = send(api, None, method, path);
@@ -224,5 +224,44 @@ fn auth_03_04_expired_and_revoked_keys_end_within_a_second() {
         std::thread::sleep(Duration::from_millis(750).saturating_sub(revoked.elapsed()));
         assert_error(&expiring.get("/Users"), 401, None);
         assert!(names_at(api, "/Users").is_empty());
+    });
+}
+
+#[test]
+fn auth_08_http_11_guessing_is_told_to_wait_and_nobody_else_is() {
+    each(|api| {
+        let guess = api.with_key_of_another_secret();
+        let answers: Vec<Response> = (0..30).map(|_| guess.get("/Users")).collect();
+        let mut good = 0;
+        while good < 60 && api.get("/Users?count=1").status == 200 {
+            good += 1;
+        }
+
+        assert!(answers.iter().any(|answer| answer.status == 401) && answers.iter().any(|answer| answer.status == 429));
+        for answer in answers.iter().filter(|answer| answer.status == 429) {
+            assert_error(answer, 429, None);
+            assert!(answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
+        }
+        assert_eq!(good, 60, "sixty requests of one key, one after the other");
+    });
+}
+
+#[test]
+fn res_09_ten_02_external_ids_are_each_tenants_own() {
+    each(|api| {
+        let other = api.other_tenant();
+        let body = user_with("ines", json!({"externalId": "e-1"}));
+        let (ours, theirs) = (api.created("/Users", &body), other.created("/Users", &body));
+        let change = patch(json!([{"op": "replace", "path": "externalId", "value": "e-2"}]));
+
+        assert_eq!(assert_resource(&other.patch(&path_of(&theirs), &change), 200)["externalId"], json!("e-2"));
+
+        assert_eq!(api.get(&path_of(&ours)).json(), ours);
+        assert_eq!(found(api, "/Users", r#"externalId eq "e-1""#), ["ines"]);
+        assert!(found(api, "/Users", r#"externalId eq "e-2""#).is_empty());
+        assert!(found(&other, "/Users", r#"externalId eq "e-1""#).is_empty());
+        // Keys of one tenant share its domain.
+        let second = other.with_key(Profile::Strict, "read");
+        assert_eq!(second.get(&path_of(&theirs)).json()["externalId"], json!("e-2"));
     });
 }

@@ -57,7 +57,7 @@ fn http_04_what_is_no_json_object_is_refused() {
 }
 
 #[test]
-fn http_04_what_is_nested_too_deep_is_refused() {
+fn http_04_sec_05_what_is_nested_too_deep_is_refused() {
     each_profile(|api| {
         unharmed(api, |path| {
             let nested = |depth: usize| format!("{{\"x\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
@@ -75,7 +75,7 @@ fn http_04_what_is_nested_too_deep_is_refused() {
 }
 
 #[test]
-fn disc_06_http_04_a_body_has_exactly_ten_mebibytes() {
+fn disc_06_http_04_sec_05_a_body_has_exactly_ten_mebibytes() {
     each(|api| {
         let padded = |size: usize| {
             let mut body = user("large").to_string();
@@ -91,7 +91,7 @@ fn disc_06_http_04_a_body_has_exactly_ten_mebibytes() {
 }
 
 #[test]
-fn patch_22_at_most_a_thousand_operations() {
+fn patch_22_sec_05_at_most_a_thousand_operations() {
     each_profile(|api| {
         unharmed(api, |path| {
             let operations: Vec<Value> =
@@ -123,7 +123,7 @@ fn patch_22_a_small_message_may_not_fill_the_memory() {
 }
 
 #[test]
-fn flt_06_filters_have_a_limit() {
+fn flt_09_sec_05_filters_have_a_limit() {
     each_profile(|api| {
         unharmed(api, |_| {
             let long = format!("userName eq \"{}\"", "x".repeat(9 * 1024 * 1024));
@@ -188,7 +188,7 @@ fn http_05_long_and_odd_urls_are_answered() {
 }
 
 #[test]
-fn page_06_numbers_beyond_every_limit() {
+fn page_06_sec_05_numbers_beyond_every_limit() {
     each_profile(|api| {
         unharmed(api, |_| {
             for number in ["9223372036854775808", "18446744073709551616", "99999999999999999999999999"] {

@@ -55,7 +55,7 @@ fn del_02_a_deleted_user_is_no_member() {
 }
 
 #[test]
-fn del_04_05_its_name_is_free_and_its_id_is_not() {
+fn del_04_its_name_is_free_and_its_id_is_not() {
     each_profile(|api| {
         let mut ids = std::collections::BTreeSet::new();
         for _ in 0..3 {
@@ -98,5 +98,49 @@ fn del_09_a_stale_version_leaves_it_alive() {
         let current = api.send("DELETE", &path_of(&ines), &[("If-Match", version)], None);
 
         assert_eq!(current.status, 204);
+    });
+}
+
+#[test]
+fn del_10_only_delete_deletes_and_it_leaves_no_flag_behind() {
+    each_profile(|api| {
+        let ines =
+            api.created("/Users", &user_with("ines", json!({"nickName": "I", "emails": [{"value": "i@x.org"}]})));
+        let omar = api.created("/Users", &user("omar"));
+        let path = path_of(&ines);
+
+        assert_resource(&api.put(&path, &user_with("ines", json!({"active": false}))), 200);
+        let emptied = patch(json!([{"op": "remove", "path": "active"}, {"op": "remove", "path": "nickName"}]));
+        assert_resource(&api.patch(&path, &emptied), 200);
+        let off = patch(json!([{"op": "replace", "path": "active", "value": false}]));
+        assert_resource(&api.patch(&path, &off), 200);
+        assert_eq!(assert_resource(&api.get(&path), 200)["active"], json!(false));
+        assert_eq!(names_at(api, "/Users"), ["ines", "omar"]);
+
+        assert_eq!(api.delete(&path_of(&omar)).status, 204);
+        for filter in ["active eq false", "not (active eq true)", "id pr", r#"userName eq "omar""#] {
+            let seen = assert_list(&api.get(&format!("/?filter={}", encoded(filter))));
+            assert!(seen.iter().all(|resource| resource["id"] != omar["id"]), "{filter}");
+        }
+    });
+}
+
+#[test]
+fn del_05_no_request_brings_the_old_id_back() {
+    each_profile(|api| {
+        let ines = api.created("/Users", &user_with("ines", json!({"externalId": "e-1"})));
+        let (path, id) = (path_of(&ines), ines["id"].clone());
+        assert_eq!(api.delete(&path).status, 204);
+
+        let claiming = user_with("ines", json!({"id": id, "externalId": "e-1", "active": true, "meta": ines["meta"]}));
+        assert_error(&api.put(&path, &claiming), 404, None);
+        let again = assert_resource(&api.post("/Users", &claiming), 201);
+        let revive = patch(json!([{"op": "replace", "value": {"active": true}}]));
+        assert_error(&api.patch(&path, &revive), 404, None);
+
+        assert_ne!(again["id"], id);
+        assert_ne!(again["meta"]["created"], json!(null));
+        assert_error(&api.get(&path), 404, None);
+        assert_eq!(assert_list(&api.get("/Users")), [again]);
     });
 }

@@ -14,7 +14,7 @@ fn schema(api: &Api, urn: &str) -> Value {
 }
 
 #[test]
-fn disc_01_02_03_04_the_configuration_is_one_complete_object() {
+fn disc_01_to_05_the_configuration_is_one_complete_object() {
     each_profile(|api| {
         let response = api.get("/ServiceProviderConfig");
 
@@ -36,6 +36,8 @@ fn disc_01_02_03_04_the_configuration_is_one_complete_object() {
         let schemes = config["authenticationSchemes"].as_array().unwrap();
         assert_eq!(schemes[0]["type"], json!("oauthbearertoken"));
         assert!(schemes[0]["name"].is_string() && schemes[0]["description"].is_string());
+        assert!(schemes.iter().filter(|scheme| scheme["primary"] == json!(true)).count() <= 1);
+        assert!(config.get("securityEvents").is_none(), "no events are delivered");
     });
 }
 

@@ -41,6 +41,8 @@ static STARTING: Mutex<()> = Mutex::new(());
 /// A tenant of its own on a running server, and a key for it.
 pub struct Api {
     pub database: Database,
+    /// The profile of the key.
+    pub profile: Profile,
     pub store: Store,
     pub tenant_id: i64,
     pub token: String,
@@ -111,15 +113,22 @@ impl Api {
         self.through((token, ApiKey { subject_row_id: Some(stored.row_id), ..key }))
     }
 
+    /// The same tenant, through a token whose check always ends in a refusal, and always at its full cost.
+    pub fn with_key_of_another_secret(&self) -> Api {
+        let (token, key) = key(self.tenant_id, Profile::Compat, &Scopes::all().to_string());
+        self.through((token, ApiKey { secret_hash: cheap_hash(&Token::generate()), ..key }))
+    }
+
     fn through(&self, key: (Token, ApiKey)) -> Api {
+        let profile = key.1.profile.parse().expect("a profile");
         let token = insert_key(&self.store, key);
         Api {
             database: self.database,
+            profile,
             store: self.store.clone(),
             tenant_id: self.tenant_id,
             token,
             base_url: self.base_url.clone(),
-            profile: self.profile,
             client: Client::new(&self.base_url),
         }
     }

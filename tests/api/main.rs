@@ -8,16 +8,20 @@
 mod access;
 mod bad_input;
 mod bulk;
+mod characteristics;
 mod clients;
 mod concurrency;
 mod create;
 mod cursor;
 mod delete;
 mod discovery;
+mod filter;
 mod harness;
 mod me;
+mod history;
 mod messages;
 mod modify;
+mod patch_rows;
 mod projection;
 mod protocol;
 mod query;
@@ -27,5 +31,6 @@ mod resources;
 mod restore;
 #[path = "../support/mod.rs"]
 mod support;
+mod tolerances;
 mod vectors;
 mod version;

@@ -1,5 +1,6 @@
-//! PATCH end to end, one test per family; the tables are held row by row where PATCH is implemented.
+//! PATCH: the message, what it may not do, and many operations in one. `patch_rows` has the tables.
 
+use scimd::scim::Profile;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, each, each_profile, each_strict};
@@ -13,7 +14,7 @@ fn ines(api: &Api) -> Value {
 }
 
 #[test]
-fn patch_01_02_other_messages_are_refused() {
+fn patch_01_02_t_01_other_messages_are_refused() {
     each_profile(|api| {
         let ines = ines(api);
         let operation = json!({"op": "replace", "path": "title", "value": "x"});
@@ -127,7 +128,7 @@ fn patch_10_11_an_echo_changes_nothing() {
 }
 
 #[test]
-fn patch_a_add_sets_merges_and_appends() {
+fn patch_20_many_adds_set_merge_and_append() {
     each_profile(|api| {
         let ines = ines(api);
         let operations = json!([
@@ -156,7 +157,7 @@ fn patch_a_add_sets_merges_and_appends() {
 }
 
 #[test]
-fn patch_p_replace_exchanges_what_is_named() {
+fn patch_20_many_replaces_exchange_what_is_named() {
     each_profile(|api| {
         let ines = ines(api);
         let operations = json!([
@@ -183,7 +184,7 @@ fn patch_p_replace_exchanges_what_is_named() {
 }
 
 #[test]
-fn patch_r_remove_unassigns_what_is_there() {
+fn patch_20_many_removes_unassign_what_is_there() {
     each_profile(|api| {
         let ines = ines(api);
         let operations = json!([
@@ -203,38 +204,6 @@ fn patch_r_remove_unassigns_what_is_there() {
         let last = patch(json!([{"op": "remove", "path": "emails"}, {"op": "remove", "path": "name.givenName"}]));
         let last = assert_resource(&api.patch(&path_of(&ines), &last), 200);
         assert!(last.get("emails").is_none() && last.get("name").is_none());
-    });
-}
-
-#[test]
-fn patch_a9_t_07_an_element_that_is_not_there() {
-    let missing = patch(json!([{"op": "add", "path": "phoneNumbers[type eq \"work\"].value", "value": "+1"}]));
-    each_strict(|api| {
-        let ines = ines(api);
-        assert_error(&api.patch(&path_of(&ines), &missing), 400, Some("noTarget"));
-    });
-    each(|api| {
-        let ines = ines(api);
-        let after = assert_resource(&api.patch(&path_of(&ines), &missing), 200);
-        assert_eq!(after["phoneNumbers"], json!([{"type": "work", "value": "+1"}]));
-    });
-}
-
-#[test]
-fn patch_r10_t_06_a_value_of_remove_is_never_overlooked() {
-    each_strict(|api| {
-        let ines = ines(api);
-        let team = api.created("/Groups", &group("Team", &[&ines]));
-        let body = patch(json!([{"op": "remove", "path": "members", "value": [{"value": ines["id"]}]}]));
-        assert_error(&api.patch(&path_of(&team), &body), 400, Some("invalidValue"));
-        assert_eq!(api.get(&path_of(&team)).json(), team);
-    });
-    each(|api| {
-        let (ines, omar) = (ines(api), api.created("/Users", &user("omar")));
-        let team = api.created("/Groups", &group("Team", &[&ines, &omar]));
-        let body = patch(json!([{"op": "Remove", "path": "members", "value": [{"value": ines["id"]}]}]));
-        assert_eq!(values(&assert_resource(&api.patch(&path_of(&team), &body), 200), "members"), ids(&[&omar]));
-        assert_eq!(values(&assert_resource(&api.patch(&path_of(&team), &body), 200), "members"), ids(&[&omar]));
     });
 }
 
@@ -271,5 +240,58 @@ fn patch_22_a_thousand_members_in_one_operation() {
 
         assert_eq!(values(&assert_resource(&added, 200), "members").len(), 1000);
         assert!(values(&assert_resource(&removed, 200), "members").is_empty());
+    });
+}
+
+#[test]
+fn patch_15_schemas_as_a_value() {
+    each_profile(|api| {
+        let is_strict = api.profile == Profile::Strict;
+        let body = user_with("ines", json!({ENTERPRISE: {"department": "Tours"}}));
+        let ines = api.created("/Users", &body);
+        let send = |op: &str, urns: Value| {
+            api.patch(&path_of(&ines), &patch(json!([{"op": op, "path": "schemas", "value": urns}])))
+        };
+
+        for op in ["add", "replace"] {
+            let unknown = send(op, json!([USER, ENTERPRISE, "urn:example:unknown"]));
+            match is_strict {
+                true => drop(assert_error(&unknown, 400, Some("invalidValue"))),
+                false => assert_eq!(assert_resource(&unknown, 200), ines),
+            }
+            assert_eq!(assert_resource(&send(op, json!([USER, ENTERPRISE.to_uppercase()])), 200), ines, "an echo");
+        }
+        assert_eq!(assert_resource(&send("add", json!([USER])), 200), ines, "add takes nothing away");
+        let shortened = assert_resource(&send("replace", json!([USER])), 200);
+        assert_eq!(shortened.get(ENTERPRISE).is_none(), is_strict);
+        let without_base = send("replace", json!([ENTERPRISE]));
+        match is_strict {
+            true => drop(assert_error(&without_base, 400, Some("mutability"))),
+            false => assert_eq!(assert_resource(&without_base, 200), ines),
+        }
+    });
+}
+
+#[test]
+fn patch_p10_nothing_in_the_place_of_nothing() {
+    each_profile(|api| {
+        let ines = ines(api);
+        let team = api.created("/Groups", &group("Team", &[&ines]));
+        let nothing = |path: &str, value: Value| patch(json!([{"op": "replace", "path": path, "value": value}]));
+        let member = format!("members[value eq \"{NOBODY}\"].value");
+        for (resource, path) in
+            [(&ines, "phoneNumbers[type eq \"fax\"].value"), (&ines, "emails[type eq \"x\"]"), (&team, member.as_str())]
+        {
+            let path_of_it = path_of(resource);
+            let before = assert_resource(&api.get(&path_of_it), 200);
+
+            let answer = api.patch(&path_of_it, &nothing(path, json!(null)));
+
+            match api.profile {
+                Profile::Strict => drop(assert_error(&answer, 400, Some("noTarget"))),
+                Profile::Compat => assert_eq!(assert_resource(&answer, 200), before, "{path}"),
+            }
+            assert_eq!(assert_resource(&api.get(&path_of_it), 200), before, "{path}");
+        }
     });
 }

@@ -29,7 +29,7 @@ fn http_01_02_plain_json_for_those_who_take_nothing_else() {
 }
 
 #[test]
-fn http_03_bodies_are_json_in_utf_8() {
+fn http_03_t_10_bodies_are_json_in_utf_8() {
     each_profile(|api| {
         let sent = |name: &str, content_type: Option<&str>| {
             let headers: Vec<(&str, &str)> = content_type.into_iter().map(|value| ("Content-Type", value)).collect();
@@ -80,7 +80,7 @@ fn http_05_wrong_methods_and_unknown_paths() {
 }
 
 #[test]
-fn http_06_slashes_and_encoded_ids() {
+fn http_06_10_slashes_and_encoded_ids_need_no_redirect() {
     each_profile(|api| {
         let ines = api.created("/Users", &user("ines"));
         let id = ines["id"].as_str().unwrap();

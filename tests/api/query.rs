@@ -163,6 +163,8 @@ fn flt_20_21_28_32_v_30_what_cannot_be_compared_is_refused() {
     each(|api| {
         api.created("/Users", &user("ines"));
         assert_eq!(found(api, "/Users", r#"active eq "True""#), ["ines"]);
+        api.created("/Users", &user("5"));
+        assert_eq!(found(api, "/Users", "userName eq 5"), ["5"]);
     });
 }
 
@@ -307,7 +309,7 @@ fn v_08_page_01_to_06_pages() {
 }
 
 #[test]
-fn page_04_disc_06_a_page_has_at_most_the_advertised_size() {
+fn page_03_04_qry_05_disc_06_a_page_has_at_most_the_advertised_size_and_the_rest_follows() {
     each(|api| {
         insert_users(api, 1001);
 
@@ -316,6 +318,12 @@ fn page_04_disc_06_a_page_has_at_most_the_advertised_size() {
         let more = api.get("/Users?attributes=userName&count=1001");
         let rest = api.get("/Users?attributes=userName&count=1001&startIndex=1001");
 
+        let mut seen = std::collections::BTreeSet::new();
+        for start in (1..=1001).step_by(100) {
+            let page = assert_list(&api.get(&format!("/Users?attributes=userName&startIndex={start}")));
+            seen.extend(names(&page));
+        }
+        assert_eq!(seen.len(), 1001, "page by page, everybody is seen");
         for (response, expected) in [(default, 100), (most, 1000), (more, 1000), (rest, 1)] {
             assert_eq!(assert_list(&response).len(), expected);
             assert_eq!(response.json()["totalResults"], json!(1001));
@@ -324,7 +332,7 @@ fn page_04_disc_06_a_page_has_at_most_the_advertised_size() {
 }
 
 #[test]
-fn srch_01_03_04_a_search_answers_what_the_list_answers() {
+fn res_04_srch_01_03_04_a_search_answers_what_the_list_answers() {
     each_profile(|api| {
         insert_users(api, 5);
         let parameters = json!({"filter": "userName ge \"u0001\"", "sortBy": "userName", "sortOrder": "descending",
@@ -337,6 +345,11 @@ fn srch_01_03_04_a_search_answers_what_the_list_answers() {
 
         assert_eq!(names(&assert_list(&searched)), ["u0003", "u0002"]);
         assert_eq!(searched.json(), listed.json());
+        let any_case = json!({"SCHEMAS": [SEARCH_REQUEST], "Filter": "userName ge \"u0001\"", "SORTBY": "userName",
+            "sortorder": "descending", "STARTINDEX": 2, "Count": 2, "Attributes": ["userName"]});
+        assert_eq!(api.post("/Users/.search", &any_case).json(), listed.json());
+        let twice = search(json!({"count": 1, "COUNT": 2}));
+        assert_error(&api.post("/Users/.search", &twice), 400, Some("invalidSyntax"));
         let mut comma = parameters;
         comma["attributes"] = json!("userName,active");
         assert_eq!(assert_list(&api.post("/.search", &search(comma)))[0]["active"], json!(true));
@@ -386,5 +399,43 @@ fn v_09_a_search_over_users_and_groups() {
             assert_eq!(resource.get("userName").is_some(), is_user);
             assert!(resource.get("displayName").is_some() && resource.get("members").is_none());
         }
+    });
+}
+
+#[test]
+fn sort_02_03_07_among_several_types_one_without_the_attribute_has_no_value() {
+    each_profile(|api| {
+        let b = api.created("/Users", &user_with("b", json!({"displayName": "beta"})));
+        api.created("/Groups", &group("Alpha", &[]));
+        api.created("/Users", &user_with("A", json!({"displayName": "gamma"})));
+        api.created("/Groups", &group("delta", &[&b]));
+        let sorted = |query: &str| names_at(api, &format!("/?{query}"));
+
+        assert_eq!(sorted("sortBy=userName"), ["A", "b", "Alpha", "delta"], "groups have none and come last");
+        assert_eq!(sorted("sortBy=userName&sortOrder=descending"), ["Alpha", "delta", "b", "A"], "and first");
+        assert_eq!(sorted("sortBy=displayName"), ["Alpha", "b", "delta", "A"]);
+        assert_eq!(sorted("sortBy=displayName&sortOrder=DESCENDING"), ["A", "delta", "b", "Alpha"]);
+        assert_eq!(sorted("sortBy=meta.resourceType").len(), 4);
+        assert_error(&api.get("/?sortBy=salary"), 400, Some("invalidValue"));
+    });
+}
+
+#[test]
+fn sort_02_text_folds_and_what_is_exact_goes_by_code_point() {
+    each_profile(|api| {
+        for name in ["b", "A", "ä", "Z", "ß", "_", "1", "É"] {
+            api.created("/Users", &user_with(name, json!({"externalId": name, "title": name})));
+        }
+        let sorted = |query: &str| names_at(api, &format!("/Users?{query}"));
+
+        // Folded, "É" is "é", and "ß" is "ss".
+        assert_eq!(sorted("sortBy=title"), ["1", "_", "A", "b", "ß", "Z", "ä", "É"]);
+        assert_eq!(sorted("sortBy=userName"), sorted("sortBy=title"));
+        let mut back = sorted("sortBy=title");
+        back.reverse();
+        assert_eq!(sorted("sortBy=title&sortOrder=descending"), back);
+        assert_eq!(sorted("sortBy=externalId"), ["1", "A", "Z", "_", "b", "É", "ß", "ä"]);
+        let by_creation = sorted("sortBy=meta.created");
+        assert_eq!(by_creation, sorted(""), "instants are chronological");
     });
 }

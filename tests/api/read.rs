@@ -6,7 +6,7 @@ use crate::harness::each_profile;
 use crate::messages::*;
 
 #[test]
-fn get_01_03_05_a_resource_with_its_headers() {
+fn get_01_03_05_res_12_13_a_resource_with_its_headers() {
     each_profile(|api| {
         let created = api.created("/Users", &user_with("ines", json!({"emails": [{"value": "i@example.com"}]})));
 

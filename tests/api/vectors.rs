@@ -1,15 +1,15 @@
-//! V-01 to V-07 and V-10 to V-20: the examples of the RFCs, in their words, one after the other.
+//! The examples of the RFCs, in their words, one after the other. Those of PATCH are in `patch_rows`.
 
 use serde_json::{Value, json};
 
-use crate::harness::{Api, each_profile};
+use crate::harness::each_profile;
 use crate::messages::*;
 
 /// A certificate, in the place of the RFC's own, which its line breaks have made unreadable.
 const CERTIFICATE: &str = "MIIBeTCCAR+gAwIBAgIUIfRMn86OOCh3x8DNyD7sT+9w/2swCgYIKoZIzj0EAwIwEjEQMA4GA1UEAwwHYmplbnNlbjAeFw0yNjExMjMyMjI4MzhaFw0zNjExMjAyMjI4MzhaMBIxEDAOBgNVBAMMB2JqZW5zZW4wWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARhHfSBYZrT0VRc0aUGDxekPg17bypO2Zg5eVQ6IYvvJFZD8/fB9kMKlBxUVeTzY0lmhCnq78Z+HZ3hkae/HckOo1MwUTAdBgNVHQ4EFgQUvjPlAmKzz9RqAltzSXcdlSj7294wHwYDVR0jBBgwFoAUvjPlAmKzz9RqAltzSXcdlSj7294wDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEA3kPkfllVf1un9F+Vl/sUEBX//CjKTs7gM046otYNGEoCIAQjJjg9PyehUjSj1GvNp6CcllC70r+bf+0Vhw/6CP/4";
 
 /// The body of RFC 7643 §8.2 as a client sends it.
-fn full_user() -> Value {
+pub fn full_user() -> Value {
     json!({
         "schemas": [USER],
         "id": NOBODY,
@@ -58,10 +58,6 @@ fn assert_echoed(created: &Value, sent: &Value) {
     assert!(created.get("password").is_none() && created.get("groups").is_none());
     assert_ne!(created["id"], json!(NOBODY));
     assert_ne!(created["meta"]["created"], json!("2010-01-23T04:56:22Z"));
-}
-
-fn patched(api: &Api, resource: &Value, operations: Value) -> Value {
-    assert_resource(&api.patch(&path_of(resource), &patch(operations)), 200)
 }
 
 #[test]
@@ -184,79 +180,6 @@ fn v_10_replace() {
 }
 
 #[test]
-fn v_11_v_13_v_14_v_16_v_17_the_members_of_a_group() {
-    each_profile(|api| {
-        let users = ["a", "b", "c"].map(|name| api.created("/Users", &user(name)));
-        let [a, b, c] = [&users[0], &users[1], &users[2]];
-        let team = api.created("/Groups", &group("Tour Guides", &[]));
-        let add = json!([{"op": "add", "path": "members", "value": [
-            {"display": "Babs Jensen", "$ref": a["meta"]["location"], "value": a["id"]}]}]);
-        let remove = json!([{"op": "remove", "path": format!("members[value eq {}]", a["id"])}]);
-
-        let first = patched(api, &team, add.clone());
-        assert_eq!(values(&first, "members"), ids(&[a]));
-        assert_ne!(first["meta"]["version"], team["meta"]["version"]);
-        assert_eq!(patched(api, &team, add.clone()), first, "V-11: the second time nothing changes");
-
-        let removed = patched(api, &team, remove.clone());
-        assert!(values(&removed, "members").is_empty());
-        assert_eq!(patched(api, &team, remove.clone()), removed, "V-13: the second time nothing changes");
-
-        patched(api, &team, add.clone());
-        assert!(values(&patched(api, &team, json!([{"op": "remove", "path": "members"}])), "members").is_empty());
-
-        patched(api, &team, add);
-        let exchanged = json!([remove[0], {"op": "add", "path": "members", "value": [{"value": b["id"]}]}]);
-        assert_eq!(values(&patched(api, &team, exchanged), "members"), ids(&[b]));
-        let both = json!([{"value": a["id"]}, {"value": c["id"]}]);
-        let renewed = json!([{"op": "remove", "path": "members"}, {"op": "add", "path": "members", "value": both}]);
-        assert_eq!(values(&patched(api, &team, renewed), "members"), ids(&[a, c]));
-
-        let two = json!([{"value": b["id"]}, {"value": a["id"]}]);
-        let replaced = patched(api, &team, json!([{"op": "replace", "path": "members", "value": two}]));
-        assert_eq!(values(&replaced, "members"), ids(&[a, b]));
-    });
-}
-
-#[test]
-fn v_12_v_15_v_18_v_19_the_attributes_of_a_user() {
-    each_profile(|api| {
-        let babs = api.created("/Users", &full_user());
-
-        let added = json!([{"op": "add", "value": {"nickname": "Barbie",
-            "emails": [{"value": "babs@home.example", "type": "home"}]}}]);
-        let after = patched(api, &babs, added);
-        assert_eq!(after["nickName"], json!("Barbie"));
-        assert_eq!(values(&after, "emails"), ["babs@home.example", "babs@jensen.org", "bjensen@example.com"]);
-
-        let path = "emails[type eq \"work\" and value ew \"example.com\"]";
-        let after = patched(api, &babs, json!([{"op": "remove", "path": path}]));
-        assert_eq!(values(&after, "emails"), ["babs@home.example", "babs@jensen.org"]);
-
-        let work = json!({"type": "work", "streetAddress": "911 Universal City Plaza", "locality": "Hollywood",
-            "region": "CA", "postalCode": "91608", "country": "US",
-            "formatted": "911 Universal City Plaza\nHollywood, CA 91608 US", "primary": true});
-        let home = json!([{"op": "replace", "path": "addresses[type eq \"home\"].primary", "value": true}]);
-        patched(api, &babs, home);
-        let replaced = json!([{"op": "replace", "path": "addresses[type eq \"work\"]", "value": work}]);
-        let after = patched(api, &babs, replaced);
-        assert_eq!(after["addresses"][0], work);
-        assert_ne!(after["addresses"][1]["primary"], json!(true));
-
-        let street = json!([{"op": "replace", "path": "addresses[type eq \"work\"].streetAddress",
-            "value": "1010 Broadway Ave"}]);
-        let after = patched(api, &babs, street);
-        assert_eq!(after["addresses"][0]["streetAddress"], json!("1010 Broadway Ave"));
-        assert_eq!(after["addresses"][0]["locality"], json!("Hollywood"));
-
-        let emails = json!([{"value": "bjensen@example.com", "type": "work", "primary": true},
-            {"value": "babs@jensen.org", "type": "home"}]);
-        let after = patched(api, &babs, json!([{"op": "replace", "value": {"emails": emails, "nickname": "Babs"}}]));
-        assert_eq!((&after["emails"], &after["nickName"]), (&emails, &json!("Babs")));
-    });
-}
-
-#[test]
 fn v_20_delete() {
     each_profile(|api| {
         let first = api.created("/Users", &user("bjensen"));
@@ -268,5 +191,101 @@ fn v_20_delete() {
         assert_eq!((deleted.status, deleted.body.len()), (204, 0));
         assert_error(&read, 404, None);
         assert_ne!(second["id"], first["id"]);
+    });
+}
+
+/// What the tables of RFC 7643 §3 and §4 say of each attribute, with the errata; what is not said is singular, optional,
+/// without regard to case, readWrite, returned by default and not unique.
+const FACTS: &str = include_str!("schema_facts.txt");
+
+fn facts(schema: &Value) -> Vec<String> {
+    fn fact(schema: &Value, path: &str, attribute: &Value) -> String {
+        let mut words = vec![schema["name"].as_str().unwrap(), path, attribute["type"].as_str().unwrap()];
+        for (name, value, word) in [
+            ("multiValued", json!(true), "many"),
+            ("required", json!(true), "required"),
+            ("caseExact", json!(true), "exact"),
+        ] {
+            words.extend((attribute[name] == value).then_some(word));
+        }
+        for (name, usual) in [("mutability", "readWrite"), ("returned", "default"), ("uniqueness", "none")] {
+            words.extend(attribute[name].as_str().filter(|word| *word != usual));
+        }
+        let list = |name: &str, label: &str| {
+            let words: Vec<&str> = attribute[name].as_array()?.iter().map(|word| word.as_str().unwrap()).collect();
+            Some(format!("{label}={}", words.join(",")))
+        };
+        let lists = [list("referenceTypes", "to"), list("canonicalValues", "values")].into_iter().flatten();
+        words.into_iter().map(str::to_owned).chain(lists).collect::<Vec<_>>().join(" ")
+    }
+    let mut facts = Vec::new();
+    for attribute in schema["attributes"].as_array().unwrap() {
+        let name = attribute["name"].as_str().unwrap();
+        facts.push(fact(schema, name, attribute));
+        for part in attribute["subAttributes"].as_array().into_iter().flatten() {
+            facts.push(fact(schema, &format!("{name}.{}", part["name"].as_str().unwrap()), part));
+        }
+    }
+    facts
+}
+
+#[test]
+fn v_33_the_schemas_say_what_the_tables_of_the_rfc_say() {
+    each_profile(|api| {
+        let served = [USER, GROUP, ENTERPRISE].map(|urn| api.get(&format!("/Schemas/{urn}")).json());
+
+        let served: Vec<String> = served.iter().flat_map(facts).collect();
+
+        assert_eq!(served, FACTS.lines().collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn v_29_discovery_has_the_shapes_of_the_rfc() {
+    each_profile(|api| {
+        let config = api.get("/ServiceProviderConfig").json();
+        let types = assert_list(&api.get("/ResourceTypes"));
+        let schema = api.get(&format!("/Schemas/{USER}")).json();
+
+        let keys = |object: &Value| -> Vec<String> {
+            let mut keys: Vec<String> = object.as_object().unwrap().keys().cloned().collect();
+            keys.sort();
+            keys
+        };
+        for feature in ["patch", "changePassword", "sort", "etag"] {
+            assert_eq!(keys(&config[feature]), ["supported"], "{feature}");
+        }
+        assert_eq!(keys(&config["bulk"]), ["maxOperations", "maxPayloadSize", "supported"]);
+        assert_eq!(keys(&config["filter"]), ["maxResults", "supported"]);
+        assert!(config["authenticationSchemes"].as_array().is_some_and(|schemes| !schemes.is_empty()));
+        assert_eq!(config["meta"]["resourceType"], json!("ServiceProviderConfig"));
+        assert_eq!(config["meta"]["location"], json!(format!("{}/ServiceProviderConfig", api.base_url)));
+
+        for (served, name, endpoint, urn) in
+            [(&types[0], "User", "/Users", USER), (&types[1], "Group", "/Groups", GROUP)]
+        {
+            assert_eq!((&served["id"], &served["name"]), (&json!(name), &json!(name)));
+            assert_eq!((&served["endpoint"], &served["schema"]), (&json!(endpoint), &json!(urn)));
+            assert!(served["description"].is_string());
+            let location = format!("{}/ResourceTypes/{name}", api.base_url);
+            assert_eq!(served["meta"]["location"], json!(location));
+            assert_eq!(served["meta"]["resourceType"], json!("ResourceType"));
+        }
+
+        assert_eq!((&schema["id"], &schema["name"]), (&json!(USER), &json!("User")));
+        assert_eq!(schema["schemas"], json!(["urn:ietf:params:scim:schemas:core:2.0:Schema"]));
+        assert_eq!(schema["meta"]["location"], json!(format!("{}/Schemas/{USER}", api.base_url)));
+        assert_eq!(schema["meta"]["resourceType"], json!("Schema"));
+        let user_name = &schema["attributes"][0];
+        let described = user_name["description"].clone();
+        assert!(described.as_str().is_some_and(|text| !text.is_empty()));
+        assert_eq!(
+            *user_name,
+            json!({"name": "userName", "type": "string", "multiValued": false, "description": described, "required": true,
+                "caseExact": false, "mutability": "readWrite", "returned": "default", "uniqueness": "server"})
+        );
+        for attribute in schema["attributes"].as_array().unwrap() {
+            assert!(attribute["description"].is_string(), "{attribute}");
+        }
     });
 }

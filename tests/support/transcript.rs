@@ -8,6 +8,7 @@
 //!   "client": "Okta, catalogue app",
 //!   "about": "What this conversation shows, in a sentence.",
 //!   "profile": "compat",
+//!   "requirements": ["T-06", "INT-02"],
 //!   "headers": { "Accept": "application/scim+json" },
 //!   "body_headers": { "Content-Type": "application/scim+json" },
 //!   "steps": [
@@ -19,6 +20,7 @@
 //! }
 //! ```
 //!
+//! - `requirements` are the ids of `tests/requirements.md` that it shows.
 //! - `profile` is that of the key, `compat` unless given. `headers` go with every request, `body_headers` with those that
 //!   have a body; `Authorization: Bearer <token>` is added. A step's own `headers` replace them; `null` leaves one out.
 //! - `path` is appended to the base URL as it stands, byte for byte. `body` is JSON; `raw_body` is text sent as it is.
@@ -67,6 +69,9 @@ pub struct Transcript {
     /// The profile that the key must have.
     #[serde(default)]
     pub profile: Profile,
+    /// The requirements that it shows, by id.
+    #[serde(default)]
+    pub requirements: Vec<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     #[serde(default)]

@@ -91,6 +91,8 @@ fn res_04_names_are_stored_in_the_spelling_of_the_schema() {
 fn res_05_names_that_differ_by_case_only_are_refused() {
     for profile in BOTH {
         for body in [
+            json!({format!("{USER_URN}:title"): "a", USER_URN: {"title": "b"}}),
+            json!({ENTERPRISE_URN: {"division": "a"}, format!("{ENTERPRISE_URN}:division"): null}),
             json!({"title": "a", "TITLE": "b"}),
             json!({"name": {"givenName": "a", "GivenName": "b"}}),
             json!({"emails": [{"value": "a", "Value": "b"}]}),

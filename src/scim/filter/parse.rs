@@ -44,34 +44,32 @@ pub struct ParsedPath {
 
 /// Parses a filter. Fails with `invalidFilter` and a sentence that names the token and its offset (FLT-08).
 pub fn parse(text: &str, profile: Profile) -> Result<Filter> {
-    run(text, profile, |grammar, input| grammar.filter(input, 0))
+    run(text, profile, ErrorKind::InvalidFilter, |grammar, input| grammar.filter(input, 0))
 }
 
 /// Parses a PATCH path. A malformed filter inside fails with `invalidFilter`, anything else with `invalidPath`
 /// (PATCH-03).
 pub fn parse_path(text: &str, profile: Profile) -> Result<ParsedPath> {
-    let in_filter = text.contains('[');
-    run(text, profile, |grammar, input| grammar.path(input)).map_err(|error| {
-        let kind = if in_filter { ErrorKind::InvalidFilter } else { ErrorKind::InvalidPath };
-        Error::new(kind, error.detail().replacen("The filter", "The path", 1))
-    })
+    run(text, profile, ErrorKind::InvalidPath, |grammar, input| grammar.path(input))
 }
 
-fn run<'a, T>(text: &'a str, profile: Profile, rule: impl FnOnce(&Grammar<'a>, &'a str) -> Parsed<'a, T>) -> Result<T> {
+fn run<'a, T>(
+    text: &'a str,
+    profile: Profile,
+    kind: ErrorKind,
+    rule: impl FnOnce(&Grammar<'a>, &'a str) -> Parsed<'a, T>,
+) -> Result<T> {
+    let whole = if kind == ErrorKind::InvalidPath { "path" } else { "filter" };
+    let grammar = Grammar { text, profile, whole, kind: Cell::new(kind), terms: Cell::new(0) };
     if text.len() > MAX_LENGTH {
-        return Err(invalid(format!("The filter has {} bytes; at most {MAX_LENGTH} are allowed.", text.len())));
+        return Err(grammar.invalid(&format!("{} bytes; at most {MAX_LENGTH} are allowed", text.len())));
     }
-    let grammar = Grammar { text, profile, terms: Cell::new(0) };
     let (rest, tree) = rule(&grammar, text).map_err(|error| grammar.explain(error))?;
     let rest = rest.trim_start();
     if rest.is_empty() {
         return Ok(tree);
     }
     Err(grammar.explain(expected(rest, "'and', 'or' or the end")))
-}
-
-fn invalid(detail: String) -> Error {
-    Error::new(ErrorKind::InvalidFilter, detail)
 }
 
 type Parsed<'a, T> = nom::IResult<&'a str, T, Fault<'a>>;
@@ -100,6 +98,10 @@ fn expected<'a>(rest: &'a str, expected: &'static str) -> nom::Err<Fault<'a>> {
 struct Grammar<'a> {
     text: &'a str,
     profile: Profile,
+    /// What the text is, for sentences.
+    whole: &'static str,
+    /// What a fault at the present place is.
+    kind: Cell<ErrorKind>,
     terms: Cell<usize>,
 }
 
@@ -191,12 +193,18 @@ impl<'a> Grammar<'a> {
         let Some(inner) = rest.strip_prefix('[') else {
             return Ok((rest, ParsedPath { name, filter: None, sub_attribute: None }));
         };
+        self.kind.set(ErrorKind::InvalidFilter);
         let (rest, filter) = self.closed(inner, ']', 0)?;
+        self.kind.set(ErrorKind::InvalidPath);
         let (rest, dot) = opt(tag(".")).parse(rest)?;
         if dot.is_none() {
             return Ok((rest, ParsedPath { name, filter: Some(filter), sub_attribute: None }));
         }
+        let part_at = rest;
         let (rest, sub_attribute) = self.name(rest)?;
+        if sub_attribute.text.contains(['.', ':']) {
+            return Err(expected(part_at, "the name of a sub-attribute"));
+        }
         Ok((rest, ParsedPath { name, filter: Some(filter), sub_attribute: Some(sub_attribute.text) }))
     }
 
@@ -236,7 +244,11 @@ impl<'a> Grammar<'a> {
         let token: String = fault.rest.chars().take_while(|c| !c.is_whitespace()).take(32).collect();
         let found = if token.is_empty() { "the end".to_owned() } else { format!("'{token}'") };
         let offset = self.offset(fault.rest);
-        invalid(format!("The filter has {found} at offset {offset}, where {} is expected.", fault.expected))
+        self.invalid(&format!("{found} at offset {offset}, where {} is expected", fault.expected))
+    }
+
+    fn invalid(&self, found: &str) -> Error {
+        Error::new(self.kind.get(), format!("The {} has {found}.", self.whole))
     }
 }
 
@@ -248,11 +260,11 @@ fn spaces(input: &str) -> Parsed<'_, &str> {
     take_while(|c: char| c.is_ascii_whitespace()).parse(input)
 }
 
-/// What follows a keyword that stands alone, between spaces or brackets.
+/// What follows a keyword that stands alone, between spaces or brackets or at the end.
 fn keyword<'a>(input: &'a str, word: &str) -> Option<&'a str> {
     let input = input.trim_start();
     let (head, rest) = input.split_at_checked(word.len())?;
-    let stands_alone = rest.starts_with(|c: char| c.is_ascii_whitespace() || c == '(');
+    let stands_alone = rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_whitespace() || c == '(');
     (head.eq_ignore_ascii_case(word) && stands_alone).then_some(rest)
 }
 

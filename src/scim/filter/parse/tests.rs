@@ -169,6 +169,9 @@ fn patch_03_a_malformed_path_is_told_from_a_malformed_filter() {
     assert_eq!(kind("a b"), ErrorKind::InvalidPath);
     assert_eq!(kind("emails[type eq]"), ErrorKind::InvalidFilter);
     assert_eq!(kind("emails[type eq \"work\""), ErrorKind::InvalidFilter);
+    for behind in ["]x", "].", "]..value", "][", "] value", "].value eq \"x\""] {
+        assert_eq!(kind(&format!("emails[type eq \"work\"{behind}")), ErrorKind::InvalidPath, "{behind}");
+    }
 }
 
 fn literals() -> impl Strategy<Value = Value> {
