@@ -60,6 +60,11 @@ enum Command {
     /// Ask the server that listens on the configured address whether it is alive; exit code 1 if not
     #[command(after_help = "Example:\n  scimd healthcheck --listen 127.0.0.1:8080")]
     Healthcheck,
+    /// Print the OpenAPI document of the server that this configuration makes
+    ///
+    /// A running server has it at `/openapi.json`. Needs no database.
+    #[command(after_help = "Example:\n  scimd openapi --public-url https://scim.example.com > openapi.json")]
+    Openapi,
     /// Print a script that completes commands in a shell
     #[command(after_help = "Examples:\n  scimd completions bash > /etc/bash_completion.d/scimd\n  \
         scimd completions zsh > ~/.zfunc/_scimd\n  scimd completions fish > ~/.config/fish/completions/scimd.fish")]
@@ -135,8 +140,19 @@ fn run(settings: &Settings, command: Command) -> Result<(), Failure> {
             };
             asked.map_err(Failure)
         }
+        Command::Openapi => print(openapi(&config).as_bytes()),
         Command::Completions(_) => Ok(()),
     }
+}
+
+fn openapi(config: &Config) -> String {
+    let surface = http::openapi::Surface {
+        registry: Registry::builtin(),
+        base_url: &scim_url(config, config.listen),
+        open_discovery: config.open_discovery,
+        with_health: config.metrics_listen.is_none(),
+    };
+    format!("{:#}\n", http::openapi::document(&surface))
 }
 
 /// A command of the operator, beside a running server or before the first one.

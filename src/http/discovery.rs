@@ -47,7 +47,7 @@ async fn answer(
 ) -> HttpResponse {
     body::drain(&mut payload).await;
     match find(&request, document).await {
-        Ok(document) => tagged(&request, &document),
+        Ok(document) => tagged(&request, document.to_string()),
         Err(error) => {
             let mut response = respond::error(&request, &error);
             if error.kind() == ErrorKind::Forbidden {
@@ -63,29 +63,37 @@ async fn find(
     request: &HttpRequest,
     document: impl FnOnce(&'static Registry, &str, &str) -> Option<Value>,
 ) -> Result<Value> {
-    let service = service_of(request);
-    if !service.open_discovery {
-        let caller = authenticate(&service, request).await?;
-        request.extensions_mut().insert(caller);
-    }
+    admit(request).await?;
     if request.query_string().split('&').any(|parameter| parameter.split('=').next() == Some("filter")) {
         return Err(Error::new(ErrorKind::Forbidden, "Discovery endpoints can't be filtered."));
     }
+    let service = service_of(request);
     let provider = &service.provider;
     document(provider.registry(), provider.base_url(), &last_segment(request))
         .ok_or_else(|| Error::new(ErrorKind::NotFound, "This server has no schema or resource type of that name."))
 }
 
+/// Lets in whoever has a key, or everybody if discovery is open.
+pub(super) async fn admit(request: &HttpRequest) -> Result<()> {
+    let service = service_of(request);
+    if !service.open_discovery {
+        let caller = authenticate(&service, request).await?;
+        request.extensions_mut().insert(caller);
+    }
+    Ok(())
+}
+
 /// The document with a tag made of its bytes, or 304 (DISC-20).
-fn tagged(request: &HttpRequest, document: &Value) -> HttpResponse {
-    let digest = Sha256::digest(document.to_string());
+pub(super) fn tagged(request: &HttpRequest, document: String) -> HttpResponse {
+    let digest = Sha256::digest(&document);
     let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..12]));
     let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let is_known = known
         .flat_map(|list| list.split(','))
         .any(|candidate| candidate.trim() == "*" || opaque(candidate) == opaque(&tag));
-    let mut response = if is_known { HttpResponse::NotModified().finish() } else { respond::json(request, document) };
+    let mut response =
+        if is_known { HttpResponse::NotModified().finish() } else { respond::json_text(request, document) };
     if let Ok(tag) = header::HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }

@@ -60,6 +60,11 @@ pub(super) fn json(request: &HttpRequest, document: &Value) -> HttpResponse {
     json_body(&mut json_builder(request, StatusCode::OK), document)
 }
 
+/// Any JSON document that is text already.
+pub(super) fn json_text(request: &HttpRequest, document: String) -> HttpResponse {
+    json_builder(request, StatusCode::OK).body(document)
+}
+
 /// A failure, as SCIM says it (RFC 7644 §3.12). The one place that logs a fault of ours, once, with its causes.
 pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     let kind = error.kind();

@@ -5,6 +5,7 @@ pub mod discovery;
 pub mod error;
 pub mod filter;
 pub mod group_name;
+pub mod json_schema;
 pub mod key;
 pub mod message;
 pub mod patch;
