@@ -1,6 +1,6 @@
 //! What the server says of itself (RFC 7644 §4): `/ServiceProviderConfig`, `/ResourceTypes`, `/Schemas`.
 
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Payload;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use base64::Engine;
@@ -47,7 +47,7 @@ async fn answer(
 ) -> HttpResponse {
     body::drain(&mut payload).await;
     match find(&request, document).await {
-        Ok(document) => tagged(&request, document.to_string()),
+        Ok(document) => located(tagged(&request, document.to_string()), &document),
         Err(error) => {
             let mut response = respond::error(&request, &error);
             if error.kind() == ErrorKind::Forbidden {
@@ -83,6 +83,16 @@ pub(super) async fn admit(request: &HttpRequest) -> Result<()> {
     Ok(())
 }
 
+/// A single object says where it is, like any other resource.
+fn located(mut response: HttpResponse, document: &Value) -> HttpResponse {
+    let location = document["meta"]["location"].as_str().and_then(|location| HeaderValue::from_str(location).ok());
+    if let Some(location) = location {
+        response.headers_mut().insert(header::CONTENT_LOCATION, location.clone());
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
 /// The document with a tag made of its bytes, or 304 (DISC-20).
 pub(super) fn tagged(request: &HttpRequest, document: String) -> HttpResponse {
     let digest = Sha256::digest(&document);
@@ -92,9 +102,8 @@ pub(super) fn tagged(request: &HttpRequest, document: String) -> HttpResponse {
     let is_known = known
         .flat_map(|list| list.split(','))
         .any(|candidate| candidate.trim() == "*" || opaque(candidate) == opaque(&tag));
-    let mut response =
-        if is_known { HttpResponse::NotModified().finish() } else { respond::json_text(request, document) };
-    if let Ok(tag) = header::HeaderValue::from_str(&tag) {
+    let mut response = if is_known { respond::not_modified() } else { respond::json_text(request, document) };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
     response

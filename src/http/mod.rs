@@ -100,6 +100,7 @@ pub fn bind(
             .app_data(web::Data::new(service.clone()))
             .configure(|app| routes::health().iter().for_each(|endpoint| at(app, "", endpoint)))
             .default_service(web::to(unserved::unknown_endpoint))
+            .wrap(from_fn(observe::request))
     })
     .workers(1)
     .disable_signals()

@@ -36,6 +36,7 @@ pub(super) fn headers() -> Map<String, Value> {
         ("Location", "Where the resource is, `meta.location`."),
         ("Preference-Applied", "The preference of the client that was heeded."),
         ("Retry-After", "After how many seconds to try again."),
+        ("Vary", "Which headers of the request the answer depends on."),
         ("WWW-Authenticate", "How to authenticate, and what was wrong."),
         ("X-Request-Id", "The name of the request in the log."),
     ];
@@ -53,7 +54,7 @@ pub(super) fn refusals() -> Map<String, Value> {
             429 | 503 => &["Retry-After"],
             _ => &[],
         };
-        let headers = [&["Cache-Control", "X-Request-Id"], more].concat();
+        let headers = [&["Cache-Control", "Vary", "X-Request-Id"], more].concat();
         ((*name).to_owned(), answer(description, Some(&reference("Error")), &headers))
     };
     REFUSALS.iter().map(refusal).collect()

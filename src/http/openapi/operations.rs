@@ -25,11 +25,11 @@ const BODY: [u16; 3] = [400, 413, 415];
 const CHANGE: [u16; 4] = [400, 404, 412, 428];
 
 /// The headers of every answer to a request with a key.
-const PLAIN: [&str; 2] = ["Cache-Control", "X-Request-Id"];
+const PLAIN: [&str; 3] = ["Cache-Control", "Vary", "X-Request-Id"];
 /// The headers of one resource.
-const RESOURCE: [&str; 5] = ["Cache-Control", "Content-Location", "ETag", "Location", "X-Request-Id"];
+const RESOURCE: [&str; 6] = ["Cache-Control", "Content-Location", "ETag", "Location", "Vary", "X-Request-Id"];
 /// The headers of an object of discovery.
-const TAGGED: [&str; 3] = ["Cache-Control", "ETag", "X-Request-Id"];
+const TAGGED: [&str; 4] = ["Cache-Control", "ETag", "Vary", "X-Request-Id"];
 /// The headers that tell of a resource without showing it.
 const UNSHOWN: [&str; 3] = ["ETag", "Location", "X-Request-Id"];
 
@@ -162,14 +162,14 @@ fn everything(id: &str, summary: &str) -> Described {
     Described::new(id, EVERYTHING, summary)
 }
 
+/// An object that says where it is, or a list of such.
 fn discovery(id: &str, summary: &str, shape: &str) -> Described {
-    let described = Described::new(id, DISCOVERY, summary);
-    let headers = ["Cache-Control", "ETag", "X-Request-Id"];
-    described.takes(&["If-None-Match"]).answers(200, "It.", Some(shape), &headers).answers(
+    let headers: &[&str] = if shape.ends_with("ListResponse") { &TAGGED } else { &RESOURCE };
+    Described::new(id, DISCOVERY, summary).takes(&["If-None-Match"]).answers(200, "It.", Some(shape), headers).answers(
         304,
         "The client has it.",
         None,
-        &headers,
+        headers,
     )
 }
 
@@ -213,7 +213,7 @@ fn read(described: Described, resource_type: &ResourceType) -> Described {
         .takes(&parameters::PROJECTION)
         .takes(&["If-None-Match"])
         .with(200, answer("The resource; with a `filter`, a list of it or of nothing.", Some(&either), &RESOURCE))
-        .answers(304, "The client has this version.", None, &["Cache-Control", "ETag", "Location", "X-Request-Id"])
+        .answers(304, "The client has this version.", None, &RESOURCE)
         .refused(&PARAMETERS)
         .refused(&[404])
 }
