@@ -301,7 +301,7 @@ fn openapi_prints_the_document_of_this_configuration() {
     let workplace = Workplace::sqlite();
 
     let document = workplace.json(&["openapi", "--public-url", "https://idm.example"]);
-    let open = workplace.json(&["openapi", "--open-discovery", "true", "--metrics-listen", "127.0.0.1:9090"]);
+    let open = workplace.json(&["openapi", "--open-discovery", "--metrics-listen", "127.0.0.1:9090"]);
 
     assert_eq!(document["servers"][0]["url"], "https://idm.example");
     assert!(document["paths"]["/metrics"].is_object());
