@@ -1,7 +1,7 @@
 //! What the server says of itself (RFC 7644 §4): `/ServiceProviderConfig`, `/ResourceTypes`, `/Schemas`.
 
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::web::Payload;
+use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -47,7 +47,7 @@ async fn answer(
 ) -> HttpResponse {
     body::drain(&mut payload).await;
     match find(&request, document).await {
-        Ok(document) => located(tagged(&request, document.to_string()), &document),
+        Ok(document) => located(tagged(&request, document.to_string().into()), &document),
         Err(error) => {
             let mut response = respond::error(&request, &error);
             if error.kind() == ErrorKind::Forbidden {
@@ -94,7 +94,7 @@ fn located(mut response: HttpResponse, document: &Value) -> HttpResponse {
 }
 
 /// The document with a tag made of its bytes, or 304 (DISC-20).
-pub(super) fn tagged(request: &HttpRequest, document: String) -> HttpResponse {
+pub(super) fn tagged(request: &HttpRequest, document: Bytes) -> HttpResponse {
     let digest = Sha256::digest(&document);
     let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..12]));
     let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());

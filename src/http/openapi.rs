@@ -9,7 +9,7 @@ mod parameters;
 mod shapes;
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
-use actix_web::web::{Data, Payload};
+use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
@@ -32,7 +32,7 @@ pub struct Surface<'a> {
 
 /// The document, as it is sent.
 pub(super) struct Document {
-    text: String,
+    text: Bytes,
 }
 
 impl Document {
@@ -45,7 +45,7 @@ impl Document {
             open_discovery: service.open_discovery,
             with_health,
         };
-        Document { text: document(&surface).to_string() }
+        Document { text: document(&surface).to_string().into() }
     }
 }
 

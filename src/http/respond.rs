@@ -69,7 +69,7 @@ pub(super) fn json(request: &HttpRequest, document: &Value) -> HttpResponse {
 }
 
 /// Any JSON document that is text already.
-pub(super) fn json_text(request: &HttpRequest, document: String) -> HttpResponse {
+pub(super) fn json_text(request: &HttpRequest, document: web::Bytes) -> HttpResponse {
     json_builder(request, StatusCode::OK).body(document)
 }
 

@@ -150,7 +150,7 @@ fn http_01_05_09_10_12_13_err_01_02_auth_01_every_route_method_and_key() {
 }
 
 #[test]
-fn http_10_head_is_get_without_the_body() {
+fn get_05_head_is_get_without_the_body() {
     each(|api| {
         for endpoint in endpoints().iter().filter(|one| one.allow().contains("GET") && !may_be_missing(one)) {
             let path = path_to(api, endpoint);
@@ -190,7 +190,7 @@ fn http_09_err_02_unknown_paths_and_versions_are_told_before_the_key() {
 }
 
 #[test]
-fn http_01_02_ver_01_02_location_and_etag_of_every_answer_about_one_resource() {
+fn http_01_ver_01_03_location_and_etag_of_every_answer_about_one_resource() {
     each_profile(|api| {
         let created = api.post("/Users", &user("ines"));
         let ines = created.json();

@@ -148,12 +148,12 @@ pub(super) fn describe(endpoint: &Endpoint, operation: Operation, surface: &Surf
         Operation::Replace => replace(of_one("replace", "Replace"), resource_type),
         Operation::Modify => modify(of_one("patch", "Change parts of"), resource_type),
         Operation::Delete => delete(of_one("delete", "Delete")),
-        Operation::Alive => health("getHealthz", "Whether the process is alive"),
+        Operation::Alive => health("getHealthz", "Whether the process is alive", "It is."),
         Operation::Ready => {
             let summary = "Whether the server can serve: its database answers and is up to date";
-            health("getReadyz", summary).with(503, text("It can't."))
+            health("getReadyz", summary, "It can.").with(503, text("It cannot; the reason."))
         }
-        Operation::Metrics => health("getMetrics", "Measurements for Prometheus"),
+        Operation::Metrics => health("getMetrics", "Measurements for Prometheus", "The measurements."),
     };
     described.finish(surface.open_discovery)
 }
@@ -175,9 +175,9 @@ fn discovery(id: &str, summary: &str, shape: &str) -> Described {
 
 fn openapi() -> Described {
     let described = Described::new("getOpenApi", DISCOVERY, "This document").takes(&["If-None-Match"]);
-    let mut document = answer("It.", None, &TAGGED);
+    let mut document = answer("This document.", None, &TAGGED);
     document["content"] = json!({"application/json": {"schema": {"type": "object"}}});
-    described.with(200, document).answers(304, "The client has it.", None, &TAGGED)
+    described.with(200, document).answers(304, "The client has it already.", None, &TAGGED)
 }
 
 fn bulk(described: Described) -> Described {
@@ -188,7 +188,7 @@ fn bulk(described: Described) -> Described {
 }
 
 fn query(described: Described, list: &str) -> Described {
-    let described = described.takes(&parameters::QUERY).refused(&PARAMETERS);
+    let described = described.takes(&parameters::of_queries()).refused(&PARAMETERS);
     described.answers(200, "What was found.", Some(list), &PLAIN)
 }
 
@@ -245,8 +245,8 @@ fn delete(described: Described) -> Described {
     described.answers(204, "It is deleted.", None, &["X-Request-Id"])
 }
 
-fn health(id: &str, summary: &str) -> Described {
-    Described { refused: Vec::new(), ..Described::new(id, HEALTH, summary) }.with(200, text("It."))
+fn health(id: &str, summary: &str, answer: &str) -> Described {
+    Described { refused: Vec::new(), ..Described::new(id, HEALTH, summary) }.with(200, text(answer))
 }
 
 fn text(description: &str) -> Value {

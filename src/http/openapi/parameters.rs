@@ -2,26 +2,31 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::scim::discovery::service_provider_config;
 use crate::scim::query::{DEFAULT_COUNT, MAX_COUNT};
 
-/// What a query may say (RFC 7644 §3.4.2). The same names stand in a URL and in a search request.
-pub(super) const QUERY: [&str; 7] =
-    ["filter", "sortBy", "sortOrder", "startIndex", "count", "attributes", "excludedAttributes"];
+/// What a query may say (RFC 7644 §3.4.2, RFC 9865 §2). The same names stand in a URL and in a search request.
+pub(super) fn of_queries() -> Vec<&'static str> {
+    let pages_by_cursor = service_provider_config("")["pagination"]["cursor"] == true;
+    let by_cursor = pages_by_cursor.then_some("cursor");
+    let names = ["filter", "sortBy", "sortOrder", "startIndex", "count"];
+    names.into_iter().chain(by_cursor).chain(PROJECTION).collect()
+}
 
 /// What of a resource to show (RFC 7644 §3.9).
 pub(super) const PROJECTION: [&str; 2] = ["attributes", "excludedAttributes"];
 
 /// Every parameter but those in paths, by name.
 pub(super) fn components() -> Map<String, Value> {
-    let in_query = QUERY.iter().map(|name| {
+    let in_query = of_queries().into_iter().map(|name| {
         let (description, schema) = query(name);
         let mut parameter = json!({"name": name, "in": "query", "description": description, "schema": schema});
-        if PROJECTION.contains(name) {
+        if PROJECTION.contains(&name) {
             // A comma list.
             parameter["style"] = json!("form");
             parameter["explode"] = json!(false);
         }
-        ((*name).to_owned(), parameter)
+        (name.to_owned(), parameter)
     });
     let headers = [
         ("If-Match", "Do it only if the resource has one of these versions, or any for `*`.", r#"W/"3""#),
@@ -42,10 +47,10 @@ pub(super) fn references(names: &[&str]) -> Vec<Value> {
 
 /// The properties that a search request has in common with a query in a URL.
 pub(super) fn in_search_request() -> impl Iterator<Item = (String, Value)> {
-    QUERY.iter().map(|name| {
+    of_queries().into_iter().map(|name| {
         let (description, mut schema) = query(name);
         schema["description"] = json!(description);
-        ((*name).to_owned(), schema)
+        (name.to_owned(), schema)
     })
 }
 
@@ -71,6 +76,10 @@ fn query(name: &str) -> (String, Value) {
             let description = format!("The most resources of the page; more than {MAX_COUNT} means {MAX_COUNT}.");
             return (description, json!({"type": "integer", "default": DEFAULT_COUNT}));
         }
+        "cursor" => (
+            "The page to answer, as a page before it named it; empty for the first (RFC 9865).",
+            json!({"type": "string"}),
+        ),
         "attributes" => ("Show these attributes alone, and what is always shown.", names()),
         "excludedAttributes" => ("Show all but these attributes. Not together with `attributes`.", names()),
         _ => unreachable!("{name} is no parameter of a query"),
