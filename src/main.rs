@@ -73,6 +73,11 @@ enum Command {
         scimd conformance --list"
     )]
     Conformance(conformance::Command),
+    /// Print the OpenAPI document of the server that this configuration makes
+    ///
+    /// A running server has it at `/openapi.json`. Needs no database.
+    #[command(after_help = "Example:\n  scimd openapi --public-url https://scim.example.com > openapi.json")]
+    Openapi,
     /// Print a script that completes commands in a shell
     #[command(after_help = "Examples:\n  scimd completions bash > /etc/bash_completion.d/scimd\n  \
         scimd completions zsh > ~/.zfunc/_scimd\n  scimd completions fish > ~/.config/fish/completions/scimd.fish")]
@@ -151,6 +156,7 @@ fn run(settings: &Settings, command: Command) -> Result<(), Failure> {
             };
             asked.map_err(Failure)
         }
+        Command::Openapi => print(openapi(&config).as_bytes()),
         Command::Completions(_) | Command::Conformance(_) => Ok(()),
     }
 }
@@ -163,6 +169,16 @@ fn check_conformance(command: &conformance::Command) -> ExitCode {
     let ended =
         command.run(config::conformance_token(), &mut conformance::Voice { result: &mut result, note: &mut note });
     ExitCode::from(ended as u8)
+}
+
+fn openapi(config: &Config) -> String {
+    let surface = http::openapi::Surface {
+        registry: Registry::builtin(),
+        base_url: &scim_url(config, config.listen),
+        open_discovery: config.open_discovery,
+        with_health: config.metrics_listen.is_none(),
+    };
+    format!("{:#}\n", http::openapi::document(&surface))
 }
 
 /// A command of the operator, beside a running server or before the first one.

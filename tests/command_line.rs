@@ -299,6 +299,22 @@ fn subcommands(help: &str) -> Vec<String> {
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
+/// Without a database: nothing is made in the workplace.
+#[test]
+fn openapi_prints_the_document_of_this_configuration() {
+    let workplace = Workplace::sqlite();
+
+    let document = workplace.json(&["openapi", "--public-url", "https://idm.example"]);
+    let open = workplace.json(&["openapi", "--open-discovery", "--metrics-listen", "127.0.0.1:9090"]);
+
+    assert_eq!(document["servers"][0]["url"], "https://idm.example");
+    assert!(document["paths"]["/metrics"].is_object());
+    assert_eq!(document["paths"]["/scim/v2/Schemas"]["get"].get("security"), None);
+    assert_eq!(open["paths"].get("/metrics"), None);
+    assert_eq!(open["paths"]["/scim/v2/Schemas"]["get"]["security"], json!([]));
+    assert_eq!(std::fs::read_dir(workplace.directory.path()).unwrap().count(), 0);
+}
+
 #[test]
 fn completions_are_there_for_the_usual_shells() {
     let workplace = Workplace::sqlite();

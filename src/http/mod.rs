@@ -9,6 +9,7 @@ mod health;
 mod me;
 mod metrics;
 mod observe;
+pub mod openapi;
 pub mod peers;
 mod resources;
 mod respond;
@@ -27,7 +28,7 @@ use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App, HttpServer, Route, guard, web};
 
 use self::peers::Peers;
-use self::routes::{BASES, Endpoint, Operation};
+use self::routes::{BASES, Endpoint, OPENAPI, Operation};
 use crate::auth::Authenticator;
 use crate::provider::Provider;
 
@@ -71,9 +72,11 @@ pub fn bind(
     let workers = options.workers.max(1);
     let main_shows_health = metrics_listener.is_none();
     let main = service.clone();
+    let document = web::Data::new(openapi::Document::of(&service, main_shows_health));
     let server = HttpServer::new(move || {
         let service = main.clone();
         App::new()
+            .app_data(document.clone())
             .configure(move |app| serve(app, &service, main_shows_health))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(from_fn(observe::request))
@@ -99,6 +102,7 @@ pub fn bind(
             .app_data(web::Data::new(service.clone()))
             .configure(|app| routes::health().iter().for_each(|endpoint| at(app, "", endpoint)))
             .default_service(web::to(unserved::unknown_endpoint))
+            .wrap(from_fn(observe::request))
     })
     .workers(1)
     .disable_signals()
@@ -127,6 +131,7 @@ fn serve(app: &mut web::ServiceConfig, service: &Service, with_health: bool) {
     for base in BASES {
         endpoints.iter().for_each(|endpoint| at(app, base, endpoint));
     }
+    endpoints.iter().filter(|endpoint| endpoint.path == OPENAPI).for_each(|endpoint| at(app, "", endpoint));
     app.default_service(web::to(unserved::unknown_endpoint));
 }
 
@@ -163,6 +168,7 @@ fn handler(operation: Operation) -> Route {
         Operation::GetResourceType => web::to(discovery::resource_type),
         Operation::ListSchemas => web::to(discovery::schemas),
         Operation::GetSchema => web::to(discovery::schema),
+        Operation::GetOpenApi => web::to(openapi::get),
         Operation::QueryAll => web::to(search::root_query),
         Operation::SearchAll => web::to(search::root),
         Operation::Bulk => web::to(bulk::bulk),

@@ -34,7 +34,15 @@ pub(super) fn resource_unless_known(
     let mut response = HttpResponse::NotModified();
     response.insert_header((header::ETAG, representation.tag.to_string()));
     response.insert_header((header::LOCATION, representation.location.clone()));
-    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    response.insert_header((header::CONTENT_LOCATION, representation.location.clone()));
+    cached(&mut response);
+    response.finish()
+}
+
+/// 304, before it is said of what.
+pub(super) fn not_modified() -> HttpResponse {
+    let mut response = HttpResponse::NotModified();
+    cached(&mut response);
     response.finish()
 }
 
@@ -73,6 +81,11 @@ pub(super) fn no_content_of(location: String) -> HttpResponse {
 /// Any JSON document.
 pub(super) fn json(request: &HttpRequest, document: &Value) -> HttpResponse {
     json_body(&mut json_builder(request, StatusCode::OK), document)
+}
+
+/// Any JSON document that is text already.
+pub(super) fn json_text(request: &HttpRequest, document: web::Bytes) -> HttpResponse {
+    json_builder(request, StatusCode::OK).body(document)
 }
 
 /// A failure, as SCIM says it (RFC 7644 §3.12). The one place that logs a fault of ours, once, with its causes.
@@ -127,8 +140,15 @@ fn challenge(request: &HttpRequest) -> &'static str {
 fn json_builder(request: &HttpRequest, status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CONTENT_TYPE, media_type(request)));
-    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    cached(&mut response);
     response
+}
+
+/// What caches are told: personal data is asked for again each time (HTTP-12), and a stored answer is one for this key
+/// and media type.
+fn cached(response: &mut HttpResponseBuilder) {
+    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    response.insert_header((header::VARY, "Accept, Authorization"));
 }
 
 /// `application/scim+json`, unless the client takes plain JSON and nothing else. An odd `Accept` never fails a request.

@@ -1,6 +1,7 @@
 //! The table of routes: which endpoint knows which methods, and what they do (RFC 7644 §3.2, Table 2).
 //!
-//! It is data. The router is made of it and so is every `Allow`; nobody else writes down what there is.
+//! It is data. The router is made of it, and so are every `Allow` and the OpenAPI document; nobody else writes down what
+//! there is.
 
 use actix_web::http::Method;
 
@@ -9,6 +10,9 @@ use crate::scim::schema::{Registry, ResourceType};
 /// Where the same endpoints of SCIM answer: the documented base, that of the design which this product follows, and the
 /// one without a version, which means version 2 (RFC 7644 §3.13).
 pub const BASES: [&str; 3] = ["/scim/v2", "/api/scim/v2", "/scim"];
+
+/// Where the OpenAPI document is. Tools look for it at the root, so it answers there as well.
+pub const OPENAPI: &str = "/openapi.json";
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,6 +27,8 @@ pub enum Operation {
     ListSchemas,
     /// `GET /Schemas/{urn}`
     GetSchema,
+    /// `GET /openapi.json`
+    GetOpenApi,
     /// `GET` of the base: a query over every type of resource.
     QueryAll,
     /// `POST /.search`: the same, with the parameters in the body.
@@ -118,6 +124,7 @@ pub fn scim(registry: &Registry) -> Vec<Endpoint> {
         Endpoint::new("/ResourceTypes/{name}", [(GET, GetResourceType)]),
         Endpoint::new("/Schemas", [(GET, ListSchemas)]),
         Endpoint::new("/Schemas/{urn}", [(GET, GetSchema)]),
+        Endpoint::new(OPENAPI, [(GET, GetOpenApi)]),
         Endpoint::new("", [(GET, QueryAll)]),
         Endpoint::new("/.search", [(POST, SearchAll)]),
         Endpoint::new("/Bulk", [(POST, Bulk)]),

@@ -327,6 +327,7 @@ mod tests {
     use super::*;
     use crate::auth::{Caller, Scopes};
     use crate::provider::system_clock;
+    use crate::scim::cursor::Secret;
     use crate::scim::schema::Registry;
     use crate::scim::{Profile, bulk};
     use crate::store::{Settings, Store};
@@ -345,8 +346,9 @@ mod tests {
             profile: Profile::Compat,
             scopes: Scopes::all(),
             subject: None,
+            cursor_secret: Secret::derive(&[]),
         };
-        let call = Call { caller: Arc::new(caller), request_id: "test".into() };
+        let call = Call { caller: Arc::new(caller), request_id: "test".into(), as_subject: false };
         let message = serde_json::json!({"Operations": [{"method": "DELETE", "path": "/Users/1"}]});
         let message = message.as_object().expect("an object").clone();
         let message = Arc::new(bulk::parse(message, Profile::Compat).expect("a bulk message"));

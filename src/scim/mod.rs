@@ -8,6 +8,7 @@ pub mod error;
 pub mod filter;
 pub mod group_name;
 pub mod json;
+pub mod json_schema;
 pub mod key;
 pub mod message;
 pub mod paging;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
-use scimd::auth::{Authenticator, Scopes, StoredKeys, Token};
+use scimd::auth::{Authenticator, KeySource, Scopes, StoredKeys, Token};
 use scimd::http::peers::Peers;
 use scimd::http::{Options, Service, bind};
 use scimd::provider::{Provider, system_clock};
@@ -47,7 +47,6 @@ pub struct Api {
     pub tenant_id: i64,
     pub token: String,
     pub base_url: String,
-    profile: Profile,
     client: Client,
 }
 
@@ -249,13 +248,24 @@ fn start(database: Database) -> Server {
     };
     let store = Store::open(&Settings::new(url.parse().expect("a database URL"))).expect("the database opens");
     store.migrate().expect("the migrations apply");
+    let address = serve(&store, Arc::new(StoredKeys::new(store.clone())), false);
+    Server { address, store, _directory: directory }
+}
+
+/// A server of its own, over the store of the others; the base URL.
+pub fn another_server(database: Database, keys: Arc<dyn KeySource>, open_discovery: bool) -> String {
+    let address = serve(&server(database).store, keys, open_discovery);
+    format!("http://{address}/scim/v2")
+}
+
+fn serve(store: &Store, keys: Arc<dyn KeySource>, open_discovery: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let base_url = format!("http://{address}/scim/v2");
     let service = Service {
         provider: Provider::new(store.clone(), Registry::builtin(), &base_url, system_clock()),
-        authenticator: Arc::new(Authenticator::new(Arc::new(StoredKeys::new(store.clone())))),
-        open_discovery: false,
+        authenticator: Arc::new(Authenticator::new(keys)),
+        open_discovery,
         peers: Peers::anybody(),
     };
     std::thread::spawn(move || {
@@ -263,5 +273,5 @@ fn start(database: Database) -> Server {
         let system = actix_web::rt::System::new();
         system.block_on(async { bind(listener, None, service, &options).expect("the server starts").await })
     });
-    Server { address, store, _directory: directory }
+    address
 }

@@ -11,6 +11,8 @@ pub use registry::{Registry, ResourceType};
 
 /// The URN of the schema that describes schemas.
 pub const SCHEMA_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
+/// The URN of the schema that describes resource types.
+pub const RESOURCE_TYPE_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
 /// The URN of the User schema.
 pub const USER_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 /// The URN of the Group schema.
@@ -47,6 +49,9 @@ pub struct Attribute {
     /// The data type of the value, or of each element.
     #[serde(rename = "type")]
     pub kind: Type,
+    /// What it is, in a sentence for people.
+    #[serde(default)]
+    pub description: String,
     /// Whether the value is an array.
     pub multi_valued: bool,
     /// Whether the resource (or the complex value) is invalid without it.
