@@ -43,6 +43,13 @@ pub struct Extension {
 }
 
 static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
+    let (schemas, resource_types) = builtin_sources();
+    Registry::assemble(schemas, resource_types).expect("the built-in schema files are valid")
+});
+
+/// The built-in schemas and resource types as they are served.
+pub(super) fn builtin_sources() -> (Vec<Value>, Vec<Value>) {
+    let read = |text: &str| -> Value { serde_json::from_str(text).expect("the built-in schema files are JSON") };
     let schemas = [
         include_str!("user.json"),
         include_str!("group.json"),
@@ -51,8 +58,9 @@ static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
         include_str!("resource_type.json"),
         include_str!("schema.json"),
     ];
-    Registry::load(&schemas, include_str!("resource_types.json")).expect("the built-in schema files are valid")
-});
+    let resource_types = read(include_str!("resource_types.json"));
+    (schemas.map(read).into(), resource_types.as_array().cloned().unwrap_or_default())
+}
 
 static COMMON: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
     let mut attributes: Vec<Attribute> =
@@ -74,9 +82,15 @@ impl Registry {
     /// # Errors
     /// If a file is not what its kind demands, or a resource type names a schema that is not among them.
     pub fn load(schemas: &[&str], resource_types: &str) -> serde_json::Result<Registry> {
-        let resource_types: Vec<Value> = serde_json::from_str(resource_types)?;
+        let schemas = schemas.iter().map(|text| serde_json::from_str(text)).collect::<serde_json::Result<Vec<_>>>()?;
+        Registry::assemble(schemas, serde_json::from_str(resource_types)?)
+    }
+
+    /// Makes a registry of definitions as they are served.
+    pub(super) fn assemble(schemas: Vec<Value>, resource_types: Vec<Value>) -> serde_json::Result<Registry> {
         let bases: Vec<&str> = resource_types.iter().filter_map(|source| source["schema"].as_str()).collect();
-        let schemas = schemas.iter().map(|text| load_schema(text, &bases)).collect::<serde_json::Result<Vec<_>>>()?;
+        let schemas = schemas.into_iter().map(|source| load_schema(source, &bases));
+        let schemas = schemas.collect::<serde_json::Result<Vec<_>>>()?;
         let mut registry = Registry { schemas, resource_types: Vec::new() };
         for source in &resource_types {
             let resource_type = registry.load_resource_type(source.clone())?;
@@ -210,14 +224,13 @@ impl ResourceType {
 
 /// Reads a schema; the attributes of the `bases` go without URN in the search index, so that a search over several
 /// resource types finds them under one name.
-fn load_schema(text: &str, bases: &[&str]) -> serde_json::Result<&'static Schema> {
+fn load_schema(source: Value, bases: &[&str]) -> serde_json::Result<&'static Schema> {
     #[derive(Deserialize)]
     struct File {
         id: String,
         name: String,
         attributes: Vec<Attribute>,
     }
-    let source: Value = serde_json::from_str(text)?;
     let mut file: File = serde_json::from_value(source.clone())?;
     let is_base = bases.contains(&file.id.as_str());
     let prefix = if is_base { String::new() } else { format!("{}:", file.id.to_ascii_lowercase()) };
