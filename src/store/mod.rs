@@ -5,6 +5,7 @@
 
 mod connection;
 mod database_url;
+mod forms;
 mod migrations;
 mod sql;
 mod values;

@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use super::{Attribute, ENTERPRISE_URN, GROUP_URN, Resolved, Role, Schema, Type, USER_URN};
+use super::{Attribute, ENTERPRISE_URN, GROUP_URN, Resolved, Returned, Role, Schema, Type, USER_URN, Uniqueness};
 
 /// The schemas and resource types that this server offers.
 #[derive(Debug)]
@@ -30,6 +31,10 @@ pub struct ResourceType {
     pub extensions: Vec<Extension>,
     /// The object as it is served at `/ResourceTypes`, without `meta`.
     pub source: Value,
+    /// Every stored attribute, or part of one, that is unique among the resources of the type (CHAR-11).
+    pub unique: Vec<Resolved>,
+    /// A digest of everything that decides in which form a resource is stored, indexed and shown.
+    pub form: String,
     common: &'static [Attribute],
 }
 
@@ -123,14 +128,19 @@ impl Registry {
             .iter()
             .map(|entry| Ok(Extension { schema: named(&entry.schema)?, required: entry.required }))
             .collect::<serde_json::Result<Vec<_>>>()?;
-        Ok(ResourceType {
+        let mut resource_type = ResourceType {
             schema: named(&file.schema)?,
             name: file.name,
             endpoint: file.endpoint,
             extensions,
             source,
+            unique: Vec::new(),
+            form: String::new(),
             common: &COMMON,
-        })
+        };
+        resource_type.unique = unique_attributes(&resource_type);
+        resource_type.form = form(&resource_type);
+        Ok(resource_type)
     }
 
     /// Every schema, those of discovery included, in the order of publication.
@@ -191,6 +201,17 @@ impl ResourceType {
         self.schema.attributes.iter().find(|attribute| attribute.role == role)
     }
 
+    /// The attribute that names a resource to others, as `display` of a group's members: a singular `displayName` that
+    /// compares without case and is shown to everybody.
+    pub fn display_name(&self) -> Option<&'static Attribute> {
+        let is_name = |attribute: &&Attribute| {
+            let is_plain = attribute.kind == Type::String && !attribute.multi_valued && !attribute.case_exact;
+            let is_shown = matches!(attribute.returned, Returned::Always | Returned::Default);
+            is_plain && is_shown && attribute.uniqueness == Uniqueness::None
+        };
+        self.schema.attribute("displayName").filter(is_name)
+    }
+
     /// Every attribute that lives in the document: common ones, those of the base schema, those of extensions.
     pub fn stored_attributes(&'static self) -> impl Iterator<Item = Resolved> {
         let resolved = move |schema: Option<&'static Schema>| {
@@ -220,6 +241,40 @@ impl ResourceType {
         let attribute = schema.attribute(name)?;
         Some(Resolved { schema: Some(schema), extension, attribute, sub_attribute: None })
     }
+}
+
+fn unique_attributes(resource_type: &ResourceType) -> Vec<Resolved> {
+    let mut unique = Vec::new();
+    for schema in resource_type.urns() {
+        let extension = !std::ptr::eq(schema, resource_type.schema);
+        for attribute in schema.attributes.iter().filter(|attribute| attribute.role == Role::Stored) {
+            let whole = Resolved { schema: Some(schema), extension, attribute, sub_attribute: None };
+            let parts = attribute.sub_attributes.iter().map(|part| whole.with_sub_attribute(part));
+            let all = std::iter::once(whole).chain(parts);
+            unique.extend(all.filter(|resolved| resolved.leaf().uniqueness != Uniqueness::None));
+        }
+    }
+    unique
+}
+
+fn form(resource_type: &ResourceType) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!("{}\n{}\n", resource_type.name, resource_type.schema.id));
+    for extension in &resource_type.extensions {
+        hash.update(format!("{} {}\n", extension.schema.id, extension.required));
+    }
+    for schema in resource_type.urns() {
+        for attribute in &schema.attributes {
+            for definition in std::iter::once(attribute).chain(&attribute.sub_attributes) {
+                let Attribute { index_path, name, kind, multi_valued, case_exact, returned, uniqueness, .. } =
+                    definition;
+                hash.update(format!(
+                    "{index_path} {name} {kind:?} {multi_valued} {case_exact} {returned:?} {uniqueness:?}\n"
+                ));
+            }
+        }
+    }
+    hash.finalize()[..12].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a schema; the attributes of the `bases` go without URN in the search index, so that a search over several
