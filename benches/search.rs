@@ -118,6 +118,7 @@ fn find(installation: &Installation, query: &Arc<Query>) -> Found {
             sort: query.sort.as_ref(),
             offset: query.page.offset(),
             count: query.page.count,
+            registry: scimd::scim::schema::Registry::builtin(),
             base_url: BASE_URL,
         };
         search(connection, &wanted)

@@ -16,7 +16,7 @@ use scimd::config::{self, Config, Settings, TlsFiles};
 use scimd::http::peers::Peers;
 use scimd::provider::{self, Provider};
 use scimd::scim::schema::{Flaw, Registry, SchemaFile};
-use scimd::store::{self, DatabaseUrl, Store};
+use scimd::store::{self, Conformed, DatabaseUrl, Store};
 use scimd::{http, scim, telemetry};
 
 #[global_allocator]
@@ -173,6 +173,7 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
     if !applied.is_empty() {
         tracing::info!(migrations = applied.join(" "), database = %config.database_url, "made or updated the tables");
     }
+    conform(&store, registry)?;
     let provider = provider(config, registry, store.clone(), bound);
     let desk = Desk::new(store.clone(), provider.clone());
     let service = http::Service {
@@ -242,6 +243,26 @@ fn peers(config: &Config, bound: SocketAddr) -> Result<Peers, Failure> {
 
 fn provider(config: &Config, registry: &'static Registry, store: Store, address: SocketAddr) -> Provider {
     Provider::new(store, registry, &scim_url(config, address), provider::system_clock())
+}
+
+/// Prepares what is stored for the schemas, and tells what there was to do.
+fn conform(store: &Store, registry: &Registry) -> Result<(), Failure> {
+    for done in store.conform(registry)? {
+        let Conformed { tenant, resource_type, resources, withheld } = done;
+        match registry.resource_type(&resource_type) {
+            Some(_) => tracing::info!(
+                tenant,
+                resource_type,
+                resources,
+                withheld,
+                "prepared what is stored for the schemas of this start"
+            ),
+            None => {
+                tracing::warn!(tenant, resource_type, "this resource type is served no more; its resources are kept")
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The built-in schemas and resource types, and those of the operator's files.

@@ -34,7 +34,7 @@ impl Provider {
         projection: Projection,
     ) -> Result<Representation> {
         let creation = Arc::new(Creation::accept(&call, resource_type, &body)?);
-        let projection = Arc::new(projection);
+        let projection = Arc::new(projection.after_write(&body));
         match self.insert(&call, &creation, &projection).await {
             Err(conflict) if creation.may_enable_again(&call, &conflict) => {
                 self.enable_again(call, creation, projection).await?.ok_or(conflict)

@@ -44,6 +44,7 @@ impl Provider {
         minimal: bool,
     ) -> Result<Modified> {
         let resource_type = target.resource_type;
+        let projection = projection.after_patch(&body);
         let modification = Modification::parse(&call, target, &body)?;
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {

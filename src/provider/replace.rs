@@ -28,6 +28,7 @@ impl Provider {
         projection: Projection,
     ) -> Result<Representation> {
         let (tenant_id, resource_type) = (call.caller.tenant_id, target.resource_type);
+        let projection = projection.after_write(&body);
         let replacement = Replacement::of(&call, target, body)?;
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {

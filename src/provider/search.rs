@@ -72,6 +72,7 @@ impl Provider {
                 sort: first.sort.as_ref(),
                 offset: first.page.offset(),
                 count: first.page.count,
+                registry: self.registry,
                 base_url: &self.base_url,
             },
         )?;

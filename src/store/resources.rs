@@ -338,6 +338,33 @@ pub fn replace(
     Ok(())
 }
 
+/// Writes a document, live or buried, whose schema has another form by now, with what is withheld of it. Search index
+/// and unique values are made by whoever asks.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn rewrite(
+    connection: &mut Connection,
+    place: Place,
+    row_id: i64,
+    document: &Document,
+    withheld: Option<String>,
+    new_version: bool,
+) -> Result<()> {
+    let columns = Columns::of(place, document);
+    diesel::update(resources::table.find(row_id))
+        .set((
+            resources::unique_key.eq(columns.unique_key),
+            resources::external_id.eq(columns.external_id),
+            resources::display_name.eq(columns.display_name),
+            resources::document.eq(document.to_json()),
+            resources::withheld.eq(withheld),
+            resources::version.eq(resources::version + i64::from(new_version)),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
 /// Moves `last_modified`, and the version if asked, of a resource whose document stays.
 ///
 /// # Errors

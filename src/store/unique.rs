@@ -63,6 +63,11 @@ impl UniqueValues {
         }
         UniqueValues(values)
     }
+
+    /// The index path and the key of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(path, key)| (*path, key.as_str()))
+    }
 }
 
 fn each(value: &Value) -> &[Value] {

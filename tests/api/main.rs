@@ -7,8 +7,10 @@
 
 mod access;
 mod bad_input;
+mod characteristics;
 mod clients;
 mod concurrency;
+mod configured;
 mod create;
 mod delete;
 mod discovery;

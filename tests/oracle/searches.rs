@@ -133,6 +133,7 @@ fn found(side: &Side, cases: Arc<Vec<Case>>) -> Vec<Outcome> {
                 sort: first.sort.as_ref(),
                 offset: first.page.offset(),
                 count: first.page.count,
+                registry: scimd::scim::schema::Registry::builtin(),
                 base_url: BASE_URL,
             };
             let found = search(connection, &search_for);

@@ -21,9 +21,10 @@ use diesel::sql_types::BigInt;
 use super::Connection;
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredResource};
 use super::sql::Sql;
+use super::values::sort_path;
 use crate::scim::filter::{Check, Condition, Relation};
 use crate::scim::query::Sort;
-use crate::scim::schema::{ResourceType, Role};
+use crate::scim::schema::{Registry, ResourceType, Role};
 use crate::scim::{Error, ErrorKind, Result};
 
 /// What to look for.
@@ -39,6 +40,8 @@ pub struct Search<'a> {
     pub offset: u64,
     /// How many to return.
     pub count: usize,
+    /// Every type that there is, for references to others.
+    pub registry: &'a Registry,
     /// The URL in front of the endpoints, in `meta.location` and `$ref`: `https://example.com/scim/v2`.
     pub base_url: &'a str,
 }
@@ -114,6 +117,7 @@ fn in_scope(search: &Search<'_>, scope: &Scope<'_>, connection: &Connection) -> 
     let writer = predicate::Writer {
         tenant_id: search.tenant_id,
         resource_type: scope.resource_type,
+        registry: search.registry,
         base_url: search.base_url,
         position_function: connection.position_function(),
         bytewise: connection.bytewise(),
@@ -169,7 +173,7 @@ fn order_by_value(search: &Search<'_>, sort: &Sort, direction: &'static str) -> 
     let join = Sql::new(" LEFT JOIN (SELECT row_id, key, tail FROM resource_values WHERE tenant_id = ")
         .bind(search.tenant_id)
         .push(" AND path = ")
-        .bind(sort.attribute.index_path())
+        .bind(sort_path(sort.attribute.leaf()).into_owned())
         .push(" AND element = 0) s ON s.row_id = r.row_id");
     let order = Sql::new(" ORDER BY (s.key IS NULL)")
         .push(direction)
@@ -188,7 +192,6 @@ mod tests {
     use super::*;
     use crate::scim::Profile;
     use crate::scim::filter::{parse, resolve};
-    use crate::scim::schema::Registry;
     use crate::store::{DatabaseUrl, Reach, Settings, Store};
 
     /// The plan of SQLite for a filter, one step a line.
@@ -206,6 +209,7 @@ mod tests {
                 sort: None,
                 offset: 0,
                 count: 100,
+                registry: Registry::builtin(),
                 base_url: "https://example.com/scim/v2",
             };
             let explained: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ");

@@ -12,6 +12,7 @@ use crate::store::sql::Sql;
 pub(super) struct Writer<'a> {
     pub tenant_id: i64,
     pub resource_type: &'static ResourceType,
+    pub registry: &'a Registry,
     pub base_url: &'a str,
     /// The function that finds text in text, for the backend at hand.
     pub position_function: &'static str,
@@ -103,7 +104,7 @@ impl Writer<'_> {
         if matches!(check, Check::Present) {
             return Sql::new("TRUE");
         }
-        let types = Registry::builtin().resource_types();
+        let types = self.registry.resource_types();
         if let Check::Compare(Relation::Eq, key) = check {
             let target = types.iter().find_map(|resource_type| {
                 let id = key.as_str().strip_prefix(&self.location_prefix(resource_type))?;
@@ -136,7 +137,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn resource_type_names(&self) -> impl Iterator<Item = &'static str> {
-        Registry::builtin().resource_types().iter().map(|resource_type| resource_type.name.as_str())
+        self.registry.resource_types().iter().map(|resource_type| resource_type.name.as_str())
     }
 
     /// A part of a stored reference that follows from its target, `manager.$ref` or `manager.displayName`: the value
