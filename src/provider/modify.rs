@@ -106,7 +106,7 @@ impl Modification {
         } else if !members.is_empty() {
             resources::touch(connection, &mut stored, true, now)?;
         }
-        let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members);
+        let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document)).with_members(members);
         if !changes.is_empty() {
             record(connection, call, Operation::Modify, &stored, now, &changes)?;
         }

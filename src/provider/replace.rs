@@ -80,7 +80,7 @@ impl Replacement {
         } else {
             resources::touch(connection, &mut stored, !members.is_empty(), now)?;
         }
-        let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members);
+        let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document)).with_members(members);
         if !changes.is_empty() {
             record(connection, call, Operation::Replace, &stored, now, &changes)?;
         }

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use diesel::prelude::*;
 use scimd::scim::Profile;
+use scimd::store::Reach;
+use scimd::store::schema::audit;
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Api, each_profile_with_test_type, each_with_test_type};
+use crate::harness::{Api, each_profile_with_test_type, each_with_test_type, run};
 use crate::support::http::Response;
 use crate::support::test_type::{OPTIONAL, REQUIRED, TEST};
 
@@ -286,6 +289,35 @@ fn char_04_char_08_flt_32_what_is_never_returned_is_never_searched() {
         }
         let sorted = api.get("/Tests?sortBy=string_one_writeOnly_never_exact_none");
         refused(&sorted, 400, "invalidValue", "sortBy");
+    });
+}
+
+#[test]
+fn char_08_the_history_has_no_secrets() {
+    each_with_test_type(|api| {
+        let attributes = published(api);
+        let created = api.created("/Tests", &with("secret", 1, &attributes));
+        assert_eq!(api.put(&path(&created), &with("secret", 1, &attributes)).status, 200);
+        assert_eq!(api.delete(&path(&created)).status, 204);
+        let id = created["id"].as_str().unwrap().to_owned();
+        let changes = run(api.store.read(Reach::Scan, move |connection| {
+            audit::table
+                .filter(audit::resource_id.eq(id))
+                .select(audit::changes)
+                .load::<String>(connection)
+                .map_err(Into::into)
+        }));
+        assert_eq!(changes.len(), 2);
+        for text in changes {
+            let change: Value = serde_json::from_str(&text).unwrap();
+            let side = change.get("after").or(change.get("before")).unwrap();
+            for attribute in
+                attributes.iter().filter(|it| is(it, "returned", "never") && !is(it, "mutability", "readOnly"))
+            {
+                assert_eq!(side[name(attribute)], "***", "{}", name(attribute));
+            }
+            assert_eq!(side["complex_many_readWrite_default"][0]["secret"], "***");
+        }
     });
 }
 
