@@ -33,6 +33,11 @@ impl Forms {
         self.0.get(&resource_type.name).map(|form| *form == form_of(resource_type))
     }
 
+    /// Whether every one of these types is kept in the form that we know, and no other is kept.
+    pub fn fit_all(&self, types: &[&'static ResourceType]) -> bool {
+        self.0.len() == types.len() && types.iter().all(|resource_type| self.fit(resource_type) == Some(true))
+    }
+
     /// Notes that resources of the type are kept in the form that we know.
     pub fn set(&mut self, resource_type: &ResourceType) {
         self.0.insert(resource_type.name.clone(), form_of(resource_type));
@@ -86,6 +91,7 @@ mod tests {
         assert!(read.check(user).is_ok() && read.check(group).is_ok());
         let other = Forms(BTreeMap::from([("User".to_owned(), form_of(group))]));
         assert_eq!(other.check(user).expect_err("another form").kind(), ErrorKind::Unavailable);
+        assert!(forms.fit_all(&[user]) && !forms.fit_all(&[user, group]) && !forms.fit_all(&[]));
         assert_eq!(forms.retain(&[group]), ["User"]);
     }
 }

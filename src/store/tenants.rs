@@ -119,6 +119,12 @@ fn settings_and_forms(connection: &mut Connection, tenant_id: i64) -> Result<(Te
     Ok((parse(&settings)?, Forms::parse(&forms)?))
 }
 
+/// For which definitions the data of a tenant is kept, as of now.
+pub(super) fn forms(connection: &mut Connection, tenant_id: i64) -> Result<Forms> {
+    let text: String = tenants::table.find(tenant_id).select(tenants::schemas).first(connection)?;
+    Forms::parse(&text)
+}
+
 /// [`ErrorKind::Unavailable`] if what is stored is kept for other definitions than these. Of one tenant, for all have
 /// the same but in the moment of a start.
 pub fn check_forms(connection: &mut Connection, registry: &Registry) -> Result<()> {

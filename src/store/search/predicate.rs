@@ -133,7 +133,16 @@ impl Writer<'_> {
 
     /// `displayName` of the resource `alias`, which is what members and groups show as `display`.
     pub(super) fn display_name_passes(&self, alias: &'static str, check: &Check) -> Sql {
-        Sql::new(alias).push(".row_id IN (").append(self.rows_with_value(DISPLAY_NAME, check)).push(")")
+        let passes = Sql::new(alias).push(".row_id IN (").append(self.rows_with_value(DISPLAY_NAME, check)).push(")");
+        // A configured type may have an attribute of that name which is no name for others.
+        let types = self.registry.resource_types().iter();
+        let nameless = types.filter(|it| it.display_name().is_none() && it.schema.attribute(DISPLAY_NAME).is_some());
+        let nameless: Vec<&str> = nameless.map(|resource_type| resource_type.name.as_str()).collect();
+        if nameless.is_empty() {
+            return passes;
+        }
+        let passes = Sql::new("(").append(passes).push(" AND ").push(alias);
+        passes.push(".resource_type NOT IN (").bind_list(nameless).push("))")
     }
 
     pub(super) fn resource_type_names(&self) -> impl Iterator<Item = &'static str> {
