@@ -2,8 +2,8 @@
 //!
 //! Each tenant notes for which definition of each type its rows are made. Where that is another one, or nobody has noted
 //! it, the documents of the type are divided into what fits and what is withheld, and the search index and the unique
-//! values are made again: one transaction for a tenant, which keeps the writes of other processes waiting. Those find
-//! the other form afterwards and write no more.
+//! values are made again: in one transaction, which keeps the writes of other processes waiting. Those find the other
+//! form afterwards and write no more.
 
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
@@ -39,29 +39,43 @@ pub struct Conformed {
 }
 
 impl Store {
-    /// Prepares the data of every tenant for these schemas; what there was to do. Blocks.
+    /// Prepares the data of every tenant for these schemas, all or none; what there was to do. Blocks.
     ///
     /// # Errors
-    /// `uniqueness`, with the ids of two resources, if live ones share a value that must be unique by now: the tenant is
-    /// left as it was. Database failures.
+    /// `uniqueness`, with the ids of two resources, if live ones share a value that must be unique by now. Database
+    /// failures.
     pub fn conform(&self, registry: &Registry) -> Result<Vec<Conformed>> {
         let mut connection = self.inner.connector.open(Purpose::Writer)?;
-        let mut done = Vec::new();
+        // Most starts change nothing, and keep nobody waiting.
+        let mut waiting = Vec::new();
         for tenant in tenants::list(&mut connection)? {
-            // Most starts change nothing, and keep nobody waiting.
-            if tenants::forms(&mut connection, tenant.tenant_id)?.fit_all(registry.resource_types()) {
-                continue;
-            }
-            connection.begin_write(self.inner.connector.busy_timeout)?;
-            let outcome = conform_tenant(&mut connection, &tenant, registry);
-            if outcome.is_err() {
-                let _ = connection.rollback();
-            }
-            done.extend(outcome?);
-            connection.commit().map_err(error::of_commit)?;
+            let forms = tenants::forms(&mut connection, tenant.tenant_id)?;
+            waiting.extend((!forms.fit_all(registry.resource_types())).then_some(tenant));
         }
-        Ok(done)
+        if waiting.is_empty() {
+            return Ok(Vec::new());
+        }
+        connection.begin_write(self.inner.connector.busy_timeout)?;
+        let outcome = conform_all(&mut connection, &waiting, registry);
+        match outcome {
+            Ok(_) => connection.commit().map_err(error::of_commit)?,
+            Err(_) => drop(connection.rollback()),
+        }
+        outcome
     }
+}
+
+fn conform_all(
+    connection: &mut Connection,
+    tenants: &[tenants::Tenant],
+    registry: &Registry,
+) -> Result<Vec<Conformed>> {
+    connection.take_time()?;
+    let mut done = Vec::new();
+    for tenant in tenants {
+        done.extend(conform_tenant(connection, tenant, registry)?);
+    }
+    Ok(done)
 }
 
 fn conform_tenant(
@@ -69,16 +83,16 @@ fn conform_tenant(
     tenant: &tenants::Tenant,
     registry: &Registry,
 ) -> Result<Vec<Conformed>> {
-    connection.take_time()?;
     let mut forms = lock_forms(connection, tenant.tenant_id)?;
     let before = forms.clone();
+    let settings = tenants::settings(connection, tenant.tenant_id)?;
     let mut done = Vec::new();
     for resource_type in registry.resource_types() {
         let known = forms.fit(resource_type);
         if known == Some(true) {
             continue;
         }
-        let place = Place { tenant_id: tenant.tenant_id, settings: tenant.settings, resource_type };
+        let place = Place { tenant_id: tenant.tenant_id, settings, resource_type };
         let conformed = Rebuild { place, tenant: &tenant.name, is_change: known.is_some() }.run(connection)?;
         members::resolve_type(connection, tenant.tenant_id, &resource_type.name)?;
         done.extend((conformed.resources > 0).then_some(conformed));
