@@ -148,7 +148,13 @@ fn find(installation: &Installation, query: &Arc<Query>) -> Found {
     let (tenant_id, query) = (installation.tenant_id, Arc::clone(query));
     installation.run(installation.store.read(Reach::Point, move |connection| {
         let scope = Scope { resource_type: query.resource_type, condition: query.condition.as_ref() };
-        let wanted = Search { tenant_id, scopes: vec![scope], sort: query.sort.as_ref(), base_url: BASE_URL };
+        let wanted = Search {
+            tenant_id,
+            scopes: vec![scope],
+            sort: query.sort.as_ref(),
+            registry: Registry::builtin(),
+            base_url: BASE_URL,
+        };
         let Paging::Index(page) = query.page else { unreachable!("no case has a cursor") };
         search(connection, &wanted, page)
     }))

@@ -8,6 +8,7 @@
 //! The data directory is `$XDG_DATA_HOME/scimd`, else `$HOME/.local/share/scimd`, else `/var/lib/scimd`: it does not
 //! depend on the working directory, so that `scimd key create` finds the database of `scimd serve` from anywhere.
 
+mod schemas;
 mod sources;
 mod values;
 
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use schemas::Text;
 pub use sources::Settings;
 pub use values::{DatabaseUrl, parse_duration};
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub postgres_connections: u32,
     /// Whether the discovery endpoints answer without a key.
     pub open_discovery: bool,
+    /// Files with schemas and resource types of the operator's own, or directories of such.
+    pub schemas: Vec<PathBuf>,
     /// Threads that serve HTTP.
     pub workers: usize,
     /// How long requests may take to finish after SIGTERM.
@@ -99,12 +103,21 @@ impl Config {
             database_url: database_url(&sources, &data_dir)?,
             postgres_connections: sources.parse("postgres-connections", values::count)?.unwrap_or(10),
             open_discovery: sources.parse("open-discovery", values::boolean)?.unwrap_or(false),
+            schemas: sources.parse("schemas", |text| Ok(values::paths(text)))?.unwrap_or_default(),
             workers: sources.parse("workers", values::count)?.map_or(cores, |count| count as usize),
             shutdown_timeout: sources.parse("shutdown-timeout", values::duration)?.unwrap_or(Duration::from_secs(30)),
             log_format: sources.parse("log-format", str::parse)?.unwrap_or_default(),
             log: sources.get("log").map_or_else(|| "info,actix_server=warn".to_owned(), |setting| setting.text.clone()),
             data_dir,
         })
+    }
+
+    /// Reads the files that `schemas` names, in order; those of a directory by name.
+    ///
+    /// # Errors
+    /// A sentence that names the file which can't be read.
+    pub fn schema_files(&self) -> Result<Vec<Text>, Error> {
+        schemas::read(&self.schemas)
     }
 
     /// What clients call this server, without a slash at the end: `public_url`, else the address in use.

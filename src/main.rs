@@ -15,8 +15,8 @@ use scimd::auth::{Authenticator, StoredKeys};
 use scimd::config::{self, Config, Settings, TlsFiles};
 use scimd::http::peers::Peers;
 use scimd::provider::{self, Provider};
-use scimd::scim::schema::Registry;
-use scimd::store::{self, DatabaseUrl, Store};
+use scimd::scim::schema::{Flaw, Registry, SchemaFile};
+use scimd::store::{self, Conformed, DatabaseUrl, Store};
 use scimd::{conformance, http, scim, telemetry};
 
 #[global_allocator]
@@ -112,6 +112,12 @@ impl From<telemetry::Error> for Failure {
     }
 }
 
+impl From<Flaw> for Failure {
+    fn from(flaw: Flaw) -> Self {
+        Failure(flaw.to_string())
+    }
+}
+
 impl From<scim::Error> for Failure {
     fn from(error: scim::Error) -> Self {
         Failure(admin::sentence(&error))
@@ -156,7 +162,7 @@ fn run(settings: &Settings, command: Command) -> Result<(), Failure> {
             };
             asked.map_err(Failure)
         }
-        Command::Openapi => print(openapi(&config).as_bytes()),
+        Command::Openapi => print(openapi(&config)?.as_bytes()),
         Command::Completions(_) | Command::Conformance(_) => Ok(()),
     }
 }
@@ -171,24 +177,25 @@ fn check_conformance(command: &conformance::Command) -> ExitCode {
     ExitCode::from(ended as u8)
 }
 
-fn openapi(config: &Config) -> String {
+fn openapi(config: &Config) -> Result<String, Failure> {
     let surface = http::openapi::Surface {
-        registry: Registry::builtin(),
+        registry: registry(config)?,
         base_url: &scim_url(config, config.listen),
         open_discovery: config.open_discovery,
         with_health: config.metrics_listen.is_none(),
     };
-    format!("{:#}\n", http::openapi::document(&surface))
+    Ok(format!("{:#}\n", http::openapi::document(&surface)))
 }
 
 /// A command of the operator, beside a running server or before the first one.
 fn manage(config: &Config, command: admin::Command) -> Result<(), Failure> {
+    let registry = registry(config)?;
     let settings = store::Settings { readers: 2, postgres_connections: 2, ..store_settings(config)? };
     let (store, applied) = open(config, settings)?;
     if !applied.is_empty() {
         say(format_args!("Made or updated the tables of {}.", config.database_url));
     }
-    let desk = Desk::new(store.clone(), provider(config, store.clone(), config.listen));
+    let desk = Desk::new(store.clone(), provider(config, registry, store.clone(), config.listen));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|cause| Failure(format!("No work can be started ({cause}).")))?;
     let report = runtime.block_on(command.run(&desk));
@@ -198,6 +205,7 @@ fn manage(config: &Config, command: admin::Command) -> Result<(), Failure> {
 
 fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure> {
     telemetry::init(config.log_format, &config.log)?;
+    let registry = registry(config)?;
     // A port in use is told before anything is made.
     let listener = listen(config.listen, "listen")?;
     let metrics_listener = config.metrics_listen.map(|address| listen(address, "metrics-listen")).transpose()?;
@@ -207,7 +215,8 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
     if !applied.is_empty() {
         tracing::info!(migrations = applied.join(" "), database = %config.database_url, "made or updated the tables");
     }
-    let provider = provider(config, store.clone(), bound);
+    conform(&store, registry)?;
+    let provider = provider(config, registry, store.clone(), bound);
     let desk = Desk::new(store.clone(), provider.clone());
     let service = http::Service {
         provider,
@@ -274,8 +283,35 @@ fn peers(config: &Config, bound: SocketAddr) -> Result<Peers, Failure> {
     Ok(Peers::proxies(&[&config.trusted_proxies[..], &this_machine].concat()))
 }
 
-fn provider(config: &Config, store: Store, address: SocketAddr) -> Provider {
-    Provider::new(store, Registry::builtin(), &scim_url(config, address), provider::system_clock())
+fn provider(config: &Config, registry: &'static Registry, store: Store, address: SocketAddr) -> Provider {
+    Provider::new(store, registry, &scim_url(config, address), provider::system_clock())
+}
+
+/// Prepares what is stored for the schemas, and tells what there was to do.
+fn conform(store: &Store, registry: &Registry) -> Result<(), Failure> {
+    for done in store.conform(registry)? {
+        let Conformed { tenant, resource_type, resources, withheld } = done;
+        match registry.resource_type(&resource_type) {
+            Some(_) => tracing::info!(
+                tenant,
+                resource_type,
+                resources,
+                withheld,
+                "prepared what is stored for the schemas of this start"
+            ),
+            None => {
+                tracing::warn!(tenant, resource_type, "this resource type is served no more; its resources are kept")
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The built-in schemas and resource types, and those of the operator's files.
+fn registry(config: &Config) -> Result<&'static Registry, Failure> {
+    let files = config.schema_files()?.into_iter();
+    let files = files.map(|file| SchemaFile { name: file.path.display().to_string(), text: file.text });
+    Ok(Registry::with_files(&files.collect::<Vec<_>>())?)
 }
 
 fn scim_url(config: &Config, address: SocketAddr) -> String {

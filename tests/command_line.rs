@@ -195,6 +195,42 @@ fn what_is_not_there_is_named_with_what_is() {
 }
 
 #[test]
+fn res_21_a_bad_file_of_schemas_is_refused_with_file_line_and_reason() {
+    let workplace = Workplace::sqlite();
+    let file = |name: &str, text: &str| std::fs::write(workplace.directory.path().join(name), text).unwrap();
+    file("broken.json", "[\n{]");
+    file(
+        "wrong.json",
+        "{\"id\": \"urn:example:Device\",\n\"attributes\": [\n{\"name\": \"id\", \"type\": \"string\"}]}",
+    );
+    for (schemas, part) in [
+        ("broken.json", "broken.json, line 2: this is not JSON"),
+        ("wrong.json", "wrong.json, line 3: `id` is a common attribute of every resource"),
+        ("missing.json", "`schemas` names the file missing.json, which cannot be read"),
+    ] {
+        for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["user", "list"]] {
+            let sentence = workplace.fail(&[command, &["--schemas", schemas]].concat());
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn res_21_commands_know_the_types_of_the_files() {
+    let workplace = Workplace::sqlite();
+    std::fs::create_dir(workplace.directory.path().join("schemas")).unwrap();
+    let types = json!([
+        {"id": "urn:example:Device", "attributes": [{"name": "label", "type": "string"}]},
+        {"id": "Device", "endpoint": "/Devices", "schema": "urn:example:Device"},
+    ]);
+    std::fs::write(workplace.directory.path().join("schemas/device.json"), types.to_string()).unwrap();
+    let create = ["key", "create", "--name", "x", "--scope", "devices:write"];
+    workplace.succeed(&[&create[..], &["--schemas", "schemas"]].concat());
+    let unknown = workplace.fail(&create);
+    assert!(unknown.contains("`devices:write` is not a scope"), "{unknown}");
+}
+
+#[test]
 fn a_database_that_cannot_be_used_says_what_to_do() {
     let workplace = Workplace::sqlite();
     for (url, part) in [

@@ -156,7 +156,7 @@ async fn set(desk: &Desk, arguments: Set) -> Result<Report> {
     let tenant_id = desk.tenant(&name).await?.tenant_id;
     let resource_type = group_type(desk)?;
     let change = move |connection: &mut Connection| {
-        let mut settings = tenants::settings(connection, tenant_id)?;
+        let mut settings = tenants::settings_for(connection, tenant_id, resource_type)?;
         settings.group_names = rule.map_or(settings.group_names, Rule::group_names);
         settings.require_if_match = require_if_match.unwrap_or(settings.require_if_match);
         change_settings(connection, Place { tenant_id, settings, resource_type })

@@ -55,6 +55,9 @@ pub struct Settings {
     /// Most connections to PostgreSQL [env: SCIMD_POSTGRES_CONNECTIONS] [default: 10]
     #[arg(long, global = true, value_name = "COUNT")]
     pub postgres_connections: Option<String>,
+    /// Files with further schemas and resource types, or directories of *.json, separated by commas [env: SCIMD_SCHEMAS]
+    #[arg(long, global = true, value_name = "PATH,...")]
+    pub schemas: Option<String>,
     /// Serve /metrics, /healthz and /readyz on this address instead [env: SCIMD_METRICS_LISTEN]
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     pub metrics_listen: Option<String>,
@@ -67,7 +70,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 16] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 17] {
         let Settings {
             config,
             listen,
@@ -82,6 +85,7 @@ impl Settings {
             log,
             open_discovery,
             postgres_connections,
+            schemas,
             metrics_listen,
             workers,
             shutdown_timeout,
@@ -100,13 +104,14 @@ impl Settings {
             ("log", log),
             ("open-discovery", open_discovery),
             ("postgres-connections", postgres_connections),
+            ("schemas", schemas),
             ("metrics-listen", metrics_listen),
             ("workers", workers),
             ("shutdown-timeout", shutdown_timeout),
         ]
     }
 
-    pub(super) fn names() -> [&'static str; 16] {
+    pub(super) fn names() -> [&'static str; 17] {
         Settings::default().entries().map(|(name, _)| name)
     }
 }
@@ -305,8 +310,12 @@ fn file_layer(path: &Path, text: &str) -> Result<Layer, Error> {
             let hint = suggestion(written, &known);
             return Err(Error(format!("{}, line {line}: there is no setting `{written}`. {hint}", path.display())));
         };
-        let text = scalar(value.get_ref()).ok_or_else(|| {
-            Error(format!("{}, line {line}: `{name}` must be a text, a number, true or false.", path.display()))
+        let is_list = name == "schemas";
+        let text = if is_list { list(value.get_ref()) } else { scalar(value.get_ref()) };
+        let text = text.ok_or_else(|| {
+            let wanted =
+                if is_list { "a path or an array of paths without commas" } else { "a text, a number, true or false" };
+            Error(format!("{}, line {line}: `{name}` must be {wanted}.", path.display()))
         })?;
         if text.trim().is_empty() {
             continue;
@@ -326,6 +335,14 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n.to_string()),
         _ => None,
     }
+}
+
+/// A text, or an array of texts, in the form that flags have: separated by commas.
+fn list(value: &DeValue<'_>) -> Option<String> {
+    let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
+    let DeValue::Array(elements) = value else { return text(value) };
+    let texts = elements.iter().map(|element| text(element.get_ref()).filter(|text| !text.contains(',')));
+    texts.collect::<Option<Vec<String>>>().map(|texts| texts.join(","))
 }
 
 /// "Did you mean …?", or where to look if nothing is near.

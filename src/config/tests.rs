@@ -281,3 +281,37 @@ fn every_flag_is_in_the_table_and_its_help_names_the_variable() {
     }
     CommandLine::command().debug_assert();
 }
+
+#[test]
+fn res_21_schemas_are_paths_between_commas_or_an_array() {
+    let paths = |start: Start| start.config().expect("valid").schemas;
+    let expected = [PathBuf::from("a.json"), PathBuf::from("more/schemas")];
+
+    assert!(paths(Start::default()).is_empty());
+    assert_eq!(paths(Start::flags(&["--schemas", "a.json, more/schemas"])), expected);
+    assert_eq!(paths(Start::default().variable("SCIMD_SCHEMAS", "a.json,more/schemas,")), expected);
+    assert_eq!(paths(Start::default().file("schemas = [\"a.json\", \"more/schemas\"]")), expected);
+    assert_eq!(paths(Start::default().file("schemas = \"a.json\"")), expected[..1]);
+    for wrong in ["schemas = 7", "schemas = [7]", "schemas = [\"a,b.json\"]", "schemas = {a = 1}"] {
+        let complaint = Start::default().file(wrong).complaint();
+        assert!(complaint.contains("`schemas` must be a path or an array of paths without commas."), "{complaint}");
+    }
+}
+
+#[test]
+fn res_21_a_directory_stands_for_its_json_files_in_order() {
+    let dir = TempDir::new().expect("a temporary directory");
+    for (name, text) in [("b.json", "2"), ("a.json", "\u{feff}1"), ("notes.txt", "3")] {
+        std::fs::write(dir.path().join(name), text).expect("writable");
+    }
+    let read =
+        |path: PathBuf| Config { schemas: vec![path], ..Start::default().config().expect("valid") }.schema_files();
+
+    let texts: Vec<String> = read(dir.path().to_owned()).expect("readable").into_iter().map(|file| file.text).collect();
+    let missing = read(dir.path().join("c.json")).expect_err("not there").to_string();
+    let empty = read(TempDir::new().expect("a directory").path().to_owned()).expect_err("empty").to_string();
+
+    assert_eq!(texts, ["1", "2"]);
+    assert!(missing.contains("names the file") && missing.contains("c.json, which cannot be read"), "{missing}");
+    assert!(empty.contains("which has no *.json file"), "{empty}");
+}

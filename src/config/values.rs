@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -88,6 +89,11 @@ fn network(word: &str) -> Result<IpNet, String> {
 pub(super) fn count(text: &str) -> Result<u32, String> {
     let count = text.trim().parse().ok().filter(|count| (1..=1024).contains(count));
     count.ok_or_else(|| "must be a whole number from 1 to 1024.".to_owned())
+}
+
+/// Paths between commas.
+pub(super) fn paths(text: &str) -> Vec<PathBuf> {
+    text.split(',').map(str::trim).filter(|path| !path.is_empty()).map(PathBuf::from).collect()
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, String> {

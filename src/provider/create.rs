@@ -12,7 +12,7 @@ use super::{Call, Provider, Representation, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::accept::{self, Accepted};
 use crate::scim::projection::Projection;
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{ResourceType, USER_URN};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::Connection;
 use crate::store::audit::Operation;
@@ -34,7 +34,7 @@ impl Provider {
         projection: Projection,
     ) -> Result<Representation> {
         let creation = Arc::new(Creation::accept(&call, resource_type, &body)?);
-        let projection = Arc::new(projection);
+        let projection = Arc::new(projection.after_write(&body));
         match self.insert(&call, &creation, &projection).await {
             Err(conflict) if creation.may_enable_again(&call, &conflict) => {
                 self.enable_again(call, creation, projection).await?.ok_or(conflict)
@@ -118,7 +118,9 @@ impl Creation {
         let changes = Change::additions(self.accepted.members.as_deref().unwrap_or_default());
         let members = membership::apply(connection, place, &stored, &changes, call.profile())?;
         let predecessor = resources::predecessor(connection, place, document)?;
-        let changes = Changes::of(None, Some(&stored.document)).with_members(members).with_predecessor(predecessor);
+        let changes = Changes::of(place.resource_type, None, Some(&stored.document))
+            .with_members(members)
+            .with_predecessor(predecessor);
         record(connection, call, Operation::Create, &stored, now, &changes)?;
         Ok(stored)
     }
@@ -128,7 +130,7 @@ impl Creation {
         refusal.kind() == ErrorKind::Uniqueness
             && call.profile() == Profile::Compat
             && self.accepted.document.text("externalId").is_some()
-            && self.resource_type.attribute("active").is_some()
+            && self.resource_type.schema.id == USER_URN
     }
 
     /// Updates and enables the disabled resource that has the same unique value and the same `externalId`; `None` if
@@ -153,7 +155,7 @@ impl Creation {
         }
         let before = stored.document.clone();
         resources::replace(connection, place, &mut stored, document.clone(), now)?;
-        let changes = Changes::of(Some(&before), Some(&stored.document));
+        let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document));
         record(connection, call, Operation::Replace, &stored, now, &changes)?;
         Ok(Some(stored))
     }

@@ -54,7 +54,8 @@ impl Deletion {
         let reports = reference::unassign(connection, call, place, &stored, now)?;
         resources::bury(connection, place, &stored, &call.caller.key_id, now)?;
         members::forget(connection, stored.row_id)?;
-        let changes = Changes::of(Some(&stored.document), None).with_relations(groups, member_ids, reports);
+        let changes =
+            Changes::of(place.resource_type, Some(&stored.document), None).with_relations(groups, member_ids, reports);
         record(connection, call, Operation::Delete, &stored, now, &changes)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::scim::accept::MemberClaim;
 use crate::scim::patch::{MemberChanges, Presence};
+use crate::scim::schema::Role;
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::Connection;
 use crate::store::members::{self, Target};
@@ -77,7 +78,8 @@ pub(super) fn apply(
     }
     let named: Vec<&str> =
         change.present.iter().map(|claim| claim.value.as_str()).chain(absent.iter().map(String::as_str)).collect();
-    let targets = members::resolve(connection, place.tenant_id, &named)?;
+    let mut targets = members::resolve(connection, place.tenant_id, &named)?;
+    targets.retain(|_, target| may_be_member(place, target));
     if profile == Profile::Strict {
         check_claims(&change.present, &targets)?;
     }
@@ -85,6 +87,13 @@ pub(super) fn apply(
     let present: Vec<&str> = change.present.iter().map(|claim| claim.value.as_str()).collect();
     let added = add(connection, group.row_id, &present, &targets)?;
     Ok(Difference { added, removed })
+}
+
+/// A resource whose type is served no more is there for nobody.
+fn may_be_member(place: Place, target: &Target) -> bool {
+    let reference =
+        place.resource_type.attribute_in_role(Role::Members).and_then(|members| members.sub_attribute("$ref"));
+    reference.is_some_and(|reference| reference.reference_types.contains(&target.resource_type))
 }
 
 /// Who has to go so that only `present` remains.
@@ -97,7 +106,7 @@ fn everybody_but(connection: &mut Connection, group: &StoredResource, present: &
 fn check_claims(claims: &[MemberClaim], targets: &HashMap<String, Target>) -> Result<()> {
     for claim in claims {
         let Some(target) = targets.get(&claim.value) else {
-            let detail = format!("members: '{}' is not the id of a user or group.", claim.value);
+            let detail = format!("members: '{}' is not the id of a resource that groups can have.", claim.value);
             return Err(Error::new(ErrorKind::InvalidValue, detail));
         };
         let claimed = claim.claimed_type.as_deref().unwrap_or(&target.resource_type);

@@ -27,7 +27,7 @@ use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::resources::{self, Place, StoredResource};
 use crate::store::tenants;
-use crate::store::{Connection, Store};
+use crate::store::{Connection, Reach, Store};
 
 pub use assemble::Representation;
 pub use modify::Modified;
@@ -118,7 +118,7 @@ impl Provider {
 
 /// The rules of the place where a resource of this type lives.
 fn place(connection: &mut Connection, tenant_id: i64, resource_type: &'static ResourceType) -> Result<Place> {
-    let settings = tenants::settings(connection, tenant_id)?;
+    let settings = tenants::settings_for(connection, tenant_id, resource_type)?;
     Ok(Place { tenant_id, settings, resource_type })
 }
 
@@ -164,12 +164,14 @@ fn expected(
 }
 
 impl Provider {
-    /// Whether the database answers, takes changes and has every migration.
+    /// Whether the database answers, takes changes, has every migration, and is kept for our schemas.
     ///
     /// # Errors
     /// `Unavailable` if not.
     pub async fn ready(&self) -> Result<()> {
-        self.store.ready().await
+        self.store.ready().await?;
+        let registry = self.registry;
+        self.store.read(Reach::Point, move |connection| tenants::check_forms(connection, registry)).await
     }
 
     /// How many members of groups, in all tenants, are ids that no live resource has.
@@ -177,7 +179,7 @@ impl Provider {
     /// # Errors
     /// Database failures.
     pub async fn count_unresolved_members(&self) -> Result<i64> {
-        self.store.read(crate::store::Reach::Scan, crate::store::members::count_unresolved).await
+        self.store.read(Reach::Scan, crate::store::members::count_unresolved).await
     }
 
     /// How many changes wait for the one writer of SQLite.

@@ -43,6 +43,7 @@ impl Provider {
         projection: Projection,
         minimal: bool,
     ) -> Result<Modified> {
+        let projection = projection.after_patch(&body);
         let modification = Modification::parse(&call, target, &body)?;
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
@@ -119,7 +120,7 @@ impl Modification {
         } else if !members.is_empty() {
             resources::touch(connection, &mut stored, true, now)?;
         }
-        let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members);
+        let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document)).with_members(members);
         if !changes.is_empty() {
             record(connection, call, Operation::Modify, &stored, now, &changes)?;
         }

@@ -7,6 +7,7 @@ use super::Call;
 use super::membership::Difference;
 use crate::scim::Result;
 use crate::scim::resource::Document;
+use crate::scim::schema::{Attribute, ResourceType, Returned};
 use crate::store::Connection;
 use crate::store::audit::{self, Operation, Record};
 use crate::store::resources::StoredResource;
@@ -17,8 +18,9 @@ use crate::store::resources::StoredResource;
 pub(super) struct Changes(Map<String, Value>);
 
 impl Changes {
-    /// The difference between two states; none before is a creation, none after a deletion.
-    pub(super) fn of(before: Option<&Document>, after: Option<&Document>) -> Changes {
+    /// The difference between two states; none before is a creation, none after a deletion. What is never returned stands
+    /// in it by its name alone.
+    pub(super) fn of(resource_type: &ResourceType, before: Option<&Document>, after: Option<&Document>) -> Changes {
         let empty = Map::new();
         let old = before.map_or(&empty, Document::members);
         let new = after.map_or(&empty, Document::members);
@@ -27,7 +29,7 @@ impl Changes {
             let differing = from.iter().filter(|(name, value)| to.get(*name) != Some(*value));
             let differing: Map<String, Value> = differing.map(|(name, value)| (name.clone(), value.clone())).collect();
             if !differing.is_empty() {
-                changes.insert(side.to_owned(), Value::Object(differing));
+                changes.insert(side.to_owned(), Value::Object(masked(resource_type, differing)));
             }
         }
         Changes(changes)
@@ -59,6 +61,37 @@ impl Changes {
     /// Whether nothing changed.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+fn masked(resource_type: &ResourceType, mut members: Map<String, Value>) -> Map<String, Value> {
+    for (name, value) in &mut members {
+        match (resource_type.extension(name), resource_type.schema.attribute(name)) {
+            (Some(extension), _) => {
+                for (name, value) in value.as_object_mut().into_iter().flatten() {
+                    mask(extension.schema.attribute(name), value);
+                }
+            }
+            (None, attribute) => mask(attribute, value),
+        }
+    }
+    members
+}
+
+fn mask(attribute: Option<&Attribute>, value: &mut Value) {
+    let Some(attribute) = attribute else { return };
+    if attribute.returned == Returned::Never {
+        *value = json!("***");
+        return;
+    }
+    let elements = match value {
+        Value::Array(elements) => elements.as_mut_slice(),
+        single => std::slice::from_mut(single),
+    };
+    for part in attribute.sub_attributes.iter().filter(|part| part.returned == Returned::Never) {
+        for value in elements.iter_mut().filter_map(|element| element.get_mut(&part.name)) {
+            *value = json!("***");
+        }
     }
 }
 

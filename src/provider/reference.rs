@@ -66,7 +66,7 @@ pub(super) fn unassign(
         document.remove(reference);
         let last_modified = report.meta.last_modified;
         resources::replace(connection, place, &mut report, document, last_modified)?;
-        let changes = Changes::of(Some(&before), Some(&report.document));
+        let changes = Changes::of(place.resource_type, Some(&before), Some(&report.document));
         record(connection, call, Operation::Modify, &report, now, &changes)?;
         reports.push(report.id);
     }
@@ -97,7 +97,7 @@ pub(super) fn assign_again(
     document.set(reference, json!({"value": target.id}));
     let last_modified = report.meta.last_modified;
     resources::replace(connection, place, &mut report, document, last_modified)?;
-    let changes = Changes::of(Some(&before), Some(&report.document));
+    let changes = Changes::of(place.resource_type, Some(&before), Some(&report.document));
     record(connection, call, Operation::Modify, &report, now, &changes)
 }
 

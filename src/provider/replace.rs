@@ -28,6 +28,7 @@ impl Provider {
         projection: Projection,
     ) -> Result<Representation> {
         let (tenant_id, resource_type) = (call.caller.tenant_id, target.resource_type);
+        let projection = projection.after_write(&body);
         let replacement = Replacement::of(&call, target, body)?;
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
@@ -80,7 +81,7 @@ impl Replacement {
         } else {
             resources::touch(connection, &mut stored, !members.is_empty(), now)?;
         }
-        let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members);
+        let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document)).with_members(members);
         if !changes.is_empty() {
             record(connection, call, Operation::Replace, &stored, now, &changes)?;
         }

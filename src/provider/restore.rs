@@ -34,7 +34,7 @@ impl Provider {
                 .ok_or_else(|| not_found(resource_type, &id))?;
             resources::unbury(connection, place, &mut stored, now)?;
             let members = restore_relations(connection, &call, place, &stored, now)?;
-            let changes = Changes::of(None, Some(&stored.document)).with_members(members);
+            let changes = Changes::of(place.resource_type, None, Some(&stored.document)).with_members(members);
             record(connection, &call, Operation::Restore, &stored, now, &changes)?;
             let projection = Projection::everything(resource_type);
             provider.assembler(tenant_id, resource_type, &projection).one(connection, stored)

@@ -72,7 +72,8 @@ impl Provider {
             .iter()
             .map(|query| Scope { resource_type: query.resource_type, condition: query.condition.as_ref() })
             .collect();
-        let wanted = Search { tenant_id, scopes, sort: first.sort.as_ref(), base_url: &self.base_url };
+        let wanted =
+            Search { tenant_id, scopes, sort: first.sort.as_ref(), registry: self.registry, base_url: &self.base_url };
         let (total, paged, found) = match &first.page {
             Paging::Index(page) => {
                 let found = search(connection, &wanted, *page)?;

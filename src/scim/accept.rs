@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::path::{self, Target};
 use super::resource::Document;
-use super::schema::{Mutability, Resolved, ResourceType, Role, Schema};
+use super::schema::{Mutability, Resolved, ResourceType, Returned, Role, Schema, USER_URN};
 use super::{Error, ErrorKind, Profile, Result};
 
 pub use claims::{MAX_MEMBER_VALUE, MemberClaim, claims};
@@ -49,8 +49,8 @@ pub fn create(resource_type: &'static ResourceType, body: &Map<String, Value>, p
     reading.finish()
 }
 
-/// Accepts the body of a PUT over `current` (RFC 7644 §3.5.1). What is omitted is cleared, except `active` (PUT-04)
-/// and immutable attributes (PUT-06).
+/// Accepts the body of a PUT over `current` (RFC 7644 §3.5.1). What is omitted is cleared, except `active` (PUT-04),
+/// immutable attributes (PUT-06) and what the client can never have read.
 ///
 /// # Errors
 /// As [`create`]; `mutability` for a change of an immutable attribute that has a value.
@@ -64,13 +64,16 @@ pub fn replace(
     let active = active(resource_type);
     for attribute in resource_type.stored_attributes() {
         let omitted = !reading.mentioned.contains(&attribute);
-        let is_immutable = attribute.attribute.mutability == Mutability::Immutable;
+        let is_kept = attribute.attribute.mutability == Mutability::Immutable
+            || attribute.attribute.mutability == Mutability::ReadOnly
+            || attribute.attribute.returned == Returned::Never;
         if omitted
-            && (is_immutable || Some(attribute) == active)
+            && (is_kept || Some(attribute) == active)
             && let Some(value) = current.get(attribute)
         {
             reading.document.set(attribute, value.clone());
         }
+        reading.keep_unreadable_parts(attribute, current);
         check_immutable(attribute, current.get(attribute), reading.document.get(attribute))?;
     }
     reading.finish()
@@ -147,8 +150,10 @@ fn missing(name: &str) -> Error {
     Error::new(ErrorKind::InvalidValue, format!("{name} is required."))
 }
 
+/// The switch of a user's account, which alone has a default; `active` of another type is what its schema says.
 fn active(resource_type: &'static ResourceType) -> Option<Resolved> {
-    resource_type.attribute_of(resource_type.schema, "active").filter(|active| active.attribute.role == Role::Stored)
+    let is_user = resource_type.schema.id == USER_URN;
+    resource_type.attribute_of(resource_type.schema, "active").filter(|_| is_user)
 }
 
 /// A body on its way into a document.
@@ -251,6 +256,18 @@ impl Reading {
         }
         self.mentioned.push(attribute);
         Ok(())
+    }
+
+    /// Parts of a singular complex value that the client can never have read, and does not say anew.
+    fn keep_unreadable_parts(&mut self, attribute: Resolved, current: &Document) {
+        let parts = attribute.attribute.sub_attributes.iter().filter(|part| part.returned == Returned::Never);
+        for part in parts {
+            if let (Some(Value::Object(new)), Some(old)) =
+                (self.document.get_mut(attribute), current.get(attribute).and_then(|old| old.get(&part.name)))
+            {
+                new.entry(&part.name).or_insert_with(|| old.clone());
+            }
+        }
     }
 
     fn claims(&self, attribute: Resolved, value: &Value) -> Result<Vec<MemberClaim>> {

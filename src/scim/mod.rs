@@ -22,6 +22,7 @@ pub mod resource;
 pub mod schema;
 pub mod tolerance;
 pub mod version;
+pub mod withheld;
 
 pub use error::{Error, ErrorKind, Result};
 pub use profile::Profile;

@@ -7,7 +7,7 @@
 //! URNs contain dots and colons themselves, so the URN is the longest registered one that the text starts with
 //! (FLT-05); nothing is split at the first dot.
 
-use super::schema::{Resolved, ResourceType, Role, Schema};
+use super::schema::{Resolved, ResourceType, Role, Schema, is_attribute_name};
 
 /// What an attribute name stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,13 +62,6 @@ pub fn is_well_formed(text: &str) -> bool {
 
 fn starts_with_urn(text: &str) -> bool {
     text.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("urn:"))
-}
-
-/// `attrName = ["$"] ALPHA *( ALPHA / DIGIT / "-" / "_" / "$" )`, FLT-06 included.
-fn is_attribute_name(text: &str) -> bool {
-    let rest = text.strip_prefix('$').unwrap_or(text);
-    rest.starts_with(|c: char| c.is_ascii_alphabetic())
-        && rest.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '$'))
 }
 
 /// The longest URN of the resource type that the text starts with, and what follows it: nothing, or a separator

@@ -4,6 +4,8 @@
 //! A projection takes parts of a finished representation away. It does not know where values come from; whoever
 //! assembles the representation asks [`Projection::includes`] first, so that nothing is read only to be thrown away.
 
+mod mentioned;
+
 use serde_json::{Map, Value};
 
 use super::path::{self, Target};
@@ -15,6 +17,8 @@ use super::{Error, ErrorKind, Result};
 pub struct Projection {
     resource_type: &'static ResourceType,
     selection: Selection,
+    /// What is returned on request, and counts as requested because the client has just set it.
+    set: Vec<&'static Attribute>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -54,12 +58,23 @@ impl Projection {
             (None, Some(list)) => Selection::Without(targets(resource_type, list)),
             (None, None) => Selection::Default,
         };
-        Ok(Projection { resource_type, selection }.simplified())
+        Ok(Projection { resource_type, selection, set: Vec::new() }.simplified())
     }
 
     /// The default representation: every attribute whose `returned` is `always` or `default`.
     pub fn everything(resource_type: &'static ResourceType) -> Projection {
-        Projection { resource_type, selection: Selection::Default }
+        Projection { resource_type, selection: Selection::Default, set: Vec::new() }
+    }
+
+    /// The same for the answer to a POST or PUT with this body, which also shows what is returned on request and was set
+    /// (CHAR-07).
+    pub fn after_write(self, body: &Map<String, Value>) -> Projection {
+        Projection { set: mentioned::in_resource(self.resource_type, body), ..self }
+    }
+
+    /// The same for the answer to a PATCH with this body.
+    pub fn after_patch(self, body: &Map<String, Value>) -> Projection {
+        Projection { set: mentioned::in_patch(self.resource_type, body), ..self }
     }
 
     /// The resource type whose representations it projects.
@@ -74,7 +89,7 @@ impl Projection {
 
     /// Whether any part of this attribute (not a sub-attribute) is shown.
     pub fn includes(&self, attribute: &Attribute) -> bool {
-        let by_default = attribute.returned == Returned::Default;
+        let by_default = self.is_by_default(attribute);
         match (attribute.returned, &self.selection) {
             (Returned::Never, _) => false,
             (Returned::Always, _) => true,
@@ -90,7 +105,7 @@ impl Projection {
     ///
     /// Parts that are returned always go along with their attribute, whichever part was named (PROJ-04).
     pub fn includes_part(&self, attribute: &Attribute, part: &Attribute) -> bool {
-        let by_default = part.returned == Returned::Default;
+        let by_default = self.is_by_default(part);
         match (part.returned, &self.selection) {
             (Returned::Never, _) => false,
             (Returned::Always, _) => true,
@@ -101,6 +116,11 @@ impl Projection {
             }
             (_, Selection::Without(named)) => by_default && !is_part_named(named, part),
         }
+    }
+
+    fn is_by_default(&self, attribute: &Attribute) -> bool {
+        let was_set = || self.set.iter().any(|set| std::ptr::eq(*set, attribute));
+        attribute.returned == Returned::Default || attribute.returned == Returned::Request && was_set()
     }
 
     /// Takes away what is not shown; the rest keeps its order.

@@ -131,6 +131,14 @@ pub struct Meta {
     pub version: i64,
 }
 
+/// An instant that a client has set, in the same form; one that is finer than a millisecond keeps what it has.
+pub fn format_client_instant(instant: DateTime<Utc>) -> String {
+    match instant.timestamp_subsec_nanos() % 1_000_000 {
+        0 => format_instant(instant),
+        _ => instant.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+    }
+}
+
 /// An instant as representations show it: UTC, milliseconds, `Z` (TYPE-09).
 pub fn format_instant(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, true)

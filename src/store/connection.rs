@@ -179,6 +179,14 @@ impl Connection {
         }
     }
 
+    /// Lets the statements of this transaction take as long as they need.
+    pub(super) fn take_time(&mut self) -> QueryResult<()> {
+        match self {
+            Connection::Sqlite(_) => Ok(()),
+            Connection::Postgres(c) => c.batch_execute("SET LOCAL statement_timeout = 0"),
+        }
+    }
+
     /// Whether a table of this name is there.
     pub(super) fn has_table(&mut self, name: &str) -> QueryResult<bool> {
         let query = match self {

@@ -286,6 +286,39 @@ pub fn resolve_pending(connection: &mut Connection, tenant_id: i64, id: &str, ro
     Ok(group_row_ids)
 }
 
+/// Makes unresolved members of the members of a type that is served no more.
+///
+/// # Errors
+/// Database failures.
+pub fn unresolve_type(connection: &mut Connection, tenant_id: i64, resource_type: &str) -> Result<()> {
+    let statement: Sql<(BigInt, BigInt, Text)> = Sql::new(
+        "SELECT gm.group_row_id, gm.member_row_id, m.id FROM group_members gm \
+         JOIN resources m ON m.row_id = gm.member_row_id WHERE m.tenant_id = ",
+    );
+    let statement = statement.bind(tenant_id).push(" AND m.resource_type = ").bind(resource_type);
+    for (group_row_id, member_row_id, id) in statement.load::<(i64, i64, String)>(connection)? {
+        remove(connection, group_row_id, &[member_row_id])?;
+        add_unresolved(connection, group_row_id, &[&id])?;
+    }
+    Ok(())
+}
+
+/// Makes members of the unresolved members that live resources of a type stand for.
+///
+/// # Errors
+/// Database failures.
+pub fn resolve_type(connection: &mut Connection, tenant_id: i64, resource_type: &str) -> Result<()> {
+    let statement: Sql<(Text, BigInt)> = Sql::new(
+        "SELECT DISTINCT m.id, m.row_id FROM unresolved_members u JOIN resources m ON m.id = u.value \
+         WHERE m.deleted_at IS NULL AND m.tenant_id = ",
+    );
+    let statement = statement.bind(tenant_id).push(" AND m.resource_type = ").bind(resource_type);
+    for (id, row_id) in statement.load::<(String, i64)>(connection)? {
+        resolve_pending(connection, tenant_id, &id, row_id)?;
+    }
+    Ok(())
+}
+
 /// Makes members of the unresolved members of a group whose resources are live by now.
 ///
 /// # Errors

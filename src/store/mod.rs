@@ -3,8 +3,10 @@
 //! Everything about backends, pools, locks and transactions hides behind them. A read sees one moment of the database; a
 //! write is durable before its caller is answered, or has left nothing behind. Knows nothing of callers and operations.
 
+mod conform;
 mod connection;
 mod database_url;
+mod forms;
 mod migrations;
 mod sql;
 mod values;
@@ -31,6 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+pub use self::conform::Conformed;
 pub use self::connection::{Connection, MultiBackend};
 use self::connection::{Connector, Purpose};
 pub use self::database_url::DatabaseUrl;

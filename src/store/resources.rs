@@ -5,11 +5,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
 use super::Connection;
-use super::error::unique;
+use super::error;
 use super::schema::resources;
 use super::sql::Sql;
 use super::tenants::TenantSettings;
-use super::unique::unique_key;
+use super::unique::{self, UniqueValues, unique_key};
 use super::values;
 use crate::scim::group_name;
 use crate::scim::resource::{Document, Meta};
@@ -120,7 +120,7 @@ pub fn insert(
         .bind(now.naive_utc())
         .push(") RETURNING row_id");
     let row_id: i64 = statement.get_result(connection).map_err(|error| conflict(error, place, document))?;
-    values::insert(connection, place.tenant_id, row_id, &values::indexed_values(place.resource_type, document))?;
+    index(connection, place, row_id, None, Some(document))?;
     Ok(StoredResource {
         row_id,
         id: id.to_owned(),
@@ -338,13 +338,38 @@ pub fn replace(
         ))
         .execute(connection)
         .map_err(|error| conflict(error, place, &document))?;
-    let old = values::indexed_values(place.resource_type, &stored.document);
-    let new = values::indexed_values(place.resource_type, &document);
-    values::replace(connection, place.tenant_id, stored.row_id, &old, &new)?;
+    index(connection, place, stored.row_id, Some(&stored.document), Some(&document))?;
     stored.document = document;
     stored.name = name;
     stored.meta.version += 1;
     stored.meta.last_modified = now;
+    Ok(())
+}
+
+/// Writes a document, live or buried, whose schema has another form by now, with what is withheld of it. Search index
+/// and unique values are made by whoever asks.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn rewrite(
+    connection: &mut Connection,
+    place: Place,
+    row_id: i64,
+    document: &Document,
+    withheld: Option<String>,
+    new_version: bool,
+) -> Result<()> {
+    let columns = Columns::of(place, document);
+    diesel::update(resources::table.find(row_id))
+        .set((
+            resources::unique_key.eq(columns.unique_key),
+            resources::external_id.eq(columns.external_id),
+            resources::display_name.eq(columns.display_name),
+            resources::document.eq(document.to_json()),
+            resources::withheld.eq(withheld),
+            resources::version.eq(resources::version + i64::from(new_version)),
+        ))
+        .execute(connection)?;
     Ok(())
 }
 
@@ -388,8 +413,27 @@ pub fn bury(
             resources::deleted_by.eq(Some(deleted_by)),
         ))
         .execute(connection)?;
-    let values = values::indexed_values(place.resource_type, &stored.document);
-    values::delete(connection, place.tenant_id, stored.row_id, &values)
+    index(connection, place, stored.row_id, Some(&stored.document), None)
+}
+
+/// Writes the difference that a change makes to the search index and to the unique values.
+fn index(
+    connection: &mut Connection,
+    place: Place,
+    row_id: i64,
+    before: Option<&Document>,
+    after: Option<&Document>,
+) -> Result<()> {
+    let Place { tenant_id, resource_type, .. } = place;
+    let unique_values = |document: Option<&Document>| {
+        document.map(|document| UniqueValues::of(resource_type, document)).unwrap_or_default()
+    };
+    let (old, new) = (unique_values(before), unique_values(after));
+    unique::replace(connection, tenant_id, resource_type, row_id, &old, &new)?;
+    let values = |document: Option<&Document>| {
+        document.map(|document| values::indexed_values(resource_type, document)).unwrap_or_default()
+    };
+    values::replace(connection, tenant_id, row_id, &values(before), &values(after))
 }
 
 /// Brings a buried resource back under its id, with its last attributes. Version and `last_modified` move.
@@ -419,12 +463,7 @@ pub fn unbury(
         ))
         .execute(connection)
         .map_err(|error| conflict(error, place, &document))?;
-    values::insert(
-        connection,
-        place.tenant_id,
-        stored.row_id,
-        &values::indexed_values(place.resource_type, &document),
-    )?;
+    index(connection, place, stored.row_id, None, Some(&document))?;
     stored.name = name;
     stored.deleted = None;
     Ok(())
@@ -460,19 +499,18 @@ impl Columns {
         Columns {
             unique_key: unique_key(place.resource_type, document, place.settings.group_names),
             external_id: document.text("externalId").map(str::to_owned),
-            display_name: document.text("displayName").map(str::to_owned),
+            display_name: place
+                .resource_type
+                .display_name()
+                .and_then(|attribute| document.text(&attribute.name))
+                .map(str::to_owned),
             active: document.members().get("active") != Some(&serde_json::Value::Bool(false)),
         }
     }
 }
 
-fn conflict(error: diesel::result::Error, place: Place, document: &Document) -> Error {
-    let named = if is_group(place.resource_type) { "displayName" } else { "userName" };
-    let detail = match document.text(named) {
-        Some(value) => format!("{named} '{value}' is already in use."),
-        None => "A unique value is already in use.".to_owned(),
-    };
-    unique(detail)(error)
+fn conflict(failure: diesel::result::Error, place: Place, document: &Document) -> Error {
+    error::unique(unique::refusal(place.resource_type, document))(failure)
 }
 
 fn is_group(resource_type: &ResourceType) -> bool {

@@ -14,6 +14,8 @@ diesel::table! {
         settings -> Text,
         /// When it was made.
         created_at -> Timestamp,
+        /// JSON: by resource type, the form for which documents and search index are made.
+        schemas -> Text,
     }
 }
 
@@ -50,6 +52,8 @@ diesel::table! {
         deleted_at -> Nullable<Timestamp>,
         /// The key that buried it.
         deleted_by -> Nullable<Text>,
+        /// JSON: what the document held and the schemas do not define any more.
+        withheld -> Nullable<Text>,
     }
 }
 
@@ -68,6 +72,22 @@ diesel::table! {
         element -> BigInt,
         /// What did not fit into the key.
         tail -> Text,
+    }
+}
+
+diesel::table! {
+    /// Values of live resources that are unique beside `unique_key`.
+    unique_values (tenant_id, resource_type, path, key) {
+        /// Whose value it is.
+        tenant_id -> BigInt,
+        /// `User`, `Group`, …
+        resource_type -> Text,
+        /// The attribute, as in the search index.
+        path -> Text,
+        /// The value, as in the search index; a long one ends in a hash.
+        key -> Text,
+        /// The resource.
+        row_id -> BigInt,
     }
 }
 
@@ -179,5 +199,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     resource_values,
     resources,
     tenants,
+    unique_values,
     unresolved_members,
 );

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
 use super::error;
+use super::forms::Forms;
 use super::schema::tenants;
 use super::sql::Sql;
+use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Result};
 
 /// A namespace: what one identity provider pushes.
@@ -49,11 +51,24 @@ pub enum GroupNames {
 
 type Row = (i64, String, String, NaiveDateTime);
 
+/// The columns of [`Row`].
+const COLUMNS: (tenants::tenant_id, tenants::name, tenants::settings, tenants::created_at) =
+    (tenants::tenant_id, tenants::name, tenants::settings, tenants::created_at);
+
 /// Makes a tenant with default settings; [`ErrorKind::Uniqueness`] if there is one of that name.
 pub fn insert(connection: &mut Connection, name: &str, at: NaiveDateTime) -> Result<Tenant> {
+    // What is kept for nobody yet is kept in any form: that of the others.
+    let forms: Option<String> =
+        tenants::table.order(tenants::tenant_id).select(tenants::schemas).first(connection).optional()?;
+    let forms = forms.unwrap_or_else(|| "{}".to_owned());
     let row = diesel::insert_into(tenants::table)
-        .values((tenants::name.eq(name), tenants::settings.eq("{}"), tenants::created_at.eq(at)))
-        .returning(tenants::all_columns)
+        .values((
+            tenants::name.eq(name),
+            tenants::settings.eq("{}"),
+            tenants::created_at.eq(at),
+            tenants::schemas.eq(forms),
+        ))
+        .returning(COLUMNS)
         .get_result::<Row>(connection)
         .map_err(error::unique(format!("There is a tenant named `{name}` already.")))?;
     read(row)
@@ -61,30 +76,62 @@ pub fn insert(connection: &mut Connection, name: &str, at: NaiveDateTime) -> Res
 
 /// The tenant of that name, compared exactly.
 pub fn find_by_name(connection: &mut Connection, name: &str) -> Result<Option<Tenant>> {
-    let row = tenants::table.filter(tenants::name.eq(name)).first::<Row>(connection).optional()?;
+    let row = tenants::table.filter(tenants::name.eq(name)).select(COLUMNS).first::<Row>(connection).optional()?;
     row.map(read).transpose()
 }
 
 /// The tenant of that number.
 pub fn find(connection: &mut Connection, tenant_id: i64) -> Result<Option<Tenant>> {
-    let row = tenants::table.find(tenant_id).first::<Row>(connection).optional()?;
+    let row = tenants::table.find(tenant_id).select(COLUMNS).first::<Row>(connection).optional()?;
     row.map(read).transpose()
 }
 
 /// All tenants in the order of their creation.
 pub fn list(connection: &mut Connection) -> Result<Vec<Tenant>> {
-    let rows = tenants::table.order(tenants::tenant_id).load::<Row>(connection)?;
+    let rows = tenants::table.order(tenants::tenant_id).select(COLUMNS).load::<Row>(connection)?;
     rows.into_iter().map(read).collect()
 }
 
 /// What is set for a tenant, and stays set until the transaction ends; [`ErrorKind::NotFound`] if there is none of that
 /// number. Within a write.
 pub fn settings(connection: &mut Connection, tenant_id: i64) -> Result<TenantSettings> {
+    settings_and_forms(connection, tenant_id).map(|(settings, _)| settings)
+}
+
+/// The same before a write of a resource of this type; [`ErrorKind::Unavailable`] if what is stored is kept for another
+/// definition of the type than ours.
+pub fn settings_for(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &ResourceType,
+) -> Result<TenantSettings> {
+    let (settings, forms) = settings_and_forms(connection, tenant_id)?;
+    forms.check(resource_type)?;
+    Ok(settings)
+}
+
+fn settings_and_forms(connection: &mut Connection, tenant_id: i64) -> Result<(TenantSettings, Forms)> {
     let clause = connection.share_clause();
-    let query: Sql<Text> =
-        Sql::new("SELECT t.settings FROM tenants t WHERE t.tenant_id = ").bind(tenant_id).push(clause);
-    let text = query.get_result::<String>(connection).optional()?;
-    parse(&text.ok_or_else(no_such_tenant)?)
+    let query: Sql<(Text, Text)> =
+        Sql::new("SELECT t.settings, t.schemas FROM tenants t WHERE t.tenant_id = ").bind(tenant_id).push(clause);
+    let found = query.get_result::<(String, String)>(connection).optional()?;
+    let (settings, forms) = found.ok_or_else(no_such_tenant)?;
+    Ok((parse(&settings)?, Forms::parse(&forms)?))
+}
+
+/// For which definitions the data of a tenant is kept, as of now.
+pub(super) fn forms(connection: &mut Connection, tenant_id: i64) -> Result<Forms> {
+    let text: String = tenants::table.find(tenant_id).select(tenants::schemas).first(connection)?;
+    Forms::parse(&text)
+}
+
+/// [`ErrorKind::Unavailable`] if what is stored is kept for other definitions than these. Of one tenant, for all have
+/// the same but in the moment of a start.
+pub fn check_forms(connection: &mut Connection, registry: &Registry) -> Result<()> {
+    let forms: Option<String> =
+        tenants::table.order(tenants::tenant_id).select(tenants::schemas).first(connection).optional()?;
+    let forms = Forms::parse(forms.as_deref().unwrap_or("{}"))?;
+    registry.resource_types().iter().try_for_each(|resource_type| forms.check(resource_type))
 }
 
 /// Replaces what is set for a tenant; [`ErrorKind::NotFound`] if there is none of that number.

@@ -1,11 +1,21 @@
-//! What must be unique within a tenant and a resource type, as one text for the unique index.
+//! What must be unique within a tenant and a resource type (CHAR-11).
+//!
+//! Most types have one such attribute: its key stands in the row of the resource, and a unique index holds it. Further
+//! ones have a row each in `unique_values`, whose primary key does the same. The database is the judge of both.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::Connection;
+use super::error::unique;
+use super::statement::{OnConflict, delete_rows, insert_rows};
 use super::tenants::GroupNames;
+use crate::scim::Result;
 use crate::scim::key::Key;
 use crate::scim::resource::Document;
-use crate::scim::schema::{GROUP_URN, ResourceType, Uniqueness};
+use crate::scim::schema::{GROUP_URN, Resolved, ResourceType, Returned};
 
 /// The longest key that is kept as it is; PostgreSQL indexes 2.7 kB at most.
 const LONGEST_PLAIN_KEY: usize = 256;
@@ -15,10 +25,104 @@ pub fn unique_key(resource_type: &ResourceType, document: &Document, group_names
     if resource_type.schema.id == GROUP_URN {
         return group_key(document, group_names);
     }
-    let attributes = resource_type.schema.attributes.iter();
-    let unique = attributes.into_iter().find(|attribute| attribute.uniqueness != Uniqueness::None)?;
-    let value = document.members().get(&unique.name)?;
-    Key::of(unique, value).map(|key| bounded(key.into_string()))
+    let attribute = main_attribute(resource_type)?;
+    document.get(attribute).and_then(|value| key_of(attribute, value))
+}
+
+/// The attribute whose key stands in the row: the first unique one of the base schema with one value. Groups have their
+/// own rule instead.
+fn main_attribute(resource_type: &ResourceType) -> Option<Resolved> {
+    if resource_type.schema.id == GROUP_URN {
+        return None;
+    }
+    let is_main =
+        |unique: &&Resolved| !unique.extension && unique.sub_attribute.is_none() && !unique.attribute.multi_valued;
+    resource_type.unique.iter().find(is_main).copied()
+}
+
+fn key_of(attribute: Resolved, value: &Value) -> Option<String> {
+    Key::of_stored(attribute.leaf(), value).map(|key| bounded(key.into_string()))
+}
+
+/// The values of the further unique attributes of a document, each once, in an order that all writers share.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UniqueValues(BTreeSet<(&'static str, String)>);
+
+impl UniqueValues {
+    /// Those of a document.
+    pub fn of(resource_type: &ResourceType, document: &Document) -> UniqueValues {
+        let main = main_attribute(resource_type);
+        let mut values = BTreeSet::new();
+        for attribute in resource_type.unique.iter().copied().filter(|attribute| Some(*attribute) != main) {
+            let Some(whole) = document.get(attribute) else { continue };
+            for element in each(whole) {
+                let part = attribute.sub_attribute.map_or(Some(element), |part| element.get(&part.name));
+                let keys = part.into_iter().flat_map(each).filter_map(|value| key_of(attribute, value));
+                values.extend(keys.map(|key| (attribute.index_path(), key)));
+            }
+        }
+        UniqueValues(values)
+    }
+
+    /// The index path and the key of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(path, key)| (*path, key.as_str()))
+    }
+}
+
+fn each(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(values) => values,
+        single => std::slice::from_ref(single),
+    }
+}
+
+/// Writes the difference between two states of a resource; none before is a new one, none after one that is gone.
+///
+/// # Errors
+/// `uniqueness`, naming the attribute, if another live resource holds a value; database failures.
+pub fn replace(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &ResourceType,
+    row_id: i64,
+    old: &UniqueValues,
+    new: &UniqueValues,
+) -> Result<()> {
+    let name = resource_type.name.as_str();
+    let gone = old.0.difference(&new.0);
+    let gone =
+        gone.map(|(path, key)| [tenant_id.into(), name.into(), (*path).into(), key.as_str().into(), row_id.into()]);
+    delete_rows(connection, TABLE, ["tenant_id", "resource_type", "path", "key", "row_id"], gone)?;
+    // One attribute a statement: a refusal has to name it.
+    for attribute in &resource_type.unique {
+        let path = attribute.index_path();
+        let added = new.0.difference(&old.0).filter(|(of, _)| *of == path);
+        let rows =
+            added.map(|(_, key)| [tenant_id.into(), name.into(), path.into(), key.as_str().into(), row_id.into()]);
+        insert_rows(connection, TABLE, ["tenant_id", "resource_type", "path", "key", "row_id"], rows, OnConflict::Fail)
+            .map_err(unique(format!("A value of {attribute} is already in use.")))?;
+    }
+    Ok(())
+}
+
+const TABLE: &str = "unique_values";
+
+/// The sentence for a value of the row's own key that another live resource holds.
+pub fn refusal(resource_type: &ResourceType, document: &Document) -> String {
+    if resource_type.schema.id == GROUP_URN {
+        let name = document.text("displayName").unwrap_or_default();
+        return format!("displayName '{name}' is already in use.");
+    }
+    let Some(attribute) = main_attribute(resource_type) else {
+        return "A unique value is already in use.".to_owned();
+    };
+    match document.get(attribute) {
+        Some(Value::String(value)) if attribute.attribute.returned != Returned::Never => {
+            format!("{attribute} '{value}' is already in use.")
+        }
+        _ => format!("The value of {attribute} is already in use."),
+    }
 }
 
 fn group_key(document: &Document, group_names: GroupNames) -> Option<String> {

@@ -3,6 +3,7 @@
 //! The index is one tree, (`tenant_id`, `path`, `key`, `row_id`, `element`): it answers a filter by itself, and a row
 //! is found again for deletion because the old document tells its whole key.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::Value;
@@ -12,7 +13,7 @@ use super::statement::{OnConflict, delete_rows, insert_rows};
 use crate::scim::Result;
 use crate::scim::key::Key;
 use crate::scim::resource::Document;
-use crate::scim::schema::{Attribute, ResourceType, Role};
+use crate::scim::schema::{Attribute, Resolved, ResourceType, Returned, Role};
 
 /// How many characters of a key the tree holds; the rest stands in `tail`. PostgreSQL indexes 2.7 kB at most, and a
 /// character takes up to four bytes.
@@ -38,7 +39,8 @@ pub fn indexed_values(resource_type: &'static ResourceType, document: &Document)
     for (element, urn) in extensions.enumerate() {
         values.insert(indexed("schemas", Key::of_text_exactly(&urn), element));
     }
-    for attribute in resource_type.stored_attributes() {
+    let is_searched = |attribute: &Resolved| attribute.attribute.returned != Returned::Never;
+    for attribute in resource_type.stored_attributes().filter(is_searched) {
         match document.get(attribute) {
             Some(Value::Array(elements)) => {
                 for (element, value) in primary_first(elements).enumerate() {
@@ -61,15 +63,31 @@ fn primary_first(elements: &[Value]) -> impl Iterator<Item = &Value> {
 
 fn index_value(attribute: &Attribute, value: &Value, element: usize, values: &mut HashSet<IndexedValue>) {
     if attribute.is_complex() {
-        for part in attribute.sub_attributes.iter().filter(|part| part.role == Role::Stored) {
-            for value in value.get(&part.name).into_iter().flat_map(each_value) {
+        let is_searched = |part: &&Attribute| part.role == Role::Stored && part.returned != Returned::Never;
+        for part in attribute.sub_attributes.iter().filter(is_searched) {
+            let part_values = value.get(&part.name).map(each_value).unwrap_or_default();
+            for value in part_values {
                 index_value(part, value, element, values);
+            }
+            let first = part_values.first().filter(|_| part.multi_valued && element == 0);
+            if let Some(key) = first.and_then(|first| Key::of_stored(part, first)) {
+                values.insert(indexed(&sort_path(part), key, element));
             }
         }
         return;
     }
     if let Some(key) = Key::of_stored(attribute, value) {
         values.insert(indexed(&attribute.index_path, key, element));
+    }
+}
+
+/// Under which path the value that sorting looks at is found, in element 0. An element may have several values of a
+/// part; the first of them stands there a second time.
+pub fn sort_path(attribute: &Attribute) -> Cow<'_, str> {
+    let is_part = attribute.index_path.rsplit(':').next().is_some_and(|name| name.contains('.'));
+    match attribute.multi_valued && is_part {
+        true => format!("{}[0]", attribute.index_path).into(),
+        false => attribute.index_path.as_str().into(),
     }
 }
 

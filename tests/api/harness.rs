@@ -12,14 +12,14 @@ use scimd::http::peers::Peers;
 use scimd::http::{Options, Service, bind};
 use scimd::provider::{Provider, system_clock};
 use scimd::scim::Profile;
-use scimd::scim::schema::Registry;
+use scimd::scim::schema::{Registry, SchemaFile};
 use scimd::store::api_keys::{self, ApiKey};
 use scimd::store::{Connection, Reach, Settings, Store, resources, tenants};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::support::http::{Client, Response};
-use crate::support::postgres;
+use crate::support::{postgres, test_type};
 
 /// The databases that every test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,16 @@ struct Server {
 
 static SQLITE: OnceLock<Server> = OnceLock::new();
 static POSTGRES: OnceLock<Server> = OnceLock::new();
+static SQLITE_WITH_TEST_TYPE: OnceLock<Server> = OnceLock::new();
+static POSTGRES_WITH_TEST_TYPE: OnceLock<Server> = OnceLock::new();
+
+/// What a server serves beside users and groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Types {
+    Builtin,
+    /// The test type, from a file as an operator's (CHAR-14).
+    WithTestType,
+}
 static STARTING: Mutex<()> = Mutex::new(());
 
 /// A tenant of its own on a running server, and a key for it.
@@ -52,37 +62,51 @@ pub struct Api {
 
 /// Runs a test on both databases, with a key of the `compat` profile.
 pub fn each(test: impl Fn(&Api)) {
-    each_with(Profile::Compat, test);
+    each_with(Profile::Compat, Types::Builtin, test);
 }
 
 /// Runs a test on both databases, with a key of the `strict` profile.
 pub fn each_strict(test: impl Fn(&Api)) {
-    each_with(Profile::Strict, test);
+    each_with(Profile::Strict, Types::Builtin, test);
 }
 
 /// Runs a test on both databases under both profiles: what the RFC says holds in either.
 pub fn each_profile(test: impl Fn(&Api)) {
-    each_with(Profile::Strict, &test);
-    each_with(Profile::Compat, &test);
+    each_with(Profile::Strict, Types::Builtin, &test);
+    each_with(Profile::Compat, Types::Builtin, &test);
 }
 
-fn each_with(profile: Profile, test: impl Fn(&Api)) {
+/// Runs a test on both databases of servers that have the test type.
+pub fn each_with_test_type(test: impl Fn(&Api)) {
+    each_with(Profile::Compat, Types::WithTestType, test);
+}
+
+/// The same under both profiles.
+pub fn each_profile_with_test_type(test: impl Fn(&Api)) {
+    each_with(Profile::Strict, Types::WithTestType, &test);
+    each_with(Profile::Compat, Types::WithTestType, &test);
+}
+
+fn each_with(profile: Profile, types: Types, test: impl Fn(&Api)) {
     for database in [Database::Sqlite, Database::Postgres] {
-        test(&Api::new(database, profile));
+        test(&Api::at(server(database, types), database, profile));
     }
 }
 
 impl Api {
     /// A fresh tenant with a key that may do everything.
     pub fn new(database: Database, profile: Profile) -> Api {
-        let server = server(database);
+        Api::at(server(database, Types::Builtin), database, profile)
+    }
+
+    fn at(server: &Server, database: Database, profile: Profile) -> Api {
         let name = format!("tenant-{}", Uuid::now_v7());
         let now = chrono::Utc::now().naive_utc();
         let tenant = run(server.store.write(move |connection| tenants::insert(connection, &name, now)));
         let token = insert_key(&server.store, key(tenant.tenant_id, profile, &Scopes::all().to_string()));
         let base_url = format!("http://{}/scim/v2", server.address);
         let client = Client::new(&base_url);
-        Api { database, store: server.store.clone(), tenant_id: tenant.tenant_id, token, base_url, profile, client }
+        Api { database, profile, store: server.store.clone(), tenant_id: tenant.tenant_id, token, base_url, client }
     }
 
     /// The same tenant, through another key.
@@ -135,6 +159,17 @@ impl Api {
     /// Another tenant on the same server.
     pub fn other_tenant(&self) -> Api {
         Api::new(self.database, Profile::Compat)
+    }
+
+    /// Another tenant on the server that has the test type.
+    pub fn other_tenant_with_test_type(&self) -> Api {
+        Api::at(server(self.database, Types::WithTestType), self.database, self.profile)
+    }
+
+    /// Another tenant on the same database and server, whichever types it has.
+    pub fn other_tenant_of_lasting(&self) -> Api {
+        let address = self.base_url.trim_start_matches("http://").trim_end_matches("/scim/v2").to_owned();
+        Api::at(&Server { address, store: self.store.clone(), _directory: None }, self.database, self.profile)
     }
 
     /// Where the server listens, without the base path.
@@ -230,40 +265,91 @@ fn cheap_hash(token: &Token) -> String {
     argon2.hash_password(token.expose().as_bytes()).expect("a hash").to_string()
 }
 
-fn server(database: Database) -> &'static Server {
-    let slot = match database {
-        Database::Sqlite => &SQLITE,
-        Database::Postgres => &POSTGRES,
+fn server(database: Database, types: Types) -> &'static Server {
+    let slot = match (database, types) {
+        (Database::Sqlite, Types::Builtin) => &SQLITE,
+        (Database::Postgres, Types::Builtin) => &POSTGRES,
+        (Database::Sqlite, Types::WithTestType) => &SQLITE_WITH_TEST_TYPE,
+        (Database::Postgres, Types::WithTestType) => &POSTGRES_WITH_TEST_TYPE,
     };
     // One start at a time: the machine is small, and whoever waits needs it anyway.
     let _starting = STARTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    slot.get_or_init(|| start(database))
+    slot.get_or_init(|| start(database, types))
 }
 
-fn start(database: Database) -> Server {
-    let directory = (database == Database::Sqlite).then(|| tempfile::tempdir().expect("a directory"));
-    let url = match &directory {
-        Some(directory) => format!("sqlite:{}", directory.path().join("scimd.db").display()),
-        None => postgres::database_url(),
+/// A database that outlasts the servers on it, which may come with other schemas each time.
+pub struct Lasting {
+    database: Database,
+    url: String,
+    tenant_id: OnceLock<i64>,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Lasting {
+    /// Runs a test with an empty database of either kind.
+    pub fn each(test: impl Fn(&Lasting)) {
+        for database in [Database::Sqlite, Database::Postgres] {
+            let (url, directory) = new_database(database);
+            test(&Lasting { database, url, tenant_id: OnceLock::new(), _directory: directory });
+        }
+    }
+
+    /// Starts a server beside those that run already, with these schemas and resource types.
+    ///
+    /// # Errors
+    /// If the data does not allow them.
+    pub fn serve(&self, objects: &Value) -> scimd::scim::Result<Api> {
+        let file = SchemaFile { name: "types.json".to_owned(), text: objects.to_string() };
+        let registry = Registry::with_files(&[file]).unwrap_or_else(|flaw| panic!("{flaw}"));
+        let server = start_on(&self.url, registry)?;
+        let fresh = || Api::at(&server, self.database, Profile::Compat).tenant_id;
+        let tenant_id = *self.tenant_id.get_or_init(fresh);
+        let token = insert_key(&server.store, key(tenant_id, Profile::Compat, &Scopes::all().to_string()));
+        let base_url = format!("http://{}/scim/v2", server.address);
+        let client = Client::new(&base_url);
+        let (database, profile) = (self.database, Profile::Compat);
+        Ok(Api { database, profile, store: server.store.clone(), tenant_id, token, base_url, client })
+    }
+}
+
+fn new_database(database: Database) -> (String, Option<tempfile::TempDir>) {
+    if database == Database::Postgres {
+        return (postgres::database_url(), None);
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    (format!("sqlite:{}", directory.path().join("scimd.db").display()), Some(directory))
+}
+
+fn start(database: Database, types: Types) -> Server {
+    let registry = match types {
+        Types::Builtin => Registry::builtin(),
+        Types::WithTestType => test_type::registry(),
     };
+    let (url, directory) = new_database(database);
+    let server = start_on(&url, registry).expect("nothing is stored yet");
+    Server { _directory: directory, ..server }
+}
+
+fn start_on(url: &str, registry: &'static Registry) -> scimd::scim::Result<Server> {
     let store = Store::open(&Settings::new(url.parse().expect("a database URL"))).expect("the database opens");
     store.migrate().expect("the migrations apply");
-    let address = serve(&store, Arc::new(StoredKeys::new(store.clone())), false);
-    Server { address, store, _directory: directory }
+    store.conform(registry)?;
+    let address = serve(&store, registry, Arc::new(StoredKeys::new(store.clone())), false);
+    Ok(Server { address, store, _directory: None })
 }
 
 /// A server of its own, over the store of the others; the base URL.
 pub fn another_server(database: Database, keys: Arc<dyn KeySource>, open_discovery: bool) -> String {
-    let address = serve(&server(database).store, keys, open_discovery);
+    let address = serve(&server(database, Types::Builtin).store, Registry::builtin(), keys, open_discovery);
     format!("http://{address}/scim/v2")
 }
 
-fn serve(store: &Store, keys: Arc<dyn KeySource>, open_discovery: bool) -> String {
+fn serve(store: &Store, registry: &'static Registry, keys: Arc<dyn KeySource>, open_discovery: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let base_url = format!("http://{address}/scim/v2");
     let service = Service {
-        provider: Provider::new(store.clone(), Registry::builtin(), &base_url, system_clock()),
+        provider: Provider::new(store.clone(), registry, &base_url, system_clock()),
         authenticator: Arc::new(Authenticator::new(keys)),
         open_discovery,
         peers: Peers::anybody(),

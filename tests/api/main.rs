@@ -11,6 +11,7 @@ mod bulk;
 mod characteristics;
 mod clients;
 mod concurrency;
+mod configured;
 mod create;
 mod cursor;
 mod delete;
@@ -33,6 +34,7 @@ mod resources;
 mod restore;
 #[path = "../support/mod.rs"]
 mod support;
+mod test_type;
 mod tolerances;
 mod vectors;
 mod version;

@@ -138,6 +138,7 @@ fn found(side: &Side, cases: Arc<Vec<Case>>) -> Vec<Outcome> {
                 tenant_id,
                 scopes: case.queries.iter().map(scope).collect(),
                 sort: first.sort.as_ref(),
+                registry: scimd::scim::schema::Registry::builtin(),
                 base_url: BASE_URL,
             };
             let found = search(connection, &search_for, case.page());

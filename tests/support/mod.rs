@@ -8,4 +8,5 @@ pub mod http;
 pub mod matcher;
 pub mod pocket_id;
 pub mod postgres;
+pub mod test_type;
 pub mod transcript;

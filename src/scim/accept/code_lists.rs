@@ -2,7 +2,7 @@
 //! providers send (USR-08, USR-10, T-12).
 
 use crate::scim::key::decode_base64;
-use crate::scim::schema::Attribute;
+use crate::scim::schema::{Resolved, USER_URN};
 
 /// ISO 3166-1 alpha-2, officially assigned codes.
 const COUNTRIES: &str = "\
@@ -15,8 +15,11 @@ const COUNTRIES: &str = "\
     TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
 
 /// What the text of this attribute must be, if it is not.
-pub(super) fn violation(attribute: &Attribute, text: &str) -> Option<&'static str> {
-    let (holds, demand) = match attribute.index_path.as_str() {
+pub(super) fn violation(attribute: Resolved, text: &str) -> Option<&'static str> {
+    if attribute.schema.is_none_or(|schema| schema.id != USER_URN) {
+        return None;
+    }
+    let (holds, demand) = match attribute.index_path() {
         "addresses.country" => (is_country(text), "an ISO 3166-1 alpha-2 country code, such as DE"),
         "x509certificates.value" => (is_certificate(text), "the base64 text of exactly one DER certificate"),
         _ => return None,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::code_lists::{is_uri_reference, violation};
 use super::elements::{Element, settle};
 use crate::scim::key::{Key, decode_base64, parse_date_time};
+use crate::scim::resource::format_client_instant;
 use crate::scim::schema::{Attribute, Mutability, Resolved, Role, Type, Uniqueness};
 use crate::scim::{Error, ErrorKind, Profile, Result, tolerance};
 
@@ -70,8 +71,22 @@ pub(super) fn list(attribute: Resolved, value: &Value, profile: Profile) -> Resu
 
 /// Whether two values of an attribute are the same, as the attribute compares.
 pub fn same(attribute: &Attribute, left: &Value, right: &Value) -> bool {
-    let keys = || Some(Key::of_stored(attribute, left)? == Key::of_stored(attribute, right)?);
-    left == right || keys().unwrap_or(false)
+    if left == right {
+        return true;
+    }
+    match (left, right) {
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(attribute, left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            let is_same = |(name, value): (&String, &Value)| {
+                let part = attribute.sub_attribute(name);
+                part.zip(right.get(name)).is_some_and(|(part, other)| same(part, value, other))
+            };
+            left.len() == right.len() && left.iter().all(is_same)
+        }
+        _ => Key::of_stored(attribute, left).is_some_and(|key| Key::of_stored(attribute, right) == Some(key)),
+    }
 }
 
 /// Refuses an object with two keys that differ only by case (RES-05).
@@ -160,6 +175,9 @@ fn simple(place: Place, value: &Value, profile: Profile) -> Result<Value> {
     }
     if let Value::String(text) = value {
         check_text(place, text, profile)?;
+        if let Some(instant) = parse_date_time(text).filter(|_| attribute.kind == Type::DateTime) {
+            return Ok(Value::String(format_client_instant(instant)));
+        }
     }
     Ok(value.clone())
 }
@@ -180,7 +198,7 @@ fn check_text(place: Place, text: &str, profile: Profile) -> Result<()> {
     if profile == Profile::Compat {
         return Ok(());
     }
-    if let Some(demand) = violation(attribute, text) {
+    if let Some(demand) = violation(place.attribute, text) {
         return Err(invalid(format!("{place} must be {demand}.")));
     }
     match attribute.kind {

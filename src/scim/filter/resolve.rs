@@ -115,10 +115,7 @@ impl Resolver<'_> {
             Scope::Element(attribute) => (part(attribute, &name.text), false),
         };
         if is_confidential(name, resolved) {
-            return Err(Error::new(
-                ErrorKind::Sensitive,
-                format!("'{}' is confidential and can't be used in a filter.", name.text),
-            ));
+            return Err(confidential(name));
         }
         if resolved.is_none() && !elsewhere {
             let (text, offset) = (&name.text, name.offset);
@@ -159,9 +156,18 @@ fn is_equality(operator: Operator) -> bool {
 /// A password is confidential whether or not this server keeps one (RFC 7644 §7.5.2).
 fn is_confidential(name: &Name, resolved: Option<Resolved>) -> bool {
     match resolved {
-        Some(resolved) => resolved.attribute.returned == Returned::Never,
+        Some(resolved) => is_secret(resolved),
         None => name.text.rsplit(':').next().is_some_and(|name| name.eq_ignore_ascii_case("password")),
     }
+}
+
+fn is_secret(attribute: Resolved) -> bool {
+    [attribute.attribute, attribute.leaf()].iter().any(|definition| definition.returned == Returned::Never)
+}
+
+fn confidential(name: &Name) -> Error {
+    let detail = format!("'{}' is confidential and can't be used in a filter.", name.text);
+    Error::new(ErrorKind::Sensitive, detail)
 }
 
 /// A part of the attribute in front of the brackets; `value` of an attribute of simple values is the value (FLT-35).
@@ -181,7 +187,7 @@ fn present(attribute: Resolved) -> Condition {
         // Every member and every group has one.
         return present(value);
     }
-    let parts = attribute.attribute.sub_attributes.iter();
+    let parts = attribute.attribute.sub_attributes.iter().filter(|part| part.returned != Returned::Never);
     Condition::Or(parts.map(|part| present(attribute.with_sub_attribute(part))).collect())
 }
 
@@ -199,9 +205,10 @@ fn value_of(attribute: Resolved, name: &Name) -> Result<Resolved> {
     if !attribute.leaf().is_complex() {
         return Ok(attribute);
     }
-    value_part(attribute).ok_or_else(|| {
+    let value = value_part(attribute).ok_or_else(|| {
         invalid(format!("'{}' is complex and has no value to compare; name one of its parts, or use pr.", name.text))
-    })
+    })?;
+    if is_secret(value) { Err(confidential(name)) } else { Ok(value) }
 }
 
 fn value_part(attribute: Resolved) -> Option<Resolved> {

@@ -142,7 +142,9 @@ impl Engine<'_> {
             Target::Elements(selection) => match selection.attribute.attribute.role {
                 Role::Members => self.members.change_selected(&selection, change, self.budget),
                 Role::Schemas => self.selected_schemas(&selection, change),
-                Role::Stored if !is_read_only(selection.attribute) => self.selected(&selection, change),
+                Role::Stored if !is_read_only(selection.attribute) => {
+                    self.unless_immutable(selection.attribute, |engine| engine.selected(&selection, change))
+                }
                 _ => Err(read_only(selection.attribute)),
             },
         }
@@ -168,13 +170,28 @@ impl Engine<'_> {
         if is_read_only(attribute) {
             return self.read_only(attribute, change);
         }
-        match (attribute.attribute.multi_valued, attribute.sub_attribute) {
-            (true, None) => self.values(attribute, change),
-            (true, Some(part)) => self.part_of_each(attribute.without_sub_attribute(), part, change),
-            (false, Some(part)) => self.part(attribute, part, change),
-            (false, None) if attribute.attribute.is_complex() => self.complex(attribute, change),
-            (false, None) => self.simple(attribute, change),
+        self.unless_immutable(attribute, |engine| match (attribute.attribute.multi_valued, attribute.sub_attribute) {
+            (true, None) => engine.values(attribute, change),
+            (true, Some(part)) => engine.part_of_each(attribute.without_sub_attribute(), part, change),
+            (false, Some(part)) => engine.part(attribute, part, change),
+            (false, None) if attribute.attribute.is_complex() => engine.complex(attribute, change),
+            (false, None) => engine.simple(attribute, change),
+        })
+    }
+
+    /// Makes a change to an attribute, and refuses what it did to one that is immutable as a whole (PATCH-12).
+    pub(super) fn unless_immutable(
+        &mut self,
+        attribute: Resolved,
+        change: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let is_immutable = attribute.attribute.mutability == Mutability::Immutable;
+        let before = is_immutable.then(|| self.document.get(attribute).cloned()).flatten();
+        change(self)?;
+        if is_immutable {
+            accept::check_immutable(attribute.without_sub_attribute(), before.as_ref(), self.document.get(attribute))?;
         }
+        Ok(())
     }
 
     /// Rows A2, P2, R2.

@@ -56,7 +56,7 @@ fn naming(attribute: &'static Attribute, part: Option<&str>) -> Vec<Target> {
 }
 
 fn projection(selection: Selection) -> Projection {
-    Projection { resource_type: resource_type("User"), selection }
+    Projection { resource_type: resource_type("User"), selection, set: Vec::new() }
 }
 
 #[test]

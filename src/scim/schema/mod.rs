@@ -2,11 +2,15 @@
 //!
 //! Schemas are data. The JSON files beside this module are served as they are and enforced as they are.
 
+mod configured;
+mod definition;
+mod located;
 pub mod registry;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use located::{Flaw, SchemaFile};
 pub use registry::{Registry, ResourceType};
 
 /// The URN of the schema that describes schemas.
@@ -104,6 +108,13 @@ impl Attribute {
 
 fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
     attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
+}
+
+/// `attrName = ["$"] ALPHA *( ALPHA / DIGIT / "-" / "_" / "$" )`, FLT-06 included.
+pub fn is_attribute_name(text: &str) -> bool {
+    let rest = text.strip_prefix('$').unwrap_or(text);
+    rest.starts_with(|c: char| c.is_ascii_alphabetic())
+        && rest.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '$'))
 }
 
 /// The data types of RFC 7643 §2.3.

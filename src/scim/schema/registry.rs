@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use super::{Attribute, ENTERPRISE_URN, GROUP_URN, Resolved, Role, Schema, Type, USER_URN};
+use super::{Attribute, ENTERPRISE_URN, GROUP_URN, Resolved, Returned, Role, Schema, Type, USER_URN, Uniqueness};
 
 /// The schemas and resource types that this server offers.
 #[derive(Debug)]
@@ -30,6 +31,10 @@ pub struct ResourceType {
     pub extensions: Vec<Extension>,
     /// The object as it is served at `/ResourceTypes`, without `meta`.
     pub source: Value,
+    /// Every stored attribute, or part of one, that is unique among the resources of the type (CHAR-11).
+    pub unique: Vec<Resolved>,
+    /// A digest of everything that decides in which form a resource is stored, indexed and shown.
+    pub form: String,
     common: &'static [Attribute],
 }
 
@@ -43,6 +48,13 @@ pub struct Extension {
 }
 
 static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
+    let (schemas, resource_types) = builtin_sources();
+    Registry::assemble(schemas, resource_types).expect("the built-in schema files are valid")
+});
+
+/// The built-in schemas and resource types as they are served.
+pub(super) fn builtin_sources() -> (Vec<Value>, Vec<Value>) {
+    let read = |text: &str| -> Value { serde_json::from_str(text).expect("the built-in schema files are JSON") };
     let schemas = [
         include_str!("user.json"),
         include_str!("group.json"),
@@ -51,8 +63,9 @@ static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
         include_str!("resource_type.json"),
         include_str!("schema.json"),
     ];
-    Registry::load(&schemas, include_str!("resource_types.json")).expect("the built-in schema files are valid")
-});
+    let resource_types = read(include_str!("resource_types.json"));
+    (schemas.map(read).into(), resource_types.as_array().cloned().unwrap_or_default())
+}
 
 static COMMON: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
     let mut attributes: Vec<Attribute> =
@@ -74,9 +87,15 @@ impl Registry {
     /// # Errors
     /// If a file is not what its kind demands, or a resource type names a schema that is not among them.
     pub fn load(schemas: &[&str], resource_types: &str) -> serde_json::Result<Registry> {
-        let resource_types: Vec<Value> = serde_json::from_str(resource_types)?;
+        let schemas = schemas.iter().map(|text| serde_json::from_str(text)).collect::<serde_json::Result<Vec<_>>>()?;
+        Registry::assemble(schemas, serde_json::from_str(resource_types)?)
+    }
+
+    /// Makes a registry of definitions as they are served.
+    pub(super) fn assemble(schemas: Vec<Value>, resource_types: Vec<Value>) -> serde_json::Result<Registry> {
         let bases: Vec<&str> = resource_types.iter().filter_map(|source| source["schema"].as_str()).collect();
-        let schemas = schemas.iter().map(|text| load_schema(text, &bases)).collect::<serde_json::Result<Vec<_>>>()?;
+        let schemas = schemas.into_iter().map(|source| load_schema(source, &bases));
+        let schemas = schemas.collect::<serde_json::Result<Vec<_>>>()?;
         let mut registry = Registry { schemas, resource_types: Vec::new() };
         for source in &resource_types {
             let resource_type = registry.load_resource_type(source.clone())?;
@@ -109,14 +128,19 @@ impl Registry {
             .iter()
             .map(|entry| Ok(Extension { schema: named(&entry.schema)?, required: entry.required }))
             .collect::<serde_json::Result<Vec<_>>>()?;
-        Ok(ResourceType {
+        let mut resource_type = ResourceType {
             schema: named(&file.schema)?,
             name: file.name,
             endpoint: file.endpoint,
             extensions,
             source,
+            unique: Vec::new(),
+            form: String::new(),
             common: &COMMON,
-        })
+        };
+        resource_type.unique = unique_attributes(&resource_type);
+        resource_type.form = form(&resource_type);
+        Ok(resource_type)
     }
 
     /// Every schema, those of discovery included, in the order of publication.
@@ -177,6 +201,17 @@ impl ResourceType {
         self.schema.attributes.iter().find(|attribute| attribute.role == role)
     }
 
+    /// The attribute that names a resource to others, as `display` of a group's members: a singular `displayName` that
+    /// compares without case and is shown to everybody.
+    pub fn display_name(&self) -> Option<&'static Attribute> {
+        let is_name = |attribute: &&Attribute| {
+            let is_plain = attribute.kind == Type::String && !attribute.multi_valued && !attribute.case_exact;
+            let is_shown = matches!(attribute.returned, Returned::Always | Returned::Default);
+            is_plain && is_shown && attribute.uniqueness == Uniqueness::None
+        };
+        self.schema.attribute("displayName").filter(is_name)
+    }
+
     /// Every attribute that lives in the document: common ones, those of the base schema, those of extensions.
     pub fn stored_attributes(&'static self) -> impl Iterator<Item = Resolved> {
         let resolved = move |schema: Option<&'static Schema>| {
@@ -208,16 +243,49 @@ impl ResourceType {
     }
 }
 
+fn unique_attributes(resource_type: &ResourceType) -> Vec<Resolved> {
+    let mut unique = Vec::new();
+    for schema in resource_type.urns() {
+        let extension = !std::ptr::eq(schema, resource_type.schema);
+        for attribute in schema.attributes.iter().filter(|attribute| attribute.role == Role::Stored) {
+            let whole = Resolved { schema: Some(schema), extension, attribute, sub_attribute: None };
+            let parts = attribute.sub_attributes.iter().map(|part| whole.with_sub_attribute(part));
+            let all = std::iter::once(whole).chain(parts);
+            unique.extend(all.filter(|resolved| resolved.leaf().uniqueness != Uniqueness::None));
+        }
+    }
+    unique
+}
+
+fn form(resource_type: &ResourceType) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!("{}\n{}\n", resource_type.name, resource_type.schema.id));
+    for extension in &resource_type.extensions {
+        hash.update(format!("{} {}\n", extension.schema.id, extension.required));
+    }
+    for schema in resource_type.urns() {
+        for attribute in &schema.attributes {
+            for definition in std::iter::once(attribute).chain(&attribute.sub_attributes) {
+                let Attribute { index_path, name, kind, multi_valued, case_exact, returned, uniqueness, .. } =
+                    definition;
+                hash.update(format!(
+                    "{index_path} {name} {kind:?} {multi_valued} {case_exact} {returned:?} {uniqueness:?}\n"
+                ));
+            }
+        }
+    }
+    hash.finalize()[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Reads a schema; the attributes of the `bases` go without URN in the search index, so that a search over several
 /// resource types finds them under one name.
-fn load_schema(text: &str, bases: &[&str]) -> serde_json::Result<&'static Schema> {
+fn load_schema(source: Value, bases: &[&str]) -> serde_json::Result<&'static Schema> {
     #[derive(Deserialize)]
     struct File {
         id: String,
         name: String,
         attributes: Vec<Attribute>,
     }
-    let source: Value = serde_json::from_str(text)?;
     let mut file: File = serde_json::from_value(source.clone())?;
     let is_base = bases.contains(&file.id.as_str());
     let prefix = if is_base { String::new() } else { format!("{}:", file.id.to_ascii_lowercase()) };

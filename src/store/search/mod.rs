@@ -22,9 +22,10 @@ use diesel::sql_types::BigInt;
 use super::Connection;
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredResource};
 use super::sql::Sql;
+use super::values::sort_path;
 use crate::scim::filter::{Check, Condition, Relation};
 use crate::scim::query::{Page, Sort};
-use crate::scim::schema::{ResourceType, Role};
+use crate::scim::schema::{Registry, ResourceType, Role};
 use crate::scim::{Error, ErrorKind, Result};
 
 pub use walk::{Stretch, walk};
@@ -38,6 +39,8 @@ pub struct Search<'a> {
     pub scopes: Vec<Scope<'a>>,
     /// In which order; `None` for that of creation.
     pub sort: Option<&'a Sort>,
+    /// Every type that there is, for references to others.
+    pub registry: &'a Registry,
     /// The URL in front of the endpoints, in `meta.location` and `$ref`: `https://example.com/scim/v2`.
     pub base_url: &'a str,
 }
@@ -122,6 +125,7 @@ fn in_scope(search: &Search<'_>, scope: &Scope<'_>, connection: &Connection) -> 
     let writer = predicate::Writer {
         tenant_id: search.tenant_id,
         resource_type: scope.resource_type,
+        registry: search.registry,
         base_url: search.base_url,
         position_function: connection.position_function(),
         bytewise: connection.bytewise(),
@@ -186,7 +190,7 @@ fn order_by_value(search: &Search<'_>, sort: &Sort, direction: &'static str) -> 
     let join = Sql::new(" LEFT JOIN (SELECT row_id, key, tail FROM resource_values WHERE tenant_id = ")
         .bind(search.tenant_id)
         .push(" AND path = ")
-        .bind(sort.attribute.index_path())
+        .bind(sort_path(sort.attribute.leaf()).into_owned())
         .push(" AND element = 0) s ON s.row_id = r.row_id");
     let order = Sql::new(" ORDER BY (s.key IS NULL)")
         .push(direction)
@@ -206,7 +210,6 @@ mod tests {
     use super::*;
     use crate::scim::Profile;
     use crate::scim::filter::{parse, resolve};
-    use crate::scim::schema::Registry;
     use crate::store::{DatabaseUrl, Reach, Settings, Store};
 
     /// The plan of SQLite for a filter, one step a line.
@@ -222,6 +225,7 @@ mod tests {
                 tenant_id: 1,
                 scopes: vec![Scope { resource_type, condition: Some(&condition) }],
                 sort: None,
+                registry: Registry::builtin(),
                 base_url: "https://example.com/scim/v2",
             };
             let explained: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ");

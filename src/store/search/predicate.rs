@@ -12,6 +12,7 @@ use crate::store::sql::Sql;
 pub(super) struct Writer<'a> {
     pub tenant_id: i64,
     pub resource_type: &'static ResourceType,
+    pub registry: &'a Registry,
     pub base_url: &'a str,
     /// The function that finds text in text, for the backend at hand.
     pub position_function: &'static str,
@@ -103,7 +104,7 @@ impl Writer<'_> {
         if matches!(check, Check::Present) {
             return Sql::new("TRUE");
         }
-        let types = Registry::builtin().resource_types();
+        let types = self.registry.resource_types();
         if let Check::Compare(Relation::Eq, key) = check {
             let target = types.iter().find_map(|resource_type| {
                 let id = key.as_str().strip_prefix(&self.location_prefix(resource_type))?;
@@ -132,11 +133,20 @@ impl Writer<'_> {
 
     /// `displayName` of the resource `alias`, which is what members and groups show as `display`.
     pub(super) fn display_name_passes(&self, alias: &'static str, check: &Check) -> Sql {
-        Sql::new(alias).push(".row_id IN (").append(self.rows_with_value(DISPLAY_NAME, check)).push(")")
+        let passes = Sql::new(alias).push(".row_id IN (").append(self.rows_with_value(DISPLAY_NAME, check)).push(")");
+        // A configured type may have an attribute of that name which is no name for others.
+        let types = self.registry.resource_types().iter();
+        let nameless = types.filter(|it| it.display_name().is_none() && it.schema.attribute(DISPLAY_NAME).is_some());
+        let nameless: Vec<&str> = nameless.map(|resource_type| resource_type.name.as_str()).collect();
+        if nameless.is_empty() {
+            return passes;
+        }
+        let passes = Sql::new("(").append(passes).push(" AND ").push(alias);
+        passes.push(".resource_type NOT IN (").bind_list(nameless).push("))")
     }
 
     pub(super) fn resource_type_names(&self) -> impl Iterator<Item = &'static str> {
-        Registry::builtin().resource_types().iter().map(|resource_type| resource_type.name.as_str())
+        self.registry.resource_types().iter().map(|resource_type| resource_type.name.as_str())
     }
 
     /// A part of a stored reference that follows from its target, `manager.$ref` or `manager.displayName`: the value

@@ -8,6 +8,7 @@
 mod column;
 mod statements;
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use diesel::RunQueryDsl;
@@ -23,7 +24,7 @@ use crate::scim::schema::Role;
 use crate::store::Connection;
 use crate::store::resources::{Row, RowType, StoredResource};
 use crate::store::sql::Sql;
-use crate::store::values::split;
+use crate::store::values::{sort_path, split};
 
 /// A page of a walk.
 #[derive(Debug)]
@@ -82,14 +83,13 @@ struct Walker<'a> {
 }
 
 /// What is walked by.
-#[derive(Clone, Copy)]
 enum By<'a> {
     Creation,
     ResourceType,
     Location,
     Column(Column),
     /// An index path.
-    Value(&'a str),
+    Value(Cow<'a, str>),
 }
 
 impl<'a> Walker<'a> {
@@ -103,7 +103,7 @@ impl<'a> Walker<'a> {
                 Role::Version => By::Column(Column::Version),
                 Role::ResourceType => By::ResourceType,
                 Role::Location => By::Location,
-                Role::Stored => By::Value(sort.attribute.index_path()),
+                Role::Stored => By::Value(sort_path(sort.attribute.leaf())),
                 _ => return Err(not_sortable(sort)),
             },
         };
@@ -166,7 +166,7 @@ impl<'a> Walker<'a> {
         from: Option<&Position>,
         limit: usize,
     ) -> Result<Vec<Placed>> {
-        match self.by {
+        match &self.by {
             By::Creation => self.by_creation(connection, scope, from.map(|from| from.row_id), limit, None),
             By::ResourceType => {
                 let name = scope.resource_type.name.as_str();
@@ -189,7 +189,7 @@ impl<'a> Walker<'a> {
             }
             By::Column(column) => {
                 let from = from.and_then(|from| Some((from.key.as_deref()?, from.row_id)));
-                self.by_column(connection, scope, column, from, limit, "")
+                self.by_column(connection, scope, *column, from, limit, "")
             }
             By::Value(path) => self.by_value(connection, scope, path, from, limit),
         }

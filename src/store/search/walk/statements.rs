@@ -182,7 +182,8 @@ mod tests {
         let explain = move |connection: &mut Connection| {
             let scope = Scope { resource_type, condition: None };
             let base_url = "https://example.com/scim/v2";
-            let search = Search { tenant_id: 1, scopes: vec![scope], sort: None, base_url };
+            let registry = Registry::builtin();
+            let search = Search { tenant_id: 1, scopes: vec![scope], sort: None, registry, base_url };
             let statements = Statements { search: &search, rows_grow, keys_grow };
             let explained: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ");
             let explained = explained.append(limited(write(&statements, connection, &scope), 100));

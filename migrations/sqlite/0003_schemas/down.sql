@@ -1,0 +1,3 @@
+ALTER TABLE tenants DROP COLUMN schemas;
+ALTER TABLE resources DROP COLUMN withheld;
+DROP TABLE unique_values;
