@@ -81,7 +81,8 @@ fn there_and_back(side: &Side, cases: Arc<Vec<Case>>) -> Vec<Ways> {
         let ways = cases.iter().map(|case| {
             let first = &case.queries[0];
             let scopes = case.queries.iter().map(scope).collect();
-            let search = Search { tenant_id, scopes, sort: first.sort.as_ref(), base_url: BASE_URL };
+            let registry = scimd::scim::schema::Registry::builtin();
+            let search = Search { tenant_id, scopes, sort: first.sort.as_ref(), registry, base_url: BASE_URL };
             let count = 1 + Random::new(case.seed).below(SIZE / 2);
             let beginning = Step { from: None, direction: Direction::Forward, count };
             let there = way(connection, &search, beginning)?;
