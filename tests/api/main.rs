@@ -16,6 +16,7 @@ mod discovery;
 mod harness;
 mod messages;
 mod modify;
+mod nested_groups;
 mod projection;
 mod protocol;
 mod query;
