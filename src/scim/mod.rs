@@ -10,6 +10,7 @@ pub mod key;
 pub mod message;
 pub mod patch;
 pub mod path;
+pub mod precis;
 pub mod profile;
 pub mod projection;
 pub mod query;

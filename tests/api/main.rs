@@ -14,6 +14,7 @@ mod create;
 mod delete;
 mod discovery;
 mod harness;
+mod internationalization;
 mod messages;
 mod modify;
 mod nested_groups;

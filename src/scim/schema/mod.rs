@@ -239,6 +239,11 @@ impl Resolved {
         Resolved { sub_attribute: None, ..self }
     }
 
+    /// Whether it is the name by which a user is known to an identity provider, which is prepared by PRECIS (I18N-01).
+    pub fn is_user_name(&self) -> bool {
+        self.attribute.name == "userName" && self.schema.is_some_and(|schema| schema.id == USER_URN)
+    }
+
     /// The URN under which the value lives in a document, for an attribute of an extension.
     pub fn container(&self) -> Option<&'static str> {
         self.schema.filter(|_| self.extension).map(|schema| schema.id.as_str())
