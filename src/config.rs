@@ -49,6 +49,8 @@ pub struct Config {
     pub postgres_connections: u32,
     /// Whether the discovery endpoints answer without a key.
     pub open_discovery: bool,
+    /// Whether users have passwords.
+    pub passwords: bool,
     /// Threads that serve HTTP.
     pub workers: usize,
     /// How long requests may take to finish after SIGTERM.
@@ -93,6 +95,7 @@ impl Config {
             database_url: database_url(&sources, &data_dir)?,
             postgres_connections: sources.parse("postgres-connections", values::count)?.unwrap_or(10),
             open_discovery: sources.parse("open-discovery", values::boolean)?.unwrap_or(false),
+            passwords: sources.parse("passwords", values::boolean)?.unwrap_or(false),
             workers: sources.parse("workers", values::count)?.map_or(cores, |count| count as usize),
             shutdown_timeout: sources.parse("shutdown-timeout", values::duration)?.unwrap_or(Duration::from_secs(30)),
             log_format: sources.parse("log-format", str::parse)?.unwrap_or_default(),

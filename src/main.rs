@@ -233,7 +233,8 @@ fn peers(config: &Config, bound: SocketAddr) -> Result<Peers, Failure> {
 }
 
 fn provider(config: &Config, store: Store, address: SocketAddr) -> Provider {
-    Provider::new(store, Registry::builtin(), &scim_url(config, address), provider::system_clock())
+    let registry = if config.passwords { Registry::with_passwords() } else { Registry::builtin() };
+    Provider::new(store, registry, &scim_url(config, address), provider::system_clock())
 }
 
 fn scim_url(config: &Config, address: SocketAddr) -> String {

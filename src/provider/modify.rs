@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::assemble::Assembler;
+use super::credential::Hashed;
 use super::membership::{self, Change};
 use super::record::{Changes, record};
 use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
@@ -44,6 +45,8 @@ impl Provider {
         minimal: bool,
     ) -> Result<Modified> {
         let modification = Modification::parse(&call, target, &body)?;
+        let password = patch::password_of(&modification.request, resource_type, call.profile());
+        let modification = Modification { hashed: Hashed::of(&self.passwords, password).await?, ..modification };
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
             let stored = modification.make(&provider, connection, &call, &mut Budget::full(), now)?;
@@ -75,6 +78,7 @@ impl Provider {
 pub(super) struct Modification {
     target: Target,
     request: PatchRequest,
+    hashed: Hashed,
 }
 
 impl Modification {
@@ -84,7 +88,7 @@ impl Modification {
     /// 403; `invalidSyntax`, `invalidPath` for a message that is none.
     pub(super) fn parse(call: &Call, target: Target, body: &Map<String, Value>) -> Result<Modification> {
         call.caller.may(Access::Write, &target.resource_type.endpoint)?;
-        Ok(Modification { target, request: patch::parse(body, call.profile())? })
+        Ok(Modification { target, request: patch::parse(body, call.profile())?, hashed: Hashed::default() })
     }
 
     /// Applies the operations, all or none, and takes their work off the budget.
@@ -112,13 +116,14 @@ impl Modification {
         reference::check(connection, place, &patched.document, call.profile())?;
         let change = Change::from(patched.members);
         let members = membership::apply(connection, place, &stored, &change, call.profile())?;
+        let password = self.hashed.write(connection, stored.row_id, &patched.password)?;
         let before = stored.document.clone();
         if patched.document != before {
             resources::replace(connection, place, &mut stored, patched.document, now)?;
-        } else if !members.is_empty() {
+        } else if password || !members.is_empty() {
             resources::touch(connection, &mut stored, true, now)?;
         }
-        let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members);
+        let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members).with_password(password);
         if !changes.is_empty() {
             record(connection, call, Operation::Modify, &stored, now, &changes)?;
         }

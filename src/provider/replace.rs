@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::credential::Hashed;
 use super::membership::{self, Change};
 use super::record::{Changes, record};
 use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
@@ -29,6 +30,8 @@ impl Provider {
     ) -> Result<Representation> {
         let (tenant_id, resource_type) = (call.caller.tenant_id, target.resource_type);
         let replacement = Replacement::of(&call, target, body)?;
+        let password = accept::password_of(resource_type, &replacement.body, call.profile());
+        let replacement = Replacement { hashed: Hashed::of(&self.passwords, password).await?, ..replacement };
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
             let stored = replacement.make(connection, &call, now)?;
@@ -43,6 +46,7 @@ impl Provider {
 pub(super) struct Replacement {
     target: Target,
     body: Map<String, Value>,
+    hashed: Hashed,
 }
 
 impl Replacement {
@@ -52,7 +56,7 @@ impl Replacement {
     /// 403.
     pub(super) fn of(call: &Call, target: Target, body: Map<String, Value>) -> Result<Replacement> {
         call.caller.may(Access::Write, &target.resource_type.endpoint)?;
-        Ok(Replacement { target, body })
+        Ok(Replacement { target, body, hashed: Hashed::default() })
     }
 
     /// Replaces the resource.
@@ -73,13 +77,14 @@ impl Replacement {
             }
             None => membership::Difference::default(),
         };
+        let password = self.hashed.write(connection, stored.row_id, &accepted.password)?;
         let before = stored.document.clone();
         if accepted.document != before {
             resources::replace(connection, place, &mut stored, accepted.document, now)?;
         } else {
-            resources::touch(connection, &mut stored, !members.is_empty(), now)?;
+            resources::touch(connection, &mut stored, password || !members.is_empty(), now)?;
         }
-        let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members);
+        let changes = Changes::of(Some(&before), Some(&stored.document)).with_members(members).with_password(password);
         if !changes.is_empty() {
             record(connection, call, Operation::Replace, &stored, now, &changes)?;
         }

@@ -6,10 +6,12 @@ use super::{Call, Provider, Representation};
 use crate::auth::Access;
 use crate::scim::filter::{Check, Condition, Relation, Test};
 use crate::scim::key::Key;
-use crate::scim::query::Query;
+use crate::scim::password::Password;
+use crate::scim::query::{Page, Query};
 use crate::scim::{Error, Result};
+use crate::store::credentials;
 use crate::store::resources::StoredResource;
-use crate::store::search::{Scope, Search, search};
+use crate::store::search::{Found, Scope, Search, search};
 use crate::store::{Connection, Reach};
 
 /// One page of a search.
@@ -36,10 +38,38 @@ impl Provider {
         if let (Some(refused), true) = (refused, queries.is_empty()) {
             return Err(refused);
         }
+        if let [query] = queries.as_slice()
+            && let Some(password) = query.password.clone()
+        {
+            return self.search_by_password(call, query.clone(), password).await;
+        }
         let provider = self.clone();
         let reach =
             if matches!(queries.as_slice(), [query] if query.is_look_up()) { Reach::Point } else { Reach::Scan };
         self.store.read(reach, move |connection| provider.run(connection, call.caller.tenant_id, &queries)).await
+    }
+
+    /// The one user of that name, if the password is right (FLT-33). The database is asked first and let go; then one
+    /// hash is compared, also where there is no such user.
+    async fn search_by_password(&self, call: Call, query: Query, password: Password) -> Result<Results> {
+        let provider = self.clone();
+        let page = query.page;
+        let by_name = Query { page: Page { start_index: 1, count: 1 }, ..query };
+        let look_up = move |connection: &mut Connection| {
+            let queries = [by_name];
+            let found = provider.find(connection, call.caller.tenant_id, &queries)?;
+            let hash = match found.resources.first() {
+                Some(stored) => credentials::find(connection, stored.row_id)?,
+                None => None,
+            };
+            Ok((provider.represent(connection, call.caller.tenant_id, &queries, found.resources)?, hash))
+        };
+        let (mut resources, hash) = self.store.read(Reach::Point, look_up).await?;
+        let total = u64::from(self.passwords.verify(password, hash).await?);
+        if total == 0 || page.offset() > 0 || page.count == 0 {
+            resources.clear();
+        }
+        Ok(Results { total, start_index: page.start_index, resources })
     }
 
     /// A query on one resource: none or one (RFC 7644 §3.4.2.1).
@@ -57,14 +87,21 @@ impl Provider {
     }
 
     fn run(&self, connection: &mut Connection, tenant_id: i64, queries: &[Query]) -> Result<Results> {
+        let found = self.find(connection, tenant_id, queries)?;
+        let start_index = queries.first().map_or(1, |query| query.page.start_index);
+        let resources = self.represent(connection, tenant_id, queries, found.resources)?;
+        Ok(Results { total: found.total, start_index, resources })
+    }
+
+    fn find(&self, connection: &mut Connection, tenant_id: i64, queries: &[Query]) -> Result<Found> {
         let Some(first) = queries.first() else {
-            return Ok(Results { total: 0, start_index: 1, resources: Vec::new() });
+            return Ok(Found { total: 0, resources: Vec::new() });
         };
         let scopes = queries
             .iter()
             .map(|query| Scope { resource_type: query.resource_type, condition: query.condition.as_ref() })
             .collect();
-        let found = search(
+        search(
             connection,
             &Search {
                 tenant_id,
@@ -74,9 +111,7 @@ impl Provider {
                 count: first.page.count,
                 base_url: &self.base_url,
             },
-        )?;
-        let resources = self.represent(connection, tenant_id, queries, found.resources)?;
-        Ok(Results { total: found.total, start_index: first.page.start_index, resources })
+        )
     }
 
     /// The representations of a page, each by the query of its type, in the order of the page.

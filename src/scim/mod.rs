@@ -8,6 +8,7 @@ pub mod filter;
 pub mod group_name;
 pub mod key;
 pub mod message;
+pub mod password;
 pub mod patch;
 pub mod path;
 pub mod precis;

@@ -93,6 +93,16 @@ impl Connection {
         }
     }
 
+    /// What stands in front of and behind a condition that joins `group_members gm` to the rows of a recursion, row by row
+    /// through its index. PostgreSQL can't foresee how many rows a recursion has, and would rather read the whole table
+    /// for each level.
+    pub(super) fn memberships_of_each(&self) -> [&'static str; 2] {
+        match self {
+            Connection::Sqlite(_) => [" JOIN group_members gm ON ", ""],
+            Connection::Postgres(_) => [" CROSS JOIN LATERAL (SELECT * FROM group_members gm WHERE ", " OFFSET 0) gm"],
+        }
+    }
+
     /// Begins a transaction that sees one moment of the database.
     pub(super) fn begin_read(&mut self) -> QueryResult<()> {
         match self {

@@ -30,6 +30,8 @@ pub enum Database {
 
 struct Server {
     address: String,
+    /// Of a second server over the same store, which keeps passwords.
+    address_with_passwords: String,
     store: Store,
     _directory: Option<tempfile::TempDir>,
 }
@@ -62,6 +64,11 @@ pub fn each_strict(test: impl Fn(&Api)) {
 pub fn each_profile(test: impl Fn(&Api)) {
     each_with(Profile::Strict, &test);
     each_with(Profile::Compat, &test);
+}
+
+/// Runs a test on both databases under both profiles, on a server that keeps passwords.
+pub fn each_with_passwords(test: impl Fn(&Api)) {
+    each_profile(|api| test(&api.with_passwords()));
 }
 
 fn each_with(profile: Profile, test: impl Fn(&Api)) {
@@ -101,16 +108,24 @@ impl Api {
         self.through((token, ApiKey { secret_hash, ..key }))
     }
 
+    /// The same tenant and key, on the server that keeps passwords.
+    pub fn with_passwords(&self) -> Api {
+        let base_url = format!("http://{}/scim/v2", server(self.database).address_with_passwords);
+        self.at(self.token.clone(), base_url)
+    }
+
+    /// As [`Api::with_passwords`], on a server of its own: for tests that keep it busy.
+    pub fn alone_with_passwords(&self) -> Api {
+        self.at(self.token.clone(), format!("http://{}/scim/v2", serve(&self.store, Registry::with_passwords())))
+    }
+
     fn through(&self, key: (Token, ApiKey)) -> Api {
-        let token = insert_key(&self.store, key);
-        Api {
-            database: self.database,
-            store: self.store.clone(),
-            tenant_id: self.tenant_id,
-            token,
-            base_url: self.base_url.clone(),
-            client: Client::new(&self.base_url),
-        }
+        self.at(insert_key(&self.store, key), self.base_url.clone())
+    }
+
+    fn at(&self, token: String, base_url: String) -> Api {
+        let client = Client::new(&base_url);
+        Api { database: self.database, store: self.store.clone(), tenant_id: self.tenant_id, token, base_url, client }
     }
 
     /// Another tenant on the same server.
@@ -229,11 +244,21 @@ fn start(database: Database) -> Server {
     };
     let store = Store::open(&Settings::new(url.parse().expect("a database URL"))).expect("the database opens");
     store.migrate().expect("the migrations apply");
+    Server {
+        address: serve(&store, Registry::builtin()),
+        address_with_passwords: serve(&store, Registry::with_passwords()),
+        store,
+        _directory: directory,
+    }
+}
+
+/// A server over the store; where it listens.
+fn serve(store: &Store, registry: &'static Registry) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let base_url = format!("http://{address}/scim/v2");
     let service = Service {
-        provider: Provider::new(store.clone(), Registry::builtin(), &base_url, system_clock()),
+        provider: Provider::new(store.clone(), registry, &base_url, system_clock()),
         authenticator: Arc::new(Authenticator::new(Arc::new(StoredKeys::new(store.clone())))),
         open_discovery: false,
         peers: Peers::anybody(),
@@ -243,5 +268,5 @@ fn start(database: Database) -> Server {
         let system = actix_web::rt::System::new();
         system.block_on(async { bind(listener, None, service, &options).expect("the server starts").await })
     });
-    Server { address, store, _directory: directory }
+    address
 }

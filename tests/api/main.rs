@@ -18,6 +18,7 @@ mod internationalization;
 mod messages;
 mod modify;
 mod nested_groups;
+mod passwords;
 mod projection;
 mod protocol;
 mod query;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::code_lists::{is_uri_reference, violation};
 use super::elements::{Element, settle};
 use crate::scim::key::{Key, decode_base64, parse_date_time};
+use crate::scim::password::Password;
 use crate::scim::schema::{Attribute, Mutability, Resolved, Role, Type, Uniqueness};
 use crate::scim::{Error, ErrorKind, Profile, Result, precis, tolerance};
 
@@ -27,6 +28,17 @@ pub fn value(attribute: Resolved, value: &Value, profile: Profile) -> Result<Opt
 /// As [`value`].
 pub fn element(attribute: Resolved, value: &Value, profile: Profile) -> Result<Option<Value>> {
     single(Place { attribute, index: None }, value, profile)
+}
+
+/// Accepts a password; `None` if there shall be none.
+///
+/// # Errors
+/// `invalidValue`; the sentence does not repeat it.
+pub fn password(attribute: Resolved, value: &Value, profile: Profile) -> Result<Option<Password>> {
+    match self::value(attribute, value, profile)? {
+        Some(Value::String(text)) => Password::prepare(&text, profile).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Accepts the elements of a multi-valued attribute, and settles them among each other.

@@ -204,6 +204,8 @@ pub enum Role {
     Version,
     /// `members` of a group, kept as rows of their own; the parts carry the same role.
     Members,
+    /// `password` of a user, kept as a hash apart from the document.
+    Password,
     /// `groups` of a user, read from the other end of `members`; the parts carry the same role.
     Groups,
     /// A part of a stored reference that the server computes from its target: `manager.$ref`, `manager.displayName`.

@@ -42,9 +42,14 @@ pub struct Extension {
     pub required: bool,
 }
 
-static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
+static BUILTIN: LazyLock<Registry> =
+    LazyLock::new(|| builtin(&without_password(include_str!("user.json")).expect("the built-in User schema is JSON")));
+
+static WITH_PASSWORDS: LazyLock<Registry> = LazyLock::new(|| builtin(include_str!("user.json")));
+
+fn builtin(user: &str) -> Registry {
     let schemas = [
-        include_str!("user.json"),
+        user,
         include_str!("group.json"),
         include_str!("enterprise_user.json"),
         include_str!("service_provider_config.json"),
@@ -52,7 +57,16 @@ static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
         include_str!("schema.json"),
     ];
     Registry::load(&schemas, include_str!("resource_types.json")).expect("the built-in schema files are valid")
-});
+}
+
+/// A server that keeps no passwords has no such attribute (USR-07).
+fn without_password(user: &str) -> serde_json::Result<String> {
+    let mut schema: Value = serde_json::from_str(user)?;
+    if let Some(attributes) = schema["attributes"].as_array_mut() {
+        attributes.retain(|attribute| attribute["name"] != "password");
+    }
+    Ok(schema.to_string())
+}
 
 static COMMON: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
     let mut attributes: Vec<Attribute> =
@@ -64,9 +78,19 @@ static COMMON: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
 });
 
 impl Registry {
-    /// The schemas that scimd comes with: User, Group, EnterpriseUser and those of discovery.
+    /// The schemas that scimd comes with: User, Group, EnterpriseUser and those of discovery. A user has no password.
     pub fn builtin() -> &'static Registry {
         &BUILTIN
+    }
+
+    /// The same, and a user has a password.
+    pub fn with_passwords() -> &'static Registry {
+        &WITH_PASSWORDS
+    }
+
+    /// Whether some resource has a password.
+    pub fn offers_passwords(&self) -> bool {
+        self.resource_types.iter().any(|resource_type| resource_type.attribute_in_role(Role::Password).is_some())
     }
 
     /// Reads schemas and the resource types that use them (RES-21).
@@ -248,6 +272,7 @@ fn role(urn: Option<&str>, name: &str) -> Role {
         (None, "meta") => Role::Meta,
         (Some(GROUP_URN), "members") => Role::Members,
         (Some(USER_URN), "groups") => Role::Groups,
+        (Some(USER_URN), "password") => Role::Password,
         _ => Role::Stored,
     }
 }

@@ -48,19 +48,27 @@ struct Above {
 }
 
 fn above(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Above> {
+    let [join, end] = connection.memberships_of_each();
     // UNION, not UNION ALL: a group that is reached once more is not followed once more.
     let statement: Sql<(BigInt, BigInt, Text, Nullable<Text>)> = Sql::new(
         "WITH RECURSIVE direct (member_row_id, group_row_id) AS (\
          SELECT gm.member_row_id, gm.group_row_id FROM group_members gm WHERE gm.member_row_id IN (",
     );
-    let statement = statement.bind_list(member_row_ids.iter().copied()).push(
-        ")), up (row_id) AS (SELECT d.group_row_id FROM direct d \
-         UNION SELECT gm.group_row_id FROM up JOIN group_members gm ON gm.member_row_id = up.row_id) \
-         SELECT e.member_row_id, e.group_row_id, g.id, g.display_name FROM (\
-         SELECT d.member_row_id, d.group_row_id FROM direct d \
-         UNION ALL SELECT gm.member_row_id, gm.group_row_id FROM up JOIN group_members gm ON gm.member_row_id = up.row_id\
-         ) e JOIN resources g ON g.row_id = e.group_row_id",
-    );
+    let statement = statement
+        .bind_list(member_row_ids.iter().copied())
+        .push(")), up (row_id) AS (SELECT d.group_row_id FROM direct d UNION SELECT gm.group_row_id FROM up")
+        .push(join)
+        .push("gm.member_row_id = up.row_id")
+        .push(end)
+        .push(
+            ") SELECT e.member_row_id, e.group_row_id, g.id, g.display_name FROM (\
+             SELECT d.member_row_id, d.group_row_id FROM direct d \
+             UNION ALL SELECT gm.member_row_id, gm.group_row_id FROM up",
+        )
+        .push(join)
+        .push("gm.member_row_id = up.row_id")
+        .push(end)
+        .push(") e JOIN resources g ON g.row_id = e.group_row_id");
     let rows: Vec<(i64, i64, String, Option<String>)> = kept(statement, member_row_ids).load(connection)?;
     let mut above = Above::default();
     for (member_row_id, group_row_id, id, display_name) in rows {

@@ -62,10 +62,15 @@ impl Writer<'_> {
                  x.group_row_id = p.group_row_id AND x.member_row_id = r.row_id))",
             );
         }
+        let [join, end] = self.memberships_of_each;
         Sql::new("r.row_id IN (WITH RECURSIVE down (group_row_id, row_id) AS (SELECT gm.group_row_id, gm.member_row_id FROM group_members gm JOIN resources m ON m.row_id = gm.group_row_id WHERE ")
             .append(self.of_tenant())
             .append(self.subject_satisfies(Subject::Resource, condition))
-            .push(" UNION SELECT d.group_row_id, gm.member_row_id FROM down d JOIN group_members gm ON gm.group_row_id = d.row_id) SELECT d.row_id FROM down d WHERE NOT EXISTS (SELECT 1 FROM group_members x WHERE x.group_row_id = d.group_row_id AND x.member_row_id = d.row_id))")
+            .push(" UNION SELECT d.group_row_id, gm.member_row_id FROM down d")
+            .push(join)
+            .push("gm.group_row_id = d.row_id")
+            .push(end)
+            .push(") SELECT d.row_id FROM down d WHERE NOT EXISTS (SELECT 1 FROM group_members x WHERE x.group_row_id = d.group_row_id AND x.member_row_id = d.row_id))")
     }
 
     fn of_tenant(&self) -> Sql {

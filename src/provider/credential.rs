@@ -1,0 +1,39 @@
+//! What a write does to the password: hashed before the transaction, kept within it (USR-06).
+
+use crate::auth::Passwords;
+use crate::scim::password::PasswordChange;
+use crate::scim::{Error, Result};
+use crate::store::Connection;
+use crate::store::credentials;
+
+/// The hash of the password that a message sets, if it sets one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hashed(Option<String>);
+
+impl Hashed {
+    /// Of what a message says of the password. Takes argon2's time, and a turn; nothing if no password is set.
+    ///
+    /// # Errors
+    /// `Busy` if too many wait for a turn.
+    pub(super) async fn of(passwords: &Passwords, change: PasswordChange) -> Result<Hashed> {
+        match change {
+            PasswordChange::Set(password) => Ok(Hashed(Some(passwords.hash(password).await?))),
+            PasswordChange::Unmentioned | PasswordChange::Cleared => Ok(Hashed(None)),
+        }
+    }
+
+    /// Makes the change. Whether it is one: to set a password always is, for the answer must not tell who tries one
+    /// whether it was the same.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub(super) fn write(&self, connection: &mut Connection, row_id: i64, change: &PasswordChange) -> Result<bool> {
+        match (change, &self.0) {
+            (PasswordChange::Unmentioned, _) => Ok(false),
+            (PasswordChange::Cleared, _) => credentials::clear(connection, row_id),
+            (PasswordChange::Set(_), Some(hash)) => credentials::set(connection, row_id, hash).map(|()| true),
+            // To drop it in silence would be worse.
+            (PasswordChange::Set(_), None) => Err(Error::internal("a password was accepted and not hashed")),
+        }
+    }
+}
