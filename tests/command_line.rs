@@ -409,7 +409,7 @@ fn usr_05_usr_07_sec_01_passwords_are_kept_if_asked_for_and_never_logged() {
         );
         client.call(token.trim_end(), "GET", "/ResourceTypes/TheLast", None).unwrap();
 
-        let log = server.lines_to("/ResourceTypes/{id}").join("\n");
+        let log = server.lines_to("route=\"/scim/v2/ResourceTypes/{name}\"").join("\n");
         assert!(!log.contains("hunter2") && !log.contains("argon2"), "{log}");
         let shown = workplace.succeed(&["user", "show", mira["id"].as_str().unwrap()]);
         assert!(!shown.contains("hunter2") && !shown.contains("argon2"), "{shown}");

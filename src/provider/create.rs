@@ -35,8 +35,8 @@ impl Provider {
         projection: Projection,
     ) -> Result<Representation> {
         let creation = Creation::accept(&call, resource_type, &body)?;
-        let hashed = Hashed::of(&self.passwords, creation.accepted.password.clone()).await?;
-        let creation = Arc::new(Creation { hashed, ..creation });
+        let hashed = Hashed::of_body(&self.passwords, resource_type, &body, call.profile()).await?;
+        let creation = Arc::new(creation.with(hashed));
         let projection = Arc::new(projection);
         match self.insert(&call, &creation, &projection).await {
             Err(conflict) if creation.may_enable_again(&call, &conflict) => {
@@ -102,6 +102,11 @@ impl Creation {
         let accepted = accept::create(resource_type, body, call.profile())?;
         log_ignored(&accepted.ignored);
         Ok(Creation { resource_type, accepted, hashed: Hashed::default() })
+    }
+
+    /// The same, with the hash of the password that it sets.
+    pub(super) fn with(self, hashed: Hashed) -> Creation {
+        Creation { hashed, ..self }
     }
 
     /// Makes the resource.

@@ -1,8 +1,12 @@
 //! What a write does to the password: hashed before the transaction, kept within it (USR-06).
 
+use serde_json::{Map, Value};
+
 use crate::auth::Passwords;
 use crate::scim::password::PasswordChange;
-use crate::scim::{Error, Result};
+use crate::scim::patch::{self, PatchRequest};
+use crate::scim::schema::ResourceType;
+use crate::scim::{Error, Profile, Result, accept};
 use crate::store::Connection;
 use crate::store::credentials;
 
@@ -11,11 +15,37 @@ use crate::store::credentials;
 pub(super) struct Hashed(Option<String>);
 
 impl Hashed {
-    /// Of what a message says of the password. Takes argon2's time, and a turn; nothing if no password is set.
+    /// Of the body of a POST or PUT, before anything is known of the resource.
+    ///
+    /// # Errors
+    /// As [`Hashed::of`].
+    pub(super) async fn of_body(
+        passwords: &Passwords,
+        resource_type: &'static ResourceType,
+        body: &Map<String, Value>,
+        profile: Profile,
+    ) -> Result<Hashed> {
+        Hashed::of(passwords, accept::password_of(resource_type, body, profile)).await
+    }
+
+    /// Of a PATCH message, before anything is known of the resource.
+    ///
+    /// # Errors
+    /// As [`Hashed::of`].
+    pub(super) async fn of_patch(
+        passwords: &Passwords,
+        resource_type: &'static ResourceType,
+        request: &PatchRequest,
+        profile: Profile,
+    ) -> Result<Hashed> {
+        Hashed::of(passwords, patch::password_of(request, resource_type, profile)).await
+    }
+
+    /// Takes argon2's time, and a turn; nothing if no password is set.
     ///
     /// # Errors
     /// `Busy` if too many wait for a turn.
-    pub(super) async fn of(passwords: &Passwords, change: PasswordChange) -> Result<Hashed> {
+    async fn of(passwords: &Passwords, change: PasswordChange) -> Result<Hashed> {
         match change {
             PasswordChange::Set(password) => Ok(Hashed(Some(passwords.hash(password).await?))),
             PasswordChange::Unmentioned | PasswordChange::Cleared => Ok(Hashed(None)),

@@ -44,9 +44,10 @@ impl Provider {
         projection: Projection,
         minimal: bool,
     ) -> Result<Modified> {
+        let resource_type = target.resource_type;
         let modification = Modification::parse(&call, target, &body)?;
-        let password = patch::password_of(&modification.request, resource_type, call.profile());
-        let modification = Modification { hashed: Hashed::of(&self.passwords, password).await?, ..modification };
+        let hashed = Hashed::of_patch(&self.passwords, resource_type, &modification.request, call.profile()).await?;
+        let modification = modification.with(hashed);
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
             let stored = modification.make(&provider, connection, &call, &mut Budget::full(), now)?;
@@ -89,6 +90,11 @@ impl Modification {
     pub(super) fn parse(call: &Call, target: Target, body: &Map<String, Value>) -> Result<Modification> {
         call.caller.may(Access::Write, &target.resource_type.endpoint)?;
         Ok(Modification { target, request: patch::parse(body, call.profile())?, hashed: Hashed::default() })
+    }
+
+    /// The same, with the hash of the password that it sets.
+    pub(super) fn with(self, hashed: Hashed) -> Modification {
+        Modification { hashed, ..self }
     }
 
     /// Applies the operations, all or none, and takes their work off the budget.

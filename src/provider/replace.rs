@@ -30,8 +30,8 @@ impl Provider {
     ) -> Result<Representation> {
         let (tenant_id, resource_type) = (call.caller.tenant_id, target.resource_type);
         let replacement = Replacement::of(&call, target, body)?;
-        let password = accept::password_of(resource_type, &replacement.body, call.profile());
-        let replacement = Replacement { hashed: Hashed::of(&self.passwords, password).await?, ..replacement };
+        let hashed = Hashed::of_body(&self.passwords, resource_type, &replacement.body, call.profile()).await?;
+        let replacement = replacement.with(hashed);
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
             let stored = replacement.make(connection, &call, now)?;
@@ -57,6 +57,11 @@ impl Replacement {
     pub(super) fn of(call: &Call, target: Target, body: Map<String, Value>) -> Result<Replacement> {
         call.caller.may(Access::Write, &target.resource_type.endpoint)?;
         Ok(Replacement { target, body, hashed: Hashed::default() })
+    }
+
+    /// The same, with the hash of the password that it sets.
+    pub(super) fn with(self, hashed: Hashed) -> Replacement {
+        Replacement { hashed, ..self }
     }
 
     /// Replaces the resource.

@@ -128,7 +128,7 @@ fn assert_refused(api: &Api, name: &str) {
         let detail = assert_error(&response, 400, Some("invalidValue"));
         assert!(detail.contains("userName must not"), "{detail}");
     }
-    assert_eq!(assert_list(&api.get("/Users")), [ines.clone()]);
+    assert_eq!(assert_list(&api.get("/Users")), std::slice::from_ref(&ines));
     api.delete(&path_of(&ines));
 }
 
