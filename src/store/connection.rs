@@ -348,10 +348,13 @@ fn create_if_missing(file: &Path) -> Result<()> {
 
 /// Errors are told apart by their English text where diesel has no kind for them; only superusers may choose the language,
 /// so elsewhere a deadlock on a server that speaks another one is reported as our fault instead of run again.
+///
+/// To compile a query never pays here: what PostgreSQL takes for expensive are recursions, whose rows it can't foresee.
 const POSTGRES_SETTINGS: &str = "
     SET statement_timeout = '30s';
     SET idle_in_transaction_session_timeout = '60s';
     SET TIME ZONE 'UTC';
+    SET jit = off;
     SELECT set_config('application_name', 'scimd', false) WHERE current_setting('application_name') = '';
     SELECT set_config('lc_messages', 'C', false) WHERE current_setting('is_superuser') = 'on'";
 

@@ -61,14 +61,16 @@ fn above(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Above> {
         .push("gm.member_row_id = up.row_id")
         .push(end)
         .push(
-            ") SELECT e.member_row_id, e.group_row_id, g.id, g.display_name FROM (\
+            ") SELECT e.member_row_id, e.group_row_id, \
+             (SELECT g.id FROM resources g WHERE g.row_id = e.group_row_id), \
+             (SELECT g.display_name FROM resources g WHERE g.row_id = e.group_row_id) FROM (\
              SELECT d.member_row_id, d.group_row_id FROM direct d \
              UNION ALL SELECT gm.member_row_id, gm.group_row_id FROM up",
         )
         .push(join)
         .push("gm.member_row_id = up.row_id")
         .push(end)
-        .push(") e JOIN resources g ON g.row_id = e.group_row_id");
+        .push(") e");
     let rows: Vec<(i64, i64, String, Option<String>)> = kept(statement, member_row_ids).load(connection)?;
     let mut above = Above::default();
     for (member_row_id, group_row_id, id, display_name) in rows {

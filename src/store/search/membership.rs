@@ -70,7 +70,8 @@ impl Writer<'_> {
             .push(join)
             .push("gm.group_row_id = d.row_id")
             .push(end)
-            .push(") SELECT d.row_id FROM down d WHERE NOT EXISTS (SELECT 1 FROM group_members x WHERE x.group_row_id = d.group_row_id AND x.member_row_id = d.row_id))")
+            // A look-up for each row; of NOT EXISTS, PostgreSQL makes a walk through every membership there is.
+            .push(") SELECT d.row_id FROM down d WHERE (SELECT 1 FROM group_members x WHERE x.group_row_id = d.group_row_id AND x.member_row_id = d.row_id) IS NULL)")
     }
 
     fn of_tenant(&self) -> Sql {
