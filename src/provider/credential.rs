@@ -1,5 +1,7 @@
 //! What a write does to the password: hashed before the transaction, kept within it (USR-06).
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use crate::auth::Passwords;
@@ -11,8 +13,15 @@ use crate::store::Connection;
 use crate::store::credentials;
 
 /// The hash of the password that a message sets, if it sets one.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Hashed(Option<String>);
+
+/// Without the hash, which is nobody's to see.
+impl fmt::Debug for Hashed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Hashed(…)" } else { "Hashed" })
+    }
+}
 
 impl Hashed {
     /// Of the body of a POST or PUT, before anything is known of the resource.

@@ -11,6 +11,7 @@ mod add;
 mod dialects;
 mod group;
 mod message;
+mod password;
 mod properties;
 mod remove;
 mod replace;
