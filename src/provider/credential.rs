@@ -50,6 +50,22 @@ impl Hashed {
         Hashed::of(passwords, patch::password_of(request, resource_type, profile)).await
     }
 
+    /// Of a PATCH message that is not read yet; nothing of one that is going to be refused.
+    ///
+    /// # Errors
+    /// As [`Hashed::of`].
+    pub(super) async fn of_message(
+        passwords: &Passwords,
+        resource_type: &'static ResourceType,
+        message: &Map<String, Value>,
+        profile: Profile,
+    ) -> Result<Hashed> {
+        match patch::parse(message, profile) {
+            Ok(request) => Hashed::of_patch(passwords, resource_type, &request, profile).await,
+            Err(_) => Ok(Hashed::default()),
+        }
+    }
+
     /// Takes argon2's time, and a turn; nothing if no password is set.
     ///
     /// # Errors

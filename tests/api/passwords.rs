@@ -418,6 +418,35 @@ fn del_06_a_hash_goes_with_its_user_whatever_the_switch_says() {
     });
 }
 
+#[test]
+fn usr_06_bulk_01_operations_of_a_bulk_request_set_passwords_as_single_ones_do() {
+    each_with_passwords(|api| {
+        let omar = api.created("/Users", &user_with("omar", json!({"password": "old"})));
+        let pia = api.created("/Users", &user_with("pia", json!({"password": "old"})));
+        let ugo = api.created("/Users", &user_with("ugo", json!({"password": "old"})));
+        let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [
+            {"method": "POST", "path": "/Users", "bulkId": "i", "data": user_with("ines", json!({"password": SECRET}))},
+            {"method": "PUT", "path": path_of(&omar), "data": user_with("omar", json!({"password": "new"}))},
+            {"method": "PATCH", "path": path_of(&pia), "data": set(json!("new"))},
+            {"method": "PATCH", "path": path_of(&ugo), "data": set(json!("bell\u{7}"))},
+            {"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"schemas": [GROUP], "displayName": "Team",
+                "members": [{"value": "bulkId:i"}]}},
+        ]});
+
+        let answer = api.post("/Bulk", &bulk);
+
+        let text = answer.text();
+        let results = answer.json()["Operations"].as_array().unwrap().clone();
+        let statuses: Vec<&str> = results.iter().map(|result| result["status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, ["201", "200", "200", "400", "201"], "{text}");
+        assert!(!text.contains("t1me") && !text.contains("argon2"), "{text}");
+        let ines = assert_list(&api.get("/Users?filter=userName%20eq%20%22ines%22")).remove(0);
+        assert!(is_password(api, &ines, SECRET));
+        assert!(is_password(api, &omar, "new") && is_password(api, &pia, "new") && is_password(api, &ugo, "old"));
+        assert!(!at_rest(api).contains("t1me"));
+    });
+}
+
 /// Passwords wait for their turn; nobody who brings none waits with them.
 #[test]
 fn usr_06_sec_05_a_flood_of_passwords_keeps_nobody_else_waiting() {
