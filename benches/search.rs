@@ -13,6 +13,7 @@ use scimd::scim::Profile;
 use scimd::scim::cursor::Direction;
 use scimd::scim::projection::Projection;
 use scimd::scim::query::{Paging, Parameters, Query, Step};
+use scimd::scim::schema::Registry;
 use scimd::store::Reach;
 use scimd::store::search::{Found, Scope, Search, Stretch, search, walk};
 
@@ -112,7 +113,8 @@ fn stretch(installation: &Installation, query: &Arc<Query>, step: &Step) -> Stre
     let (tenant_id, query, step) = (installation.tenant_id, Arc::clone(query), step.clone());
     installation.run(installation.store.read(Reach::Point, move |connection| {
         let scope = Scope { resource_type: query.resource_type, condition: query.condition.as_ref() };
-        let wanted = Search { tenant_id, scopes: vec![scope], sort: query.sort.as_ref(), base_url: BASE_URL };
+        let registry = Registry::builtin();
+        let wanted = Search { tenant_id, scopes: vec![scope], sort: query.sort.as_ref(), registry, base_url: BASE_URL };
         walk(connection, &wanted, &step)
     }))
 }

@@ -53,6 +53,8 @@ pub struct Config {
     pub open_discovery: bool,
     /// Files with schemas and resource types of the operator's own, or directories of such.
     pub schemas: Vec<PathBuf>,
+    /// Whether users have passwords.
+    pub passwords: bool,
     /// Threads that serve HTTP.
     pub workers: usize,
     /// How long requests may take to finish after SIGTERM.
@@ -104,6 +106,7 @@ impl Config {
             postgres_connections: sources.parse("postgres-connections", values::count)?.unwrap_or(10),
             open_discovery: sources.parse("open-discovery", values::boolean)?.unwrap_or(false),
             schemas: sources.parse("schemas", |text| Ok(values::paths(text)))?.unwrap_or_default(),
+            passwords: sources.parse("passwords", values::boolean)?.unwrap_or(false),
             workers: sources.parse("workers", values::count)?.map_or(cores, |count| count as usize),
             shutdown_timeout: sources.parse("shutdown-timeout", values::duration)?.unwrap_or(Duration::from_secs(30)),
             log_format: sources.parse("log-format", str::parse)?.unwrap_or_default(),

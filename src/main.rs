@@ -311,7 +311,7 @@ fn conform(store: &Store, registry: &Registry) -> Result<(), Failure> {
 fn registry(config: &Config) -> Result<&'static Registry, Failure> {
     let files = config.schema_files()?.into_iter();
     let files = files.map(|file| SchemaFile { name: file.path.display().to_string(), text: file.text });
-    Ok(Registry::with_files(&files.collect::<Vec<_>>())?)
+    Ok(Registry::with_files(&files.collect::<Vec<_>>(), config.passwords)?)
 }
 
 fn scim_url(config: &Config, address: SocketAddr) -> String {

@@ -386,14 +386,18 @@ impl Server {
     }
 
     fn line_with(&self, part: &str) -> String {
+        self.lines_to(part).pop().unwrap()
+    }
+
+    /// What is logged until a line has that in it.
+    fn lines_to(&self, part: &str) -> Vec<String> {
         let deadline = Instant::now() + PATIENCE;
-        loop {
+        let mut lines: Vec<String> = Vec::new();
+        while !lines.last().is_some_and(|line| line.contains(part)) {
             let line = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-            let line = line.unwrap_or_else(|_| panic!("no line with {part:?}"));
-            if line.contains(part) {
-                return line;
-            }
+            lines.push(line.unwrap_or_else(|_| panic!("no line with {part:?}")));
         }
+        lines
     }
 
     /// Sends SIGTERM; the exit code.
@@ -430,6 +434,43 @@ fn serve_is_healthy_says_what_is_missing_and_stops_on_sigterm() {
     assert_eq!(server.stop(), Some(0));
     let dead = workplace.fail(&["healthcheck", "--listen", &listen]);
     assert!(dead.contains("does not answer"), "{dead}");
+}
+
+#[test]
+fn usr_05_usr_07_sec_01_passwords_are_kept_if_asked_for_and_never_logged() {
+    on_each_database(|workplace| {
+        let (server, address) = Server::start(workplace, &["serve", "--passwords", "--log", "trace"]);
+        let token = workplace.succeed(&["key", "create", "--name", "okta"]);
+        let client = Client::new(&format!("{address}/scim/v2"));
+        let call = |method: &str, path: &str, body: Value| {
+            let response = client.call(token.trim_end(), method, path, Some(&body)).unwrap();
+            (response.status, response.json())
+        };
+        let search = |filter: &str| {
+            let schemas = json!(["urn:ietf:params:scim:api:messages:2.0:SearchRequest"]);
+            call("POST", "/Users/.search", json!({"schemas": schemas, "filter": filter}))
+        };
+
+        let (status, mira) = call("POST", "/Users", json!({"userName": "mira", "password": "hunter2hunter2"}));
+        assert_eq!(status, 201);
+        let path = format!("/Users/{}", mira["id"].as_str().unwrap());
+        let operation = json!({"op": "replace", "path": "password", "value": "hunter2\u{7}"});
+        assert_eq!(call("PATCH", &path, json!({"Operations": [operation]})).0, 400);
+        assert_eq!(call("PUT", &path, json!({"userName": "mira", "password": {"hunter2": "hunter2"}})).0, 400);
+        assert_eq!(search(r#"userName eq "mira" and password eq "hunter2hunter2""#).1["totalResults"], 1);
+        assert_eq!(search(r#"userName eq "mira" and password eq "hunter2" and"#).0, 400);
+        assert_eq!(
+            client.call(token.trim_end(), "GET", "/ServiceProviderConfig", None).unwrap().json()["changePassword"],
+            json!({"supported": true})
+        );
+        client.call(token.trim_end(), "GET", "/ResourceTypes/TheLast", None).unwrap();
+
+        let log = server.lines_to("route=\"/scim/v2/ResourceTypes/{name}\"").join("\n");
+        assert!(!log.contains("hunter2") && !log.contains("argon2"), "{log}");
+        let shown = workplace.succeed(&["user", "show", mira["id"].as_str().unwrap()]);
+        assert!(!shown.contains("hunter2") && !shown.contains("argon2"), "{shown}");
+        assert_eq!(server.stop(), Some(0));
+    });
 }
 
 #[test]

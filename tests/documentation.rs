@@ -176,7 +176,7 @@ fn every_setting_stands_in_the_readme_with_flag_and_variable() {
 
 #[test]
 fn the_limits_are_those_of_the_code() {
-    use scimd::scim::{accept, filter, message, patch, query};
+    use scimd::scim::{accept, filter, message, password, patch, query};
     let text = read("SCIM.md");
     let grouped = |number: usize| {
         let digits = number.to_string();
@@ -196,6 +196,7 @@ fn the_limits_are_those_of_the_code() {
         format!("| operations in a bulk request | {} | 413 |", grouped(message::MAX_OPERATIONS)),
         format!("| work of a PATCH | {} looks at a value | 413 |", grouped(patch::MAX_WORK)),
         format!("| page | {} resources by default, {} at most |", query::DEFAULT_COUNT, grouped(query::MAX_COUNT)),
+        format!("| password | {} bytes |", grouped(password::MAX_PASSWORD)),
         format!("| id of a member | {} characters |", accept::MAX_MEMBER_VALUE),
     ] {
         assert!(text.contains(&row), "SCIM.md lacks {row}");

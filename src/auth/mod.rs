@@ -17,6 +17,7 @@ mod cache;
 mod caller;
 mod counters;
 mod keys;
+mod passwords;
 mod token;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 pub use caller::{Access, Caller, Scopes};
 pub use counters::{Counters, Refusal};
 pub use keys::StoredKeys;
+pub use passwords::Passwords;
 pub use token::{Token, bearer, hash, verify};
 
 use crate::scim::{Error, ErrorKind, Profile, Result, cursor};

@@ -151,7 +151,7 @@ pub(super) fn fingerprint_of(digest: &TokenDigest) -> [u8; 8] {
 }
 
 /// The second of the parameter sets that OWASP recommends: 19 MiB, two passes, one lane.
-fn argon2id() -> Argon2<'static> {
+pub(super) fn argon2id() -> Argon2<'static> {
     let params = Params::new(19 * 1024, 2, 1, None).expect("parameters within the limits of argon2");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }

@@ -52,6 +52,9 @@ pub struct Settings {
     /// Answer the discovery endpoints without a key [env: SCIMD_OPEN_DISCOVERY] [default: false]
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub open_discovery: Option<String>,
+    /// Keep the passwords that clients set, as hashes [env: SCIMD_PASSWORDS] [default: false]
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub passwords: Option<String>,
     /// Most connections to PostgreSQL [env: SCIMD_POSTGRES_CONNECTIONS] [default: 10]
     #[arg(long, global = true, value_name = "COUNT")]
     pub postgres_connections: Option<String>,
@@ -70,7 +73,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 17] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 18] {
         let Settings {
             config,
             listen,
@@ -84,6 +87,7 @@ impl Settings {
             log_format,
             log,
             open_discovery,
+            passwords,
             postgres_connections,
             schemas,
             metrics_listen,
@@ -103,6 +107,7 @@ impl Settings {
             ("log-format", log_format),
             ("log", log),
             ("open-discovery", open_discovery),
+            ("passwords", passwords),
             ("postgres-connections", postgres_connections),
             ("schemas", schemas),
             ("metrics-listen", metrics_listen),
@@ -111,7 +116,7 @@ impl Settings {
         ]
     }
 
-    pub(super) fn names() -> [&'static str; 17] {
+    pub(super) fn names() -> [&'static str; 18] {
         Settings::default().entries().map(|(name, _)| name)
     }
 }

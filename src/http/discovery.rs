@@ -16,7 +16,7 @@ use crate::scim::{Error, ErrorKind, Result};
 
 /// `GET /ServiceProviderConfig`
 pub(super) async fn service_provider_config(request: HttpRequest, payload: Payload) -> HttpResponse {
-    answer(request, payload, |_, base, _| Some(discovery::service_provider_config(base))).await
+    answer(request, payload, |registry, base, _| Some(discovery::service_provider_config(registry, base))).await
 }
 
 /// `GET /ResourceTypes`

@@ -9,10 +9,12 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::create::Creation;
+use super::credential::Hashed;
 use super::delete::Deletion;
 use super::modify::Modification;
 use super::replace::Replacement;
 use super::{Call, Provider, Representation, Target};
+use crate::auth::Access;
 use crate::scim::bulk::{self, BulkRequest, Created, Data, Method, Outcome, Step, Success, Write};
 use crate::scim::message::MAX_BODY;
 use crate::scim::patch::Budget;
@@ -35,13 +37,40 @@ impl Provider {
     pub async fn bulk(&self, call: Call, request: Arc<BulkRequest>, represent: bool) -> Result<Vec<Option<Outcome>>> {
         let turn = timeout(PATIENCE, Arc::clone(&self.bulk_turns).acquire_owned()).await.map_err(|_| too_many())?;
         let turn = turn.map_err(Error::internal)?;
+        let hashed = self.hash_passwords(&call, &request).await?;
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
             // It ends with the work, which goes on when the client is gone.
             let _turn = &turn;
-            Bulk::new(&provider, &call, &request, now, represent).make(connection)
+            Bulk::new(&provider, &call, &request, &hashed, now, represent).make(connection)
         };
         self.store.write(write).await
+    }
+
+    /// The hash of the password that each operation sets, before the transaction: no connection waits for argon2.
+    async fn hash_passwords(&self, call: &Call, request: &BulkRequest) -> Result<Vec<Hashed>> {
+        let mut hashed = vec![Hashed::default(); request.len()];
+        for (at, hashed) in hashed.iter_mut().enumerate() {
+            let Ok(write) = request.write(at) else { continue };
+            let Some(resource_type) = self.resource_type_at(&write.endpoint) else { continue };
+            if call.caller.may(Access::Write, &write.endpoint).is_err() {
+                continue;
+            }
+            *hashed = match write.method {
+                Method::Post | Method::Put => {
+                    Hashed::of_body(&self.passwords, resource_type, write.sent(), call.profile()).await?
+                }
+                Method::Patch => {
+                    Hashed::of_message(&self.passwords, resource_type, write.sent(), call.profile()).await?
+                }
+                Method::Delete => continue,
+            };
+        }
+        Ok(hashed)
+    }
+
+    fn resource_type_at(&self, endpoint: &str) -> Option<&'static ResourceType> {
+        self.registry.resource_types().iter().copied().find(|resource_type| resource_type.endpoint == endpoint)
     }
 }
 
@@ -64,6 +93,8 @@ struct Bulk<'a> {
     provider: &'a Provider,
     call: &'a Call,
     request: &'a BulkRequest,
+    /// The passwords that the operations set.
+    hashed: &'a [Hashed],
     now: DateTime<Utc>,
     /// What of the answer is left for representations.
     room: usize,
@@ -85,12 +116,13 @@ impl<'a> Bulk<'a> {
         provider: &'a Provider,
         call: &'a Call,
         request: &'a BulkRequest,
+        hashed: &'a [Hashed],
         now: DateTime<Utc>,
         represent: bool,
     ) -> Bulk<'a> {
         let room = if represent { MAX_BODY } else { 0 };
         let (created, outcomes) = (vec![None; request.len()], (0..request.len()).map(|_| None).collect());
-        Bulk { provider, call, request, now, room, budget: Budget::full(), created, outcomes, errors: 0 }
+        Bulk { provider, call, request, hashed, now, room, budget: Budget::full(), created, outcomes, errors: 0 }
     }
 
     fn make(mut self, connection: &mut Connection) -> Result<Vec<Option<Outcome>>> {
@@ -172,11 +204,12 @@ impl<'a> Bulk<'a> {
             Method::Post => Some(self.create(connection, at, resource_type, &data.known)?),
             Method::Put => {
                 let replacement = Replacement::of(call, self.target(write, resource_type)?, data.known.into_owned())?;
+                let replacement = replacement.with(self.hashed[at].clone());
                 Some(connection.savepoint(|connection| replacement.make(connection, call, now))?)
             }
             Method::Patch => {
                 let target = self.target(write, resource_type)?;
-                Some(self.modify(connection, target, &data.known)?)
+                Some(self.modify(connection, target, &data.known, self.hashed[at].clone())?)
             }
             Method::Delete => {
                 let deletion = Deletion::of(call, self.target(write, resource_type)?)?;
@@ -195,7 +228,7 @@ impl<'a> Bulk<'a> {
         data: &Map<String, Value>,
     ) -> Result<StoredResource> {
         let (call, now) = (self.call, self.now);
-        let creation = Creation::accept(call, resource_type, data)?;
+        let creation = Creation::accept(call, resource_type, data)?.with(self.hashed[at].clone());
         let stored = match connection.savepoint(|connection| creation.insert(connection, call, now)) {
             Err(conflict) if creation.may_enable_again(call, &conflict) => {
                 let enabled = connection.savepoint(|connection| creation.enable_again(connection, call, now))?;
@@ -213,9 +246,10 @@ impl<'a> Bulk<'a> {
         connection: &mut Connection,
         target: Target,
         message: &Map<String, Value>,
+        hashed: Hashed,
     ) -> Result<StoredResource> {
         let (provider, call, budget, now) = (self.provider, self.call, &mut self.budget, self.now);
-        let modification = Modification::parse(call, target, message)?;
+        let modification = Modification::parse(call, target, message)?.with(hashed);
         connection.savepoint(|connection| modification.make(provider, connection, call, budget, now))
     }
 
@@ -244,7 +278,7 @@ impl<'a> Bulk<'a> {
         // Nobody else has seen the resource: whatever version it is in is the expected one.
         let preconditions = Preconditions { if_match: Some("*".to_owned()), if_none_match: None };
         let target = Target { resource_type, id: created.id.clone(), preconditions };
-        self.modify(connection, target, &link).map(Some)
+        self.modify(connection, target, &link, Hashed::default()).map(Some)
     }
 
     /// What the operation wants, and the type of resource it is about.
@@ -257,8 +291,7 @@ impl<'a> Bulk<'a> {
     }
 
     fn resource_type(&self, write: &Write) -> Option<&'static ResourceType> {
-        let mut types = self.provider.registry.resource_types().iter().copied();
-        types.find(|resource_type| resource_type.endpoint == write.endpoint)
+        self.provider.resource_type_at(&write.endpoint)
     }
 
     fn target(&self, write: &Write, resource_type: &'static ResourceType) -> Result<Target> {

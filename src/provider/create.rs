@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::credential::Hashed;
 use super::membership::{self, Change};
 use super::record::{Changes, record};
 use super::{Call, Provider, Representation, log_ignored, place, reference};
@@ -33,7 +34,9 @@ impl Provider {
         body: Map<String, Value>,
         projection: Projection,
     ) -> Result<Representation> {
-        let creation = Arc::new(Creation::accept(&call, resource_type, &body)?);
+        let creation = Creation::accept(&call, resource_type, &body)?;
+        let hashed = Hashed::of_body(&self.passwords, resource_type, &body, call.profile()).await?;
+        let creation = Arc::new(creation.with(hashed));
         let projection = Arc::new(projection.after_write(&body));
         match self.insert(&call, &creation, &projection).await {
             Err(conflict) if creation.may_enable_again(&call, &conflict) => {
@@ -82,6 +85,7 @@ impl Provider {
 pub(super) struct Creation {
     resource_type: &'static ResourceType,
     accepted: Accepted,
+    hashed: Hashed,
 }
 
 impl Creation {
@@ -97,7 +101,12 @@ impl Creation {
         call.caller.may(Access::Write, &resource_type.endpoint)?;
         let accepted = accept::create(resource_type, body, call.profile())?;
         log_ignored(&accepted.ignored);
-        Ok(Creation { resource_type, accepted })
+        Ok(Creation { resource_type, accepted, hashed: Hashed::default() })
+    }
+
+    /// The same, with the hash of the password that it sets.
+    pub(super) fn with(self, hashed: Hashed) -> Creation {
+        Creation { hashed, ..self }
     }
 
     /// Makes the resource.
@@ -118,8 +127,10 @@ impl Creation {
         let changes = Change::additions(self.accepted.members.as_deref().unwrap_or_default());
         let members = membership::apply(connection, place, &stored, &changes, call.profile())?;
         let predecessor = resources::predecessor(connection, place, document)?;
+        let password = self.hashed.write(connection, stored.row_id, &self.accepted.password)?;
         let changes = Changes::of(place.resource_type, None, Some(&stored.document))
             .with_members(members)
+            .with_password(password)
             .with_predecessor(predecessor);
         record(connection, call, Operation::Create, &stored, now, &changes)?;
         Ok(stored)
@@ -155,7 +166,8 @@ impl Creation {
         }
         let before = stored.document.clone();
         resources::replace(connection, place, &mut stored, document.clone(), now)?;
-        let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document));
+        let password = self.hashed.write(connection, stored.row_id, &self.accepted.password)?;
+        let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document)).with_password(password);
         record(connection, call, Operation::Replace, &stored, now, &changes)?;
         Ok(Some(stored))
     }

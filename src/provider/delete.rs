@@ -9,7 +9,7 @@ use crate::auth::Access;
 use crate::scim::Result;
 use crate::store::Connection;
 use crate::store::audit::Operation;
-use crate::store::{members, resources};
+use crate::store::{credentials, members, resources};
 
 impl Provider {
     /// Deletes a resource: it leaves every list, group and manager, and its unique value is free.
@@ -54,6 +54,7 @@ impl Deletion {
         let reports = reference::unassign(connection, call, place, &stored, now)?;
         resources::bury(connection, place, &stored, &call.caller.key_id, now)?;
         members::forget(connection, stored.row_id)?;
+        credentials::clear(connection, stored.row_id)?;
         let changes =
             Changes::of(place.resource_type, Some(&stored.document), None).with_relations(groups, member_ids, reports);
         record(connection, call, Operation::Delete, &stored, now, &changes)

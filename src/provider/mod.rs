@@ -3,6 +3,7 @@
 pub mod assemble;
 mod bulk;
 mod create;
+mod credential;
 mod delete;
 mod me;
 mod membership;
@@ -21,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use assemble::Assembler;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, Passwords};
 use crate::scim::projection::Projection;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result};
@@ -44,6 +45,7 @@ pub struct Provider {
     clock: Clock,
     /// The turns of bulk requests that are not taken.
     bulk_turns: Arc<Semaphore>,
+    passwords: Passwords,
 }
 
 /// Where the time comes from; tests bring their own.
@@ -87,8 +89,8 @@ impl Call {
 impl Provider {
     /// A provider over a store. `base_url` is what stands in front of the endpoints: `https://example.com/scim/v2`.
     pub fn new(store: Store, registry: &'static Registry, base_url: &str, clock: Clock) -> Provider {
-        let bulk_turns = Arc::new(Semaphore::new(bulk::AT_ONCE));
-        Provider { store, registry, base_url: base_url.into(), clock, bulk_turns }
+        let (bulk_turns, passwords) = (Arc::new(Semaphore::new(bulk::AT_ONCE)), Passwords::new());
+        Provider { store, registry, base_url: base_url.into(), clock, bulk_turns, passwords }
     }
 
     /// The schemas and resource types that it serves.

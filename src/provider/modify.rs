@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::assemble::Assembler;
+use super::credential::Hashed;
 use super::membership::{self, Change};
 use super::record::{Changes, record};
 use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
@@ -44,7 +45,10 @@ impl Provider {
         minimal: bool,
     ) -> Result<Modified> {
         let projection = projection.after_patch(&body);
+        let resource_type = target.resource_type;
         let modification = Modification::parse(&call, target, &body)?;
+        let hashed = Hashed::of_patch(&self.passwords, resource_type, &modification.request, call.profile()).await?;
+        let modification = modification.with(hashed);
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
             let stored = modification.make(&provider, connection, &call, &mut Budget::full(), now)?;
@@ -76,6 +80,7 @@ impl Provider {
 pub(super) struct Modification {
     target: Target,
     request: PatchRequest,
+    hashed: Hashed,
 }
 
 impl Modification {
@@ -85,7 +90,12 @@ impl Modification {
     /// 403; `invalidSyntax`, `invalidPath` for a message that is none.
     pub(super) fn parse(call: &Call, target: Target, body: &Map<String, Value>) -> Result<Modification> {
         call.may(Access::Write, target.resource_type)?;
-        Ok(Modification { target, request: patch::parse(body, call.profile())? })
+        Ok(Modification { target, request: patch::parse(body, call.profile())?, hashed: Hashed::default() })
+    }
+
+    /// The same, with the hash of the password that it sets.
+    pub(super) fn with(self, hashed: Hashed) -> Modification {
+        Modification { hashed, ..self }
     }
 
     /// Applies the operations, all or none, and takes their work off the budget.
@@ -113,14 +123,17 @@ impl Modification {
         reference::check(connection, place, Some(&stored.document), &patched.document, call.profile())?;
         let change = Change::from(patched.members);
         let members = membership::apply(connection, place, &stored, &change, call.profile())?;
+        let password = self.hashed.write(connection, stored.row_id, &patched.password)?;
         let before = stored.document.clone();
         call.may_change(resource_type, &before, &patched.document)?;
         if patched.document != before {
             resources::replace(connection, place, &mut stored, patched.document, now)?;
-        } else if !members.is_empty() {
+        } else if password || !members.is_empty() {
             resources::touch(connection, &mut stored, true, now)?;
         }
-        let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document)).with_members(members);
+        let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document))
+            .with_members(members)
+            .with_password(password);
         if !changes.is_empty() {
             record(connection, call, Operation::Modify, &stored, now, &changes)?;
         }

@@ -13,7 +13,7 @@ use crate::store::audit::{self, Operation, Record};
 use crate::store::resources::StoredResource;
 
 /// Before and after of what changed: `before` and `after` hold the top-level attributes that differ, `members` the ids
-/// that came and went, `relations` what a deletion took away.
+/// that came and went, `secrets` the names of what is never shown, `relations` what a deletion took away.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changes(Map<String, Value>);
 
@@ -39,6 +39,14 @@ impl Changes {
     pub(super) fn with_members(mut self, members: Difference) -> Changes {
         if !members.is_empty() {
             self.0.insert("members".to_owned(), json!({"added": members.added, "removed": members.removed}));
+        }
+        self
+    }
+
+    /// With the name of what changed and is kept out of the history (USR-05, EVT-03).
+    pub(super) fn with_password(mut self, changed: bool) -> Changes {
+        if changed {
+            self.0.insert("secrets".to_owned(), json!(["password"]));
         }
         self
     }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::credential::Hashed;
 use super::membership::{self, Change};
 use super::record::{Changes, record};
 use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
@@ -30,6 +31,8 @@ impl Provider {
         let (tenant_id, resource_type) = (call.caller.tenant_id, target.resource_type);
         let projection = projection.after_write(&body);
         let replacement = Replacement::of(&call, target, body)?;
+        let hashed = Hashed::of_body(&self.passwords, resource_type, &replacement.body, call.profile()).await?;
+        let replacement = replacement.with(hashed);
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
             let stored = replacement.make(connection, &call, now)?;
@@ -44,6 +47,7 @@ impl Provider {
 pub(super) struct Replacement {
     target: Target,
     body: Map<String, Value>,
+    hashed: Hashed,
 }
 
 impl Replacement {
@@ -53,7 +57,12 @@ impl Replacement {
     /// 403.
     pub(super) fn of(call: &Call, target: Target, body: Map<String, Value>) -> Result<Replacement> {
         call.may(Access::Write, target.resource_type)?;
-        Ok(Replacement { target, body })
+        Ok(Replacement { target, body, hashed: Hashed::default() })
+    }
+
+    /// The same, with the hash of the password that it sets.
+    pub(super) fn with(self, hashed: Hashed) -> Replacement {
+        Replacement { hashed, ..self }
     }
 
     /// Replaces the resource.
@@ -74,14 +83,17 @@ impl Replacement {
             }
             None => membership::Difference::default(),
         };
+        let password = self.hashed.write(connection, stored.row_id, &accepted.password)?;
         let before = stored.document.clone();
         call.may_change(resource_type, &before, &accepted.document)?;
         if accepted.document != before {
             resources::replace(connection, place, &mut stored, accepted.document, now)?;
         } else {
-            resources::touch(connection, &mut stored, !members.is_empty(), now)?;
+            resources::touch(connection, &mut stored, password || !members.is_empty(), now)?;
         }
-        let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document)).with_members(members);
+        let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document))
+            .with_members(members)
+            .with_password(password);
         if !changes.is_empty() {
             record(connection, call, Operation::Replace, &stored, now, &changes)?;
         }

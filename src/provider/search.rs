@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use super::{Call, Provider, Representation};
 use crate::auth::Access;
 use crate::scim::cursor::{Direction, Position};
-use crate::scim::query::{Paging, Query, Step, Walk};
+use crate::scim::password::Password;
+use crate::scim::query::{Page, Paging, Query, Step, Walk};
 use crate::scim::{Error, Result};
+use crate::store::credentials;
 use crate::store::resources::StoredResource;
 use crate::store::search::{Scope, Search, search, walk};
 use crate::store::{Connection, Reach};
@@ -36,6 +38,13 @@ pub enum Paged {
     },
 }
 
+/// The same, before representations are made of it.
+struct Found {
+    total: u64,
+    paged: Paged,
+    resources: Vec<StoredResource>,
+}
+
 impl Provider {
     /// The live resources that match, of one type or of several that are searched together; order and page are those of
     /// the first query. Of several types, those that the caller may not read are left out (QRY-06).
@@ -49,10 +58,45 @@ impl Provider {
         if let (Some(refused), true) = (refused, queries.is_empty()) {
             return Err(refused);
         }
+        if let [query] = queries.as_slice()
+            && let Some(password) = query.password.clone()
+        {
+            return self.search_by_password(call, query.clone(), password).await;
+        }
         let provider = self.clone();
         let reach =
             if matches!(queries.as_slice(), [query] if query.is_look_up()) { Reach::Point } else { Reach::Scan };
         self.store.read(reach, move |connection| provider.run(connection, &call, &queries)).await
+    }
+
+    /// The one user of that name, if the password is right (FLT-33). The database is asked first and let go; then one
+    /// hash is compared, also where there is no such user.
+    async fn search_by_password(&self, call: Call, query: Query, password: Password) -> Result<Results> {
+        let (paged, is_first) = match &query.page {
+            Paging::Index(page) => (Paged::ByIndex(page.start_index), page.offset() == 0 && page.count > 0),
+            // One page has room for whoever is found, so there are no cursors.
+            Paging::Cursor(asked) => {
+                let step = asked.step(&call.caller.cursor_secret, self.now())?;
+                (Paged::ByCursor { next: None, previous: None }, step.count > 0)
+            }
+        };
+        let by_name = Query { page: Paging::Index(Page { start_index: 1, count: 1 }), ..query };
+        let provider = self.clone();
+        let look_up = move |connection: &mut Connection| {
+            let (tenant_id, queries) = (call.caller.tenant_id, [by_name]);
+            let found = provider.find(connection, &call, &queries)?;
+            let hash = match found.resources.first() {
+                Some(stored) => credentials::find(connection, stored.row_id)?,
+                None => None,
+            };
+            Ok((provider.represent(connection, tenant_id, &queries, found.resources)?, hash))
+        };
+        let (mut resources, hash) = self.store.read(Reach::Point, look_up).await?;
+        let is_right = self.passwords.verify(password, hash).await?;
+        if !is_right || !is_first {
+            resources.clear();
+        }
+        Ok(Results { total: u64::from(is_right), paged, resources })
     }
 
     /// A query on one resource: none or one (RFC 7644 §3.4.2.1).
@@ -64,8 +108,14 @@ impl Provider {
     }
 
     fn run(&self, connection: &mut Connection, call: &Call, queries: &[Query]) -> Result<Results> {
+        let Found { total, paged, resources } = self.find(connection, call, queries)?;
+        let resources = self.represent(connection, call.caller.tenant_id, queries, resources)?;
+        Ok(Results { total, paged, resources })
+    }
+
+    fn find(&self, connection: &mut Connection, call: &Call, queries: &[Query]) -> Result<Found> {
         let Some(first) = queries.first() else {
-            return Ok(Results { total: 0, paged: Paged::ByIndex(1), resources: Vec::new() });
+            return Ok(Found { total: 0, paged: Paged::ByIndex(1), resources: Vec::new() });
         };
         let tenant_id = call.caller.tenant_id;
         let scopes = queries
@@ -74,7 +124,7 @@ impl Provider {
             .collect();
         let wanted =
             Search { tenant_id, scopes, sort: first.sort.as_ref(), registry: self.registry, base_url: &self.base_url };
-        let (total, paged, found) = match &first.page {
+        let (total, paged, resources) = match &first.page {
             Paging::Index(page) => {
                 let found = search(connection, &wanted, *page)?;
                 (found.total, Paged::ByIndex(page.start_index), found.resources)
@@ -88,7 +138,7 @@ impl Provider {
                 (stretch.total, Paged::ByCursor { next, previous }, stretch.resources)
             }
         };
-        Ok(Results { total, paged, resources: self.represent(connection, tenant_id, queries, found)? })
+        Ok(Found { total, paged, resources })
     }
 
     fn cursor(

@@ -13,6 +13,7 @@ pub(crate) mod tests;
 
 use serde_json::{Map, Value};
 
+use super::password::PasswordChange;
 use super::path::{self, Target};
 use super::resource::Document;
 use super::schema::{Mutability, Resolved, ResourceType, Returned, Role, Schema, USER_URN};
@@ -20,7 +21,7 @@ use super::{Error, ErrorKind, Profile, Result};
 
 pub use claims::{MAX_MEMBER_VALUE, MemberClaim, claims};
 pub use elements::{Element, settle, united};
-pub use value::{Parts, check_keys, element, elements, parts, same, value};
+pub use value::{Parts, check_keys, element, elements, parts, password, same, value};
 
 /// What a POST or PUT body says, in the form that is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Accepted {
     pub document: Document,
     /// The members that the resource shall have; `None` if its type has no `members`, empty if none were sent.
     pub members: Option<Vec<MemberClaim>>,
+    /// What is to happen to the password.
+    pub password: PasswordChange,
     /// Names of attributes and containers that the resource type does not define, for the log. Never their values.
     pub ignored: Vec<String>,
 }
@@ -77,6 +80,19 @@ pub fn replace(
         check_immutable(attribute, current.get(attribute), reading.document.get(attribute))?;
     }
     reading.finish()
+}
+
+/// What the body of a POST or PUT says of the password, before anything else is known of it: a password is hashed before
+/// the database is asked. Of a body that is going to be refused, nothing.
+pub fn password_of(
+    resource_type: &'static ResourceType,
+    body: &Map<String, Value>,
+    profile: Profile,
+) -> PasswordChange {
+    if resource_type.attribute_in_role(Role::Password).is_none() {
+        return PasswordChange::Unmentioned;
+    }
+    Reading::of(resource_type, body, profile).map_or(PasswordChange::Unmentioned, |reading| reading.password)
 }
 
 /// Refuses a change of what is immutable and has a value: the attribute, or a part of a singular complex one
@@ -162,6 +178,7 @@ struct Reading {
     profile: Profile,
     document: Document,
     members: Option<Vec<MemberClaim>>,
+    password: PasswordChange,
     mentioned: Vec<Resolved>,
     ignored: Vec<String>,
 }
@@ -174,6 +191,7 @@ impl Reading {
             profile,
             document: Document::default(),
             members: has_members.then(Vec::new),
+            password: PasswordChange::Unmentioned,
             mentioned: Vec::new(),
             ignored: Vec::new(),
         };
@@ -247,6 +265,10 @@ impl Reading {
         if definition.role == Role::Members {
             self.members = Some(self.claims(attribute, value)?);
         }
+        if definition.role == Role::Password {
+            let password = value::password(attribute, value, self.profile)?;
+            self.password = password.map_or(PasswordChange::Cleared, PasswordChange::Set);
+        }
         if definition.role != Role::Stored || definition.mutability == Mutability::ReadOnly {
             return Ok(());
         }
@@ -276,7 +298,8 @@ impl Reading {
 
     fn finish(self) -> Result<Accepted> {
         check_required(self.resource_type, &self.document)?;
-        Ok(Accepted { document: self.document, members: self.members, ignored: self.ignored })
+        let Reading { document, members, password, ignored, .. } = self;
+        Ok(Accepted { document, members, password, ignored })
     }
 }
 

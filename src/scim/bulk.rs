@@ -61,6 +61,13 @@ pub struct Write {
     needs: Vec<usize>,
 }
 
+impl Write {
+    /// The data as sent, with `bulkId`s in the place of ids.
+    pub fn sent(&self) -> &Map<String, Value> {
+        &self.data
+    }
+}
+
 /// The methods that write (RFC 7644 §3.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {

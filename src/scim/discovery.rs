@@ -14,13 +14,13 @@ use super::schema::{Registry, ResourceType, Schema};
 pub const SERVICE_PROVIDER_CONFIG_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 
 /// The object at `/ServiceProviderConfig` (RFC 7643 §5, RFC 9865 §4). The limits are those that are enforced.
-pub fn service_provider_config(base: &str) -> Value {
+pub fn service_provider_config(registry: &Registry, base: &str) -> Value {
     json!({
         "schemas": [SERVICE_PROVIDER_CONFIG_URN],
         "patch": {"supported": true},
         "bulk": {"supported": true, "maxOperations": MAX_OPERATIONS, "maxPayloadSize": MAX_BODY},
         "filter": {"supported": true, "maxResults": MAX_COUNT},
-        "changePassword": {"supported": false},
+        "changePassword": {"supported": registry.offers_passwords()},
         "sort": {"supported": true},
         "etag": {"supported": true},
         "pagination": {
@@ -106,12 +106,12 @@ mod tests {
 
     #[test]
     fn disc_01_the_configuration_is_one_object() {
-        assert_eq!(service_provider_config(BASE)["schemas"], json!([SERVICE_PROVIDER_CONFIG_URN]));
+        assert_eq!(service_provider_config(registry(), BASE)["schemas"], json!([SERVICE_PROVIDER_CONFIG_URN]));
     }
 
     #[test]
     fn disc_02_the_configuration_is_complete_and_typed() {
-        let config = service_provider_config(BASE);
+        let config = service_provider_config(registry(), BASE);
         for feature in ["patch", "bulk", "filter", "changePassword", "sort", "etag"] {
             assert!(config[feature]["supported"].is_boolean(), "{feature}");
         }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn disc_03_keys_are_advertised_as_bearer_tokens() {
-        let config = service_provider_config(BASE);
+        let config = service_provider_config(registry(), BASE);
         let schemes = config["authenticationSchemes"].as_array().expect("an array");
         assert_eq!(schemes.len(), 1);
         assert_eq!(schemes[0]["type"], "oauthbearertoken");
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn disc_04_paging_is_advertised_by_index_and_by_cursor() {
         assert_eq!(
-            service_provider_config(BASE)["pagination"],
+            service_provider_config(registry(), BASE)["pagination"],
             json!({"cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": 100, "maxPageSize": 1000, "cursorTimeout": 3600})
         );
     }
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn disc_21_every_object_says_where_it_is() {
-        let config = service_provider_config(BASE);
+        let config = service_provider_config(registry(), BASE);
         assert_eq!(config["meta"]["location"], format!("{BASE}/ServiceProviderConfig"));
         for resource_type in resources(&resource_types(registry(), BASE)) {
             let id = resource_type["id"].as_str().expect("an id");

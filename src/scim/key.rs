@@ -11,8 +11,6 @@
 //! | dateTime | the instant: seconds and nanoseconds at fixed width |
 //! | binary | canonical base64 of the bytes |
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD};
@@ -20,6 +18,7 @@ use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
 use serde_json::{Number, Value};
 use unicode_normalization::UnicodeNormalization;
 
+use super::precis::width_mapped;
 use super::schema::{Attribute, Role, Type, Uniqueness};
 
 /// A value made comparable.
@@ -136,16 +135,6 @@ impl Key {
         }
         None
     }
-}
-
-/// Full-width and half-width characters as the plain ones that they stand for (RFC 8264 §5.2.1, RFC 8265 §3.3.2).
-fn width_mapped(text: &str) -> Cow<'_, str> {
-    let has_width = |c: char| c == '\u{3000}' || ('\u{FF00}'..='\u{FFEF}').contains(&c);
-    if !text.contains(has_width) {
-        return Cow::Borrowed(text);
-    }
-    let plain = |c: char| if has_width(c) { c.nfkd().collect() } else { c.to_string() };
-    text.chars().map(plain).collect::<String>().into()
 }
 
 /// How many make a second.

@@ -9,7 +9,7 @@ mod mentioned;
 use serde_json::{Map, Value};
 
 use super::path::{self, Target};
-use super::schema::{Attribute, ResourceType, Returned};
+use super::schema::{Attribute, ResourceType, Returned, Role};
 use super::{Error, ErrorKind, Result};
 
 /// The parts of one resource type's representations that the client wants to see.
@@ -150,7 +150,10 @@ impl Projection {
     }
 
     fn shows_all_by_default(&self) -> bool {
-        let is_shown = |attribute: &Attribute| matches!(attribute.returned, Returned::Always | Returned::Default);
+        // A password is in no representation to begin with.
+        let is_shown = |attribute: &Attribute| {
+            attribute.role == Role::Password || matches!(attribute.returned, Returned::Always | Returned::Default)
+        };
         let core = self.resource_type.urns().flat_map(|schema| &schema.attributes);
         self.resource_type
             .common()

@@ -3,6 +3,7 @@
 
 use super::filter::{self, Check, Condition, Relation, Test};
 use super::key::Key;
+use super::password::Password;
 use super::path::{self, Target};
 use super::projection::Projection;
 use super::schema::{Resolved, ResourceType, Returned, Role, Uniqueness};
@@ -18,6 +19,8 @@ pub struct Query {
     pub resource_type: &'static ResourceType,
     /// What a resource must satisfy; without a filter, every resource is found.
     pub condition: Option<Condition>,
+    /// The password that the one user must have whom the condition names (FLT-33).
+    pub password: Option<Password>,
     /// The order; without it, the order of creation (SORT-06).
     pub sort: Option<Sort>,
     /// The part of the result that is answered.
@@ -90,10 +93,7 @@ impl Query {
         types: &[&'static ResourceType],
         profile: Profile,
     ) -> Result<Query> {
-        let condition = match &parameters.filter {
-            Some(text) => Some(filter::resolve_among(&filter::parse(text, profile)?, resource_type, types, profile)?),
-            None => None,
-        };
+        let (condition, password) = wanted(parameters, resource_type, types, profile)?;
         let defining = types.iter().find_map(|resource_type| Sort::resolve(parameters, resource_type).ok().flatten());
         let sort = match defining {
             Some(sort) => Some(sort),
@@ -102,6 +102,7 @@ impl Query {
         Ok(Query {
             resource_type,
             condition,
+            password,
             sort,
             page: Paging::resolve(parameters, types)?,
             projection: Projection::parse(
@@ -111,6 +112,37 @@ impl Query {
             )?,
         })
     }
+}
+
+/// What the filter asks for. In a URL, whatever names a password is refused for being there; in a body, for being no
+/// question that is answered (FLT-32, FLT-33).
+fn wanted(
+    parameters: &Parameters,
+    resource_type: &'static ResourceType,
+    types: &[&'static ResourceType],
+    profile: Profile,
+) -> Result<(Option<Condition>, Option<Password>)> {
+    let Some(text) = &parameters.filter else {
+        return Ok((None, None));
+    };
+    let filter = filter::parse(text, profile)?;
+    if !parameters.in_body {
+        return Ok((Some(filter::resolve_among(&filter, resource_type, types, profile)?), None));
+    }
+    let as_filter = |error: Error| match error.kind() {
+        ErrorKind::Sensitive | ErrorKind::InvalidValue => Error::new(ErrorKind::InvalidFilter, error.detail()),
+        _ => error,
+    };
+    let credentials = match types {
+        [_] => filter::credentials(&filter, resource_type, profile).map_err(as_filter)?,
+        _ => None,
+    };
+    let (filter, password) = match credentials {
+        Some((name, password)) => (name, Some(password)),
+        None => (&filter, None),
+    };
+    let condition = filter::resolve_among(filter, resource_type, types, profile).map_err(as_filter)?;
+    Ok((Some(condition), password))
 }
 
 impl Sort {

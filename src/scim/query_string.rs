@@ -31,6 +31,8 @@ pub struct Parameters {
     pub attributes: Option<String>,
     /// `excludedAttributes`, joined by commas if it was repeated
     pub excluded_attributes: Option<String>,
+    /// Whether they came in a body, which no log and no proxy keeps as it keeps URLs (RFC 7644 §7.5.2).
+    pub in_body: bool,
 }
 
 impl Parameters {
@@ -64,7 +66,7 @@ impl Parameters {
             let detail = format!("The body is not a search request: 'schemas' must contain {SEARCH_REQUEST}.");
             return Err(Error::new(ErrorKind::InvalidSyntax, detail));
         }
-        let mut parameters = Parameters::default();
+        let mut parameters = Parameters { in_body: true, ..Parameters::default() };
         for (name, value) in body {
             let Some(name) = NAMES.into_iter().find(|known| name.eq_ignore_ascii_case(known)) else {
                 continue;

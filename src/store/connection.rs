@@ -93,6 +93,16 @@ impl Connection {
         }
     }
 
+    /// What stands in front of and behind a condition that joins `group_members gm` to the rows of a recursion, row by row
+    /// through its index. PostgreSQL can't foresee how many rows a recursion has, and would rather read the whole table
+    /// for each level.
+    pub(super) fn memberships_of_each(&self) -> [&'static str; 2] {
+        match self {
+            Connection::Sqlite(_) => [" JOIN group_members gm ON ", ""],
+            Connection::Postgres(_) => [" CROSS JOIN LATERAL (SELECT * FROM group_members gm WHERE ", " OFFSET 0) gm"],
+        }
+    }
+
     /// Begins a transaction that sees one moment of the database.
     pub(super) fn begin_read(&mut self) -> QueryResult<()> {
         match self {
@@ -346,10 +356,13 @@ fn create_if_missing(file: &Path) -> Result<()> {
 
 /// Errors are told apart by their English text where diesel has no kind for them; only superusers may choose the language,
 /// so elsewhere a deadlock on a server that speaks another one is reported as our fault instead of run again.
+///
+/// To compile a query never pays here: what PostgreSQL takes for expensive are recursions, whose rows it can't foresee.
 const POSTGRES_SETTINGS: &str = "
     SET statement_timeout = '30s';
     SET idle_in_transaction_session_timeout = '60s';
     SET TIME ZONE 'UTC';
+    SET jit = off;
     SELECT set_config('application_name', 'scimd', false) WHERE current_setting('application_name') = '';
     SELECT set_config('lc_messages', 'C', false) WHERE current_setting('is_superuser') = 'on'";
 

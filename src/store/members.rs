@@ -3,10 +3,14 @@
 //! A member that no live resource has is kept beside them as an *unresolved* member: one stale id must not fail a
 //! message of a thousand, and nothing is dropped silently.
 
+mod nesting;
+
 use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+pub use nesting::{GroupOf, groups_of};
 
 use super::Connection;
 use super::sql::Sql;
@@ -28,17 +32,6 @@ pub struct MemberResource {
     pub resource_type: String,
     /// Its displayName.
     pub display: Option<String>,
-}
-
-/// A group as a user shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupOf {
-    /// The id of the group.
-    pub value: String,
-    /// Its displayName.
-    pub display: Option<String>,
-    /// Whether the group lists the user itself, rather than through other groups (USR-04).
-    pub direct: bool,
 }
 
 /// A live resource that an id stands for.
@@ -213,32 +206,6 @@ pub fn of_groups(connection: &mut Connection, group_row_ids: &[i64]) -> Result<H
         }
     }
     Ok(members)
-}
-
-/// The groups that some resources are in, by the row of the resource, direct ones first, each group once. Nested groups
-/// count, and cycles end (GRP-05).
-///
-/// # Errors
-/// Database failures.
-pub fn groups_of(connection: &mut Connection, member_row_ids: &[i64]) -> Result<HashMap<i64, Vec<GroupOf>>> {
-    let mut groups: HashMap<i64, Vec<GroupOf>> = HashMap::new();
-    for chunk in member_row_ids.chunks(CHUNK) {
-        let statement: Sql<(BigInt, Text, Nullable<Text>, Bool)> = Sql::new(
-            "WITH RECURSIVE up (member_row_id, group_row_id) AS (\
-             SELECT gm.member_row_id, gm.group_row_id FROM group_members gm WHERE gm.member_row_id IN (",
-        );
-        let statement = statement.bind_list(chunk.iter().copied()).push(
-            ") UNION SELECT up.member_row_id, gm.group_row_id FROM up JOIN group_members gm ON gm.member_row_id = up.group_row_id) \
-             SELECT up.member_row_id, g.id, g.display_name, EXISTS (SELECT 1 FROM group_members d WHERE \
-             d.group_row_id = up.group_row_id AND d.member_row_id = up.member_row_id) AS direct \
-             FROM up JOIN resources g ON g.row_id = up.group_row_id ORDER BY up.member_row_id, direct DESC, g.row_id",
-        );
-        let rows: Vec<(i64, String, Option<String>, bool)> = kept(statement, chunk).load(connection)?;
-        for (member_row_id, value, display, direct) in rows {
-            groups.entry(member_row_id).or_default().push(GroupOf { value, display, direct });
-        }
-    }
-    Ok(groups)
 }
 
 /// The ids of the groups that list the resource itself.

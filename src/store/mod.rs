@@ -14,6 +14,7 @@ mod writer;
 
 pub mod api_keys;
 pub mod audit;
+pub mod credentials;
 pub mod error;
 pub mod members;
 pub mod resources;

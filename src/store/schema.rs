@@ -112,6 +112,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Passwords of live users, as hashes.
+    credentials (row_id) {
+        /// Whose.
+        row_id -> BigInt,
+        /// An argon2id PHC string.
+        password_hash -> Text,
+    }
+}
+
+diesel::table! {
     /// Bearer keys. Nothing here lets anybody make the token.
     api_keys (key_id) {
         /// The public part of the token.
@@ -188,12 +198,14 @@ diesel::table! {
 diesel::joinable!(resources -> tenants (tenant_id));
 diesel::joinable!(resource_values -> resources (row_id));
 diesel::joinable!(unresolved_members -> resources (group_row_id));
+diesel::joinable!(credentials -> resources (row_id));
 diesel::joinable!(api_keys -> tenants (tenant_id));
 diesel::joinable!(outbox -> audit (audit_row_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
     audit,
+    credentials,
     group_members,
     outbox,
     resource_values,

@@ -46,7 +46,10 @@ enum Types {
     /// The test type, from a file as an operator's (CHAR-14).
     WithTestType,
 }
+
 static STARTING: Mutex<()> = Mutex::new(());
+/// Where the servers that keep passwords listen, by database.
+static WITH_PASSWORDS: [OnceLock<String>; 2] = [OnceLock::new(), OnceLock::new()];
 
 /// A tenant of its own on a running server, and a key for it.
 pub struct Api {
@@ -85,6 +88,11 @@ pub fn each_with_test_type(test: impl Fn(&Api)) {
 pub fn each_profile_with_test_type(test: impl Fn(&Api)) {
     each_with(Profile::Strict, Types::WithTestType, &test);
     each_with(Profile::Compat, Types::WithTestType, &test);
+}
+
+/// Runs a test on both databases under both profiles, on a server that keeps passwords.
+pub fn each_with_passwords(test: impl Fn(&Api)) {
+    each_profile(|api| test(&api.with_passwords()));
 }
 
 fn each_with(profile: Profile, types: Types, test: impl Fn(&Api)) {
@@ -142,18 +150,28 @@ impl Api {
         self.through((token, ApiKey { secret_hash: cheap_hash(&Token::generate()), ..key }))
     }
 
+    /// The same tenant and key, on the server that keeps passwords.
+    pub fn with_passwords(&self) -> Api {
+        let store = &server(self.database, Types::Builtin).store;
+        let address = WITH_PASSWORDS[self.database as usize].get_or_init(|| serve_passwords(store));
+        self.on(self.token.clone(), format!("http://{address}/scim/v2"))
+    }
+
+    /// As [`Api::with_passwords`], on a server of its own: for tests that keep it busy.
+    pub fn alone_with_passwords(&self) -> Api {
+        self.on(self.token.clone(), format!("http://{}/scim/v2", serve_passwords(&self.store)))
+    }
+
+    /// The same tenant, through this token at this place.
+    fn on(&self, token: String, base_url: String) -> Api {
+        let (database, profile, store, tenant_id) = (self.database, self.profile, self.store.clone(), self.tenant_id);
+        let client = Client::new(&base_url);
+        Api { database, profile, store, tenant_id, token, base_url, client }
+    }
+
     fn through(&self, key: (Token, ApiKey)) -> Api {
         let profile = key.1.profile.parse().expect("a profile");
-        let token = insert_key(&self.store, key);
-        Api {
-            database: self.database,
-            profile,
-            store: self.store.clone(),
-            tenant_id: self.tenant_id,
-            token,
-            base_url: self.base_url.clone(),
-            client: Client::new(&self.base_url),
-        }
+        Api { profile, ..self.on(insert_key(&self.store, key), self.base_url.clone()) }
     }
 
     /// Another tenant on the same server.
@@ -300,7 +318,7 @@ impl Lasting {
     /// If the data does not allow them.
     pub fn serve(&self, objects: &Value) -> scimd::scim::Result<Api> {
         let file = SchemaFile { name: "types.json".to_owned(), text: objects.to_string() };
-        let registry = Registry::with_files(&[file]).unwrap_or_else(|flaw| panic!("{flaw}"));
+        let registry = Registry::with_files(&[file], false).unwrap_or_else(|flaw| panic!("{flaw}"));
         let server = start_on(&self.url, registry)?;
         let fresh = || Api::at(&server, self.database, Profile::Compat).tenant_id;
         let tenant_id = *self.tenant_id.get_or_init(fresh);
@@ -342,6 +360,11 @@ fn start_on(url: &str, registry: &'static Registry) -> scimd::scim::Result<Serve
 pub fn another_server(database: Database, keys: Arc<dyn KeySource>, open_discovery: bool) -> String {
     let address = serve(&server(database, Types::Builtin).store, Registry::builtin(), keys, open_discovery);
     format!("http://{address}/scim/v2")
+}
+
+/// A server over the same store that keeps passwords; where it listens.
+fn serve_passwords(store: &Store) -> String {
+    serve(store, Registry::with_passwords(), Arc::new(StoredKeys::new(store.clone())), false)
 }
 
 fn serve(store: &Store, registry: &'static Registry, keys: Arc<dyn KeySource>, open_discovery: bool) -> String {

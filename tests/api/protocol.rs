@@ -73,9 +73,7 @@ fn http_05_wrong_methods_and_unknown_paths() {
         for path in ["/users", "/Printers", "/Users/a/b", "/USERS/x", "/Users/x/members", "/../Users", "/%2e%2e/x"] {
             assert_error(&api.get(path), 404, None);
         }
-        for (method, path) in [("POST", "/Me")] {
-            assert_error(&api.send(method, path, &[], Some(b"{}")), 501, None);
-        }
+        assert_error(&api.send("POST", "/Me", &[], Some(b"{}")), 501, None);
     });
 }
 

@@ -12,7 +12,8 @@ use serde_json::json;
 
 use crate::harness::{Api, each, run};
 
-fn restore(api: &Api, resource_type: &str, id: &str) {
+/// Restores a deleted resource, as an operator does.
+pub fn restore(api: &Api, resource_type: &str, id: &str) {
     let provider = Provider::new(api.store.clone(), Registry::builtin(), &api.base_url, system_clock());
     let caller = Caller {
         tenant_id: api.tenant_id,

@@ -15,7 +15,7 @@ pub const OPTIONAL: &str = "urn:example:params:scim:schemas:extension:2.0:Option
 pub fn registry() -> &'static Registry {
     static REGISTRY: std::sync::LazyLock<&'static Registry> = std::sync::LazyLock::new(|| {
         let file = SchemaFile { name: "test.json".to_owned(), text: file().to_string() };
-        Registry::with_files(&[file]).unwrap_or_else(|flaw| panic!("{flaw}"))
+        Registry::with_files(&[file], false).unwrap_or_else(|flaw| panic!("{flaw}"))
     });
     &REGISTRY
 }

@@ -2,15 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::scim::discovery::service_provider_config;
 use crate::scim::query::{DEFAULT_COUNT, MAX_COUNT};
 
 /// What a query may say (RFC 7644 §3.4.2, RFC 9865 §2). The same names stand in a URL and in a search request.
 pub(super) fn of_queries() -> Vec<&'static str> {
-    let pages_by_cursor = service_provider_config("")["pagination"]["cursor"] == true;
-    let by_cursor = pages_by_cursor.then_some("cursor");
-    let names = ["filter", "sortBy", "sortOrder", "startIndex", "count"];
-    names.into_iter().chain(by_cursor).chain(PROJECTION).collect()
+    let names = ["filter", "sortBy", "sortOrder", "startIndex", "count", "cursor"];
+    names.into_iter().chain(PROJECTION).collect()
 }
 
 /// What of a resource to show (RFC 7644 §3.9).

@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 use super::code_lists::{is_uri_reference, violation};
 use super::elements::{Element, settle};
 use crate::scim::key::{Key, decode_base64, parse_date_time};
+use crate::scim::password::Password;
 use crate::scim::resource::format_client_instant;
 use crate::scim::schema::{Attribute, Mutability, Resolved, Role, Type, Uniqueness};
-use crate::scim::{Error, ErrorKind, Profile, Result, tolerance};
+use crate::scim::{Error, ErrorKind, Profile, Result, precis, tolerance};
 
 /// Accepts the value of an attribute, or of a part of one; `None` if it leaves the attribute unassigned: `null`, `[]`,
 /// a complex value without parts, and `""` under `compat` (RES-14 to RES-16).
@@ -28,6 +29,17 @@ pub fn value(attribute: Resolved, value: &Value, profile: Profile) -> Result<Opt
 /// As [`value`].
 pub fn element(attribute: Resolved, value: &Value, profile: Profile) -> Result<Option<Value>> {
     single(Place { attribute, index: None }, value, profile)
+}
+
+/// Accepts a password; `None` if there shall be none.
+///
+/// # Errors
+/// `invalidValue`; the sentence does not repeat it.
+pub fn password(attribute: Resolved, value: &Value, profile: Profile) -> Result<Option<Password>> {
+    match self::value(attribute, value, profile)? {
+        Some(Value::String(text)) => Password::prepare(&text, profile).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Accepts the elements of a multi-valued attribute, and settles them among each other.
@@ -189,8 +201,14 @@ fn check_text(place: Place, text: &str, profile: Profile) -> Result<()> {
         return Err(invalid(format!("{place} must not contain the character U+0000.")));
     }
     if attribute.uniqueness != Uniqueness::None && text.contains(char::is_control) {
-        // No name by PRECIS, and nothing that an operator could tell from its neighbours (I18N-03).
+        // Nothing that an operator could tell from its neighbours.
         return Err(invalid(format!("{place} must not contain control characters.")));
+    }
+    if place.attribute.is_user_name()
+        && !text.is_empty()
+        && let Err(refusal) = precis::check_user_name(text, profile)
+    {
+        return Err(invalid(format!("{place} {refusal}.")));
     }
     if attribute.kind == Type::DateTime && parse_date_time(text).is_none() {
         return Err(invalid(format!("{place} must be a date and time such as 2026-03-01T09:30:00Z.")));

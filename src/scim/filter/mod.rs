@@ -4,6 +4,7 @@
 //! resource type ([`resolve()`]). A condition is evaluated in memory ([`matches()`]) or written as SQL by the store.
 
 mod condition;
+mod credentials;
 mod matches;
 mod parse;
 mod resolve;
@@ -13,6 +14,7 @@ use std::fmt;
 use serde_json::Value;
 
 pub use condition::{Check, Condition, Relation, Test};
+pub use credentials::credentials;
 pub use matches::{matches, matches_element};
 pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_TERMS, ParsedPath, parse, parse_path};
 pub use resolve::{resolve, resolve_among, resolve_element};

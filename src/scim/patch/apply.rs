@@ -10,6 +10,7 @@ use super::target::{self, Target};
 use super::{Op, Operation, PatchRequest, Patched};
 use crate::scim::accept::{self, Parts};
 use crate::scim::filter::matches_element;
+use crate::scim::password::PasswordChange;
 use crate::scim::path;
 use crate::scim::resource::{Document, is_unassigned};
 use crate::scim::schema::{Attribute, Mutability, Resolved, ResourceType, Role, Schema};
@@ -41,14 +42,65 @@ pub fn apply(
         identity,
         document: current.clone(),
         members: Membership::new(members, profile),
+        password: PasswordChange::Unmentioned,
+        reach: Reach::Everything,
         budget,
         ignored: Vec::new(),
     };
     for (index, operation) in request.operations.iter().enumerate() {
         engine.operation(operation).map_err(|error| locate(index, error))?;
     }
-    accept::check_required(resource_type, &engine.document)?;
-    Ok(Patched { document: engine.document, members: engine.members.into_changes(), ignored: engine.ignored })
+    let Engine { document, members, password, ignored, .. } = engine;
+    accept::check_required(resource_type, &document)?;
+    Ok(Patched { document, members: members.into_changes(), password, ignored })
+}
+
+/// What the operations say of the password in the end, whatever the resource is like: a password is hashed before the
+/// database is asked. Of a message that is going to be refused, nothing.
+pub fn password_of(request: &PatchRequest, resource_type: &'static ResourceType, profile: Profile) -> PasswordChange {
+    if resource_type.attribute_in_role(Role::Password).is_none() {
+        return PasswordChange::Unmentioned;
+    }
+    let (identity, mut nobody, mut budget) = (Map::new(), Nobody, Budget::full());
+    let mut engine = Engine {
+        resource_type,
+        profile,
+        identity: &identity,
+        document: Document::default(),
+        members: Membership::new(&mut nobody, profile),
+        password: PasswordChange::Unmentioned,
+        reach: Reach::PasswordAlone,
+        budget: &mut budget,
+        ignored: Vec::new(),
+    };
+    match request.operations.iter().try_for_each(|operation| engine.operation(operation)) {
+        Ok(()) => engine.password,
+        Err(_) => PasswordChange::Unmentioned,
+    }
+}
+
+/// The members of a resource that is not looked at.
+struct Nobody;
+
+impl MemberSource for Nobody {
+    fn contains(&mut self, _: &str) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn all(&mut self) -> Result<Vec<Value>> {
+        Ok(Vec::new())
+    }
+}
+
+/// What operations are applied to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Everything,
+    PasswordAlone,
+}
+
+fn is_password(target: &Target) -> bool {
+    matches!(target, Target::Attribute(attribute) if attribute.attribute.role == Role::Password)
 }
 
 /// Says which operation failed, unless the failure is not the client's.
@@ -70,6 +122,8 @@ pub(super) struct Engine<'a> {
     identity: &'a Map<String, Value>,
     pub(super) document: Document,
     members: Membership<'a>,
+    password: PasswordChange,
+    reach: Reach,
     pub(super) budget: &'a mut Budget,
     ignored: Vec<String>,
 }
@@ -133,7 +187,9 @@ impl Engine<'_> {
     fn at(&mut self, target: Target, change: Change<'_>) -> Result<()> {
         match target {
             Target::Schema(schema) => self.schema(schema, change),
+            _ if self.reach == Reach::PasswordAlone && !is_password(&target) => Ok(()),
             Target::Attribute(attribute) => match attribute.attribute.role {
+                Role::Password => self.password(attribute, change),
                 Role::Members => self.members.change(attribute, change, self.budget),
                 Role::Schemas => self.schemas(change),
                 Role::Stored => self.stored(attribute, change),
@@ -190,6 +246,21 @@ impl Engine<'_> {
         change(self)?;
         if is_immutable {
             accept::check_immutable(attribute.without_sub_attribute(), before.as_ref(), self.document.get(attribute))?;
+        }
+        Ok(())
+    }
+
+    /// Rows A2, P2, R2, for what is no part of the document.
+    fn password(&mut self, attribute: Resolved, change: Change<'_>) -> Result<()> {
+        let (Change::Add(value) | Change::Replace(value)) = change else {
+            self.password = PasswordChange::Cleared;
+            return Ok(());
+        };
+        let accepted = accept::password(attribute, value, self.profile)?;
+        match self.effect(attribute, change, accepted)? {
+            Effect::Set(password) => self.password = PasswordChange::Set(password),
+            Effect::Unassign => self.password = PasswordChange::Cleared,
+            Effect::Nothing => {}
         }
         Ok(())
     }

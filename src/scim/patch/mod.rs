@@ -20,10 +20,11 @@ use serde_json::{Map, Value};
 
 use super::accept::check_keys;
 use super::message::{MAX_OPERATIONS, PATCH_OP};
+use super::password::PasswordChange;
 use super::resource::Document;
 use super::{Error, ErrorKind, Profile, Result};
 
-pub use apply::apply;
+pub use apply::{apply, password_of};
 pub use budget::{Budget, MAX_WORK};
 pub use members::{MemberChanges, MemberSource, Presence};
 
@@ -55,6 +56,8 @@ pub struct Patched {
     pub document: Document,
     /// What happens to the members.
     pub members: MemberChanges,
+    /// What happens to the password.
+    pub password: PasswordChange,
     /// Names and paths that the resource type does not define, for the log. Never their values.
     pub ignored: Vec<String>,
 }

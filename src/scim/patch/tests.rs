@@ -12,6 +12,7 @@ mod bounded;
 mod dialects;
 mod group;
 mod message;
+mod password;
 mod properties;
 mod remove;
 mod replace;

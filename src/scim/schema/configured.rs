@@ -18,14 +18,15 @@ const RESERVED_ENDPOINTS: [&str; 5] = ["/Me", "/Bulk", "/Schemas", "/ResourceTyp
 const RESERVED_TYPES: [&str; 3] = ["Schema", "ResourceType", "ServiceProviderConfig"];
 
 impl Registry {
-    /// The built-in schemas and resource types with those of these files. Kept until the process ends.
+    /// The built-in schemas and resource types, with or without the password of a user, and those of these files. Kept
+    /// until the process ends.
     ///
     /// A resource type with the id of a built-in one adds extensions to it and nothing else. Every resource type may be
     /// a member of groups.
     ///
     /// # Errors
     /// The first flaw, with file and line.
-    pub fn with_files(files: &[SchemaFile]) -> Result<&'static Registry, Flaw> {
+    pub fn with_files(files: &[SchemaFile], passwords: bool) -> Result<&'static Registry, Flaw> {
         let mut schemas = Vec::new();
         let mut types = Vec::new();
         for file in files {
@@ -36,8 +37,10 @@ impl Registry {
                 }
             }
         }
-        let Some(last) = files.last() else { return Ok(Registry::builtin()) };
-        let mut assembly = Assembly::new();
+        let Some(last) = files.last() else {
+            return Ok(if passwords { Registry::with_passwords() } else { Registry::builtin() });
+        };
+        let mut assembly = Assembly::new(passwords);
         assembly.add_schemas(&schemas)?;
         for at in types {
             assembly.add_type(at)?;
@@ -96,8 +99,8 @@ struct Assembly {
 }
 
 impl Assembly {
-    fn new() -> Assembly {
-        let (schemas, types) = builtin_sources();
+    fn new(passwords: bool) -> Assembly {
+        let (schemas, types) = builtin_sources(passwords);
         Assembly { builtin_schemas: schemas.len(), builtin_types: types.len(), schemas, types }
     }
 

@@ -220,6 +220,8 @@ pub enum Role {
     Version,
     /// `members` of a group, kept as rows of their own; the parts carry the same role.
     Members,
+    /// `password` of a user, kept as a hash apart from the document.
+    Password,
     /// `groups` of a user, read from the other end of `members`; the parts carry the same role.
     Groups,
     /// A part of a stored reference that the server computes from its target: `manager.$ref`, `manager.displayName`.
@@ -253,6 +255,11 @@ impl Resolved {
     /// The same path without its sub-attribute.
     pub fn without_sub_attribute(self) -> Resolved {
         Resolved { sub_attribute: None, ..self }
+    }
+
+    /// Whether it is the name by which a user is known to an identity provider, which is prepared by PRECIS (I18N-01).
+    pub fn is_user_name(&self) -> bool {
+        self.attribute.name == "userName" && self.schema.is_some_and(|schema| schema.id == USER_URN)
     }
 
     /// The URN under which the value lives in a document, for an attribute of an extension.

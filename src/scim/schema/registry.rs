@@ -47,16 +47,24 @@ pub struct Extension {
     pub required: bool,
 }
 
-static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
-    let (schemas, resource_types) = builtin_sources();
-    Registry::assemble(schemas, resource_types).expect("the built-in schema files are valid")
-});
+static BUILTIN: LazyLock<Registry> = LazyLock::new(|| builtin(false));
 
-/// The built-in schemas and resource types as they are served.
-pub(super) fn builtin_sources() -> (Vec<Value>, Vec<Value>) {
+static WITH_PASSWORDS: LazyLock<Registry> = LazyLock::new(|| builtin(true));
+
+fn builtin(passwords: bool) -> Registry {
+    let (schemas, resource_types) = builtin_sources(passwords);
+    Registry::assemble(schemas, resource_types).expect("the built-in schema files are valid")
+}
+
+/// The built-in schemas and resource types as they are served. A server that keeps no passwords has no such attribute
+/// (USR-07).
+pub(super) fn builtin_sources(passwords: bool) -> (Vec<Value>, Vec<Value>) {
     let read = |text: &str| -> Value { serde_json::from_str(text).expect("the built-in schema files are JSON") };
+    let mut user = read(include_str!("user.json"));
+    if let (false, Some(attributes)) = (passwords, user["attributes"].as_array_mut()) {
+        attributes.retain(|attribute| attribute["name"] != "password");
+    }
     let schemas = [
-        include_str!("user.json"),
         include_str!("group.json"),
         include_str!("enterprise_user.json"),
         include_str!("service_provider_config.json"),
@@ -64,7 +72,8 @@ pub(super) fn builtin_sources() -> (Vec<Value>, Vec<Value>) {
         include_str!("schema.json"),
     ];
     let resource_types = read(include_str!("resource_types.json"));
-    (schemas.map(read).into(), resource_types.as_array().cloned().unwrap_or_default())
+    let schemas = std::iter::once(user).chain(schemas.map(read)).collect();
+    (schemas, resource_types.as_array().cloned().unwrap_or_default())
 }
 
 static COMMON: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
@@ -77,9 +86,19 @@ static COMMON: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
 });
 
 impl Registry {
-    /// The schemas that scimd comes with: User, Group, EnterpriseUser and those of discovery.
+    /// The schemas that scimd comes with: User, Group, EnterpriseUser and those of discovery. A user has no password.
     pub fn builtin() -> &'static Registry {
         &BUILTIN
+    }
+
+    /// The same, and a user has a password.
+    pub fn with_passwords() -> &'static Registry {
+        &WITH_PASSWORDS
+    }
+
+    /// Whether some resource has a password.
+    pub fn offers_passwords(&self) -> bool {
+        self.resource_types.iter().any(|resource_type| resource_type.attribute_in_role(Role::Password).is_some())
     }
 
     /// Reads schemas and the resource types that use them (RES-21).
@@ -264,7 +283,8 @@ fn form(resource_type: &ResourceType) -> String {
         hash.update(format!("{} {}\n", extension.schema.id, extension.required));
     }
     for schema in resource_type.urns() {
-        for attribute in &schema.attributes {
+        // A password is kept apart from the document, whatever the switch says.
+        for attribute in schema.attributes.iter().filter(|attribute| attribute.role != Role::Password) {
             for definition in std::iter::once(attribute).chain(&attribute.sub_attributes) {
                 let Attribute { index_path, name, kind, multi_valued, case_exact, returned, uniqueness, .. } =
                     definition;
@@ -316,6 +336,7 @@ fn role(urn: Option<&str>, name: &str) -> Role {
         (None, "meta") => Role::Meta,
         (Some(GROUP_URN), "members") => Role::Members,
         (Some(USER_URN), "groups") => Role::Groups,
+        (Some(USER_URN), "password") => Role::Password,
         _ => Role::Stored,
     }
 }

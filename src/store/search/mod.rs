@@ -129,6 +129,7 @@ fn in_scope(search: &Search<'_>, scope: &Scope<'_>, connection: &Connection) -> 
         base_url: search.base_url,
         position_function: connection.position_function(),
         bytewise: connection.bytewise(),
+        memberships_of_each: connection.memberships_of_each(),
     };
     of_type.push(" AND ").append(writer.condition(condition))
 }

@@ -18,6 +18,8 @@ pub(super) struct Writer<'a> {
     pub position_function: &'static str,
     /// What makes computed text compare as columns do.
     pub bytewise: &'static str,
+    /// What joins memberships to the rows of a recursion.
+    pub memberships_of_each: [&'static str; 2],
 }
 
 impl Writer<'_> {
@@ -64,6 +66,8 @@ impl Writer<'_> {
         let text = |expression| check::on_expression(expression, &test.check, self.position_function);
         match test.attribute.role() {
             Role::Stored | Role::Meta => self.has_value(test.attribute.index_path(), &test.check),
+            // No search is about what is never told; the one comparison that there is, is none of the database.
+            Role::Password => Sql::new("FALSE"),
             Role::Id => text(Sql::new("r.id")),
             Role::ResourceType => text(Sql::new("r.resource_type")),
             Role::Location => self.location_passes("r", &test.check),

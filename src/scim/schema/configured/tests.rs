@@ -25,7 +25,7 @@ const DEVICES: &str = r#"[
 ]"#;
 
 fn load(text: &str) -> Result<&'static Registry, Flaw> {
-    Registry::with_files(&[SchemaFile { name: "devices.json".to_owned(), text: text.to_owned() }])
+    Registry::with_files(&[SchemaFile { name: "devices.json".to_owned(), text: text.to_owned() }], false)
 }
 
 /// The sentence for the devices with one change.
@@ -393,13 +393,14 @@ fn res_21_schemas_and_types_that_cannot_be_are_refused_with_line_and_reason() {
 fn res_21_a_type_is_there_once_over_all_files() {
     let file = |name: &str, text: &str| SchemaFile { name: name.to_owned(), text: text.to_owned() };
     let again = r#"{"id": "DEVICE", "endpoint": "/Machines", "schema": "urn:example:params:scim:schemas:Device"}"#;
-    let refused = Registry::with_files(&[file("a.json", DEVICES), file("b.json", again)]).expect_err("twice");
+    let refused = Registry::with_files(&[file("a.json", DEVICES), file("b.json", again)], false).expect_err("twice");
     assert_eq!(
         refused.to_string(),
         "b.json, line 1: the resource type `DEVICE` is there twice; names compare without case."
     );
     let other = again.replace("DEVICE", "Machine").replace("/Machines", "/devices");
-    let refused = Registry::with_files(&[file("a.json", DEVICES), file("b.json", &other)]).expect_err("one endpoint");
+    let refused =
+        Registry::with_files(&[file("a.json", DEVICES), file("b.json", &other)], false).expect_err("one endpoint");
     assert!(refused.to_string().contains("is that of the resource type `Device`"), "{refused}");
 }
 

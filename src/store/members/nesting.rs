@@ -1,0 +1,213 @@
+//! Groups in groups: everything that a resource is in, directly and through others (USR-04, GRP-05).
+//!
+//! The database gives the part of the graph that lies above a page, each membership in it once: a diamond of n levels has
+//! 2^n ways through it and 4n memberships. Who is in what is then walked here.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::{CHUNK, kept};
+use crate::scim::Result;
+use crate::store::Connection;
+use crate::store::sql::Sql;
+
+/// A group as a user shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupOf {
+    /// The id of the group.
+    pub value: String,
+    /// Its displayName.
+    pub display: Option<String>,
+    /// Whether the group lists the user itself, rather than through other groups (USR-04).
+    pub direct: bool,
+}
+
+/// The groups that some resources are in, by the row of the resource: direct ones first, each group once, in the order of
+/// creation. Nested groups count, and cycles end. One query for 500 resources, however deep their groups are nested.
+///
+/// # Errors
+/// Database failures.
+pub fn groups_of(connection: &mut Connection, member_row_ids: &[i64]) -> Result<HashMap<i64, Vec<GroupOf>>> {
+    let mut groups = HashMap::new();
+    for chunk in member_row_ids.chunks(CHUNK) {
+        let above = above(connection, chunk)?;
+        groups.extend(above.groups_of(chunk));
+    }
+    Ok(groups)
+}
+
+/// The memberships above some resources.
+#[derive(Debug, Default)]
+struct Above {
+    /// The id and the displayName of each group, by its row.
+    named: HashMap<i64, (String, Option<String>)>,
+    /// The groups that list a resource, by the row of the resource.
+    parents: HashMap<i64, Vec<i64>>,
+}
+
+fn above(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Above> {
+    let [join, end] = connection.memberships_of_each();
+    // UNION, not UNION ALL: a group that is reached once more is not followed once more.
+    let statement: Sql<(BigInt, BigInt, Text, Nullable<Text>)> = Sql::new(
+        "WITH RECURSIVE direct (member_row_id, group_row_id) AS (\
+         SELECT gm.member_row_id, gm.group_row_id FROM group_members gm WHERE gm.member_row_id IN (",
+    );
+    let statement = statement
+        .bind_list(member_row_ids.iter().copied())
+        .push(")), up (row_id) AS (SELECT d.group_row_id FROM direct d UNION SELECT gm.group_row_id FROM up")
+        .push(join)
+        .push("gm.member_row_id = up.row_id")
+        .push(end)
+        .push(
+            ") SELECT e.member_row_id, e.group_row_id, \
+             (SELECT g.id FROM resources g WHERE g.row_id = e.group_row_id), \
+             (SELECT g.display_name FROM resources g WHERE g.row_id = e.group_row_id) FROM (\
+             SELECT d.member_row_id, d.group_row_id FROM direct d \
+             UNION ALL SELECT gm.member_row_id, gm.group_row_id FROM up",
+        )
+        .push(join)
+        .push("gm.member_row_id = up.row_id")
+        .push(end)
+        .push(") e");
+    let rows: Vec<(i64, i64, String, Option<String>)> = kept(statement, member_row_ids).load(connection)?;
+    let mut above = Above::default();
+    for (member_row_id, group_row_id, id, display_name) in rows {
+        above.parents.entry(member_row_id).or_default().push(group_row_id);
+        above.named.insert(group_row_id, (id, display_name));
+    }
+    Ok(above)
+}
+
+impl Above {
+    fn groups_of(&self, member_row_ids: &[i64]) -> HashMap<i64, Vec<GroupOf>> {
+        // Many users are in the same groups: what lies above these is walked once.
+        let mut walked: HashMap<Vec<i64>, Vec<i64>> = HashMap::new();
+        let mut groups = HashMap::new();
+        for member_row_id in member_row_ids {
+            let Some(direct) = self.parents.get(member_row_id) else { continue };
+            let mut direct = direct.clone();
+            direct.sort_unstable();
+            let indirect = walked.entry(direct.clone()).or_insert_with(|| self.beyond(&direct));
+            let shown = direct.iter().map(|row_id| (row_id, true));
+            let shown = shown.chain(indirect.iter().map(|row_id| (row_id, false)));
+            groups.insert(*member_row_id, shown.filter_map(|(row_id, direct)| self.group(*row_id, direct)).collect());
+        }
+        groups
+    }
+
+    /// The groups that list these groups, directly or through others, without these: looks at each membership once.
+    fn beyond(&self, direct: &[i64]) -> Vec<i64> {
+        let mut seen: HashSet<i64> = direct.iter().copied().collect();
+        let mut found = Vec::new();
+        let mut next = direct.to_vec();
+        while let Some(row_id) = next.pop() {
+            for parent in self.parents.get(&row_id).into_iter().flatten() {
+                if seen.insert(*parent) {
+                    found.push(*parent);
+                    next.push(*parent);
+                }
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+
+    fn group(&self, row_id: i64, direct: bool) -> Option<GroupOf> {
+        let (value, display) = self.named.get(&row_id)?;
+        Some(GroupOf { value: value.clone(), display: display.clone(), direct })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::resource::Document;
+    use crate::scim::schema::Registry;
+    use crate::store::members;
+    use crate::store::resources::{self, Place};
+    use crate::store::tenants::{self, TenantSettings};
+    use crate::store::tests::{Fixture, at, on_each_database};
+
+    /// Rows of so many groups of a tenant.
+    fn groups(connection: &mut Connection, count: usize) -> Result<Vec<i64>> {
+        let tenant = tenants::insert(connection, "nested", at("2026-03-01T09:30:00"))?;
+        let resource_type = Registry::builtin().resource_type("Group").expect("Group is built in");
+        let place = Place { tenant_id: tenant.tenant_id, settings: TenantSettings::default(), resource_type };
+        let now = at("2026-03-01T09:30:00").and_utc();
+        let insert = |index: usize| {
+            let document = Document::from_json(&format!(r#"{{"displayName":"G{index}"}}"#)).expect("a document");
+            resources::insert(connection, place, &format!("g{index}"), &document, now).map(|stored| stored.row_id)
+        };
+        (0..count).map(insert).collect()
+    }
+
+    fn shown(groups: &[GroupOf]) -> Vec<(&str, bool)> {
+        groups.iter().map(|group| (group.value.as_str(), group.direct)).collect()
+    }
+
+    #[test]
+    fn usr_04_a_diamond_costs_its_memberships_and_not_its_ways() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let (above, above_both) = store
+                .write(|connection| {
+                    // Given 40 levels of two groups, both of which are in both groups of the next level.
+                    let rows = groups(connection, 82)?;
+                    for (low, high) in rows[1..].chunks(2).zip(rows[3..].chunks(2)) {
+                        for group in high.iter().filter(|_| low.len() == 2) {
+                            members::add(connection, *group, low)?;
+                        }
+                    }
+                    members::add(connection, rows[1], &rows[..1])?;
+                    let both = rows[..2].to_vec();
+                    Ok((above(connection, &rows[..1])?, groups_of(connection, &both)?))
+                })
+                .await
+                .expect("the store works");
+
+            let memberships: usize = above.parents.values().map(Vec::len).sum();
+            assert_eq!(memberships, 1 + 2 + 38 * 4 + 2);
+            assert_eq!(above.named.len(), 80);
+            assert_eq!(above_both.len(), 2);
+        });
+    }
+
+    #[test]
+    fn grp_05_cycles_end_and_direct_wins() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let (row, found) = store
+                .write(|connection| {
+                    let rows = groups(connection, 4)?;
+                    let [user, a, b, c] = rows[..] else { return Ok((0, HashMap::new())) };
+                    for (group, member) in [(a, user), (b, a), (c, b), (a, c), (c, user)] {
+                        members::add(connection, group, &[member])?;
+                    }
+                    Ok((user, groups_of(connection, &rows)?))
+                })
+                .await
+                .expect("the store works");
+
+            assert_eq!(shown(&found[&row]), [("g1", true), ("g3", true), ("g2", false)]);
+        });
+    }
+
+    #[test]
+    fn grp_05_a_chain_of_a_thousand_groups_has_no_end_of_its_own() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let (row, found) = store
+                .write(|connection| {
+                    let rows = groups(connection, 1001)?;
+                    for pair in rows.windows(2) {
+                        members::add(connection, pair[1], &pair[..1])?;
+                    }
+                    Ok((rows[0], groups_of(connection, &rows[..1])?))
+                })
+                .await
+                .expect("the store works");
+
+            let found = shown(&found[&row]);
+            assert_eq!((found.len(), found[0], found[999]), (1000, ("g1", true), ("g1000", false)));
+        });
+    }
+}
