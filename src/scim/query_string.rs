@@ -40,8 +40,8 @@ impl Parameters {
     ///
     /// # Errors
     /// `invalidFilter` for the filter, `invalidCursor` for a cursor and `invalidValue` for every other parameter, if a value
-    /// is not percent-encoded UTF-8; the same, but `invalidValue` for a cursor, if a parameter that has one value is given twice: to choose one would answer a question that was
-    /// not asked.
+    /// is not percent-encoded UTF-8. `invalidFilter` for two filters and `invalidValue` for two of anything else that has
+    /// one value: to choose one would answer a question that was not asked.
     pub fn parse(raw_query: &str) -> Result<Parameters> {
         let mut parameters = Parameters::default();
         for pair in raw_query.split('&') {
