@@ -107,14 +107,17 @@ pub fn bulk_response(error: &Value) -> Value {
     let result = json!({
         "type": "object",
         "properties": {
-            "method": {"type": "string"},
+            "method": {"type": "string", "description": "As sent; missing where none was."},
             "bulkId": {"type": "string"},
             "version": {"type": "string"},
             "location": {"type": "string", "format": "uri"},
             "status": {"type": "string", "pattern": "^[1-5][0-9][0-9]$"},
-            "response": error,
+            "response": {
+                "description": "Of an operation that failed, the error; of one that succeeded, the resource, if the client prefers that.",
+                "anyOf": [error, {"type": "object", "required": ["schemas", "id"]}],
+            },
         },
-        "required": ["method", "status"],
+        "required": ["status"],
     });
     json!({
         "type": "object",
