@@ -145,6 +145,19 @@ fn i18n_03_control_characters_are_no_part_of_a_user_name() {
 const ODD: [&str; 6] = ["ada 🤖", "👩\u{200D}💻", "henry\u{2163}", " mira", "mi\u{AD}ra", "דוד@example.com"];
 
 #[test]
+fn res_16_usr_01_i18n_03_a_user_name_of_blanks_alone_is_none() {
+    each_profile(|api| {
+        let omar = api.created("/Users", &user("omar"));
+        for blank in [" ", "   ", "\u{A0}\u{3000}", "\u{200B}"] {
+            assert_error(&api.post("/Users", &user(blank)), 400, Some("invalidValue"));
+            assert_error(&api.put(&path_of(&omar), &user(blank)), 400, Some("invalidValue"));
+            assert_error(&api.patch(&path_of(&omar), &renamed(blank)), 400, Some("invalidValue"));
+        }
+        assert_eq!(api.get(&path_of(&omar)).json(), omar);
+    });
+}
+
+#[test]
 fn i18n_03_i18n_04_strict_refuses_what_precis_cannot_prepare() {
     each_strict(|api| ODD.iter().for_each(|name| assert_refused(api, name)));
 }

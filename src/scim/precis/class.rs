@@ -53,6 +53,11 @@ pub(super) fn is_space(c: char) -> bool {
     category(c) == GeneralCategory::SpaceSeparator
 }
 
+/// Whether nobody sees it: spaces, line breaks, and what is there to be ignored.
+pub(super) fn is_blank(c: char) -> bool {
+    c.is_whitespace() || is_ignorable(c)
+}
+
 fn category(c: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(c)
 }

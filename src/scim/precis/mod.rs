@@ -1,8 +1,8 @@
 //! Names and passwords in every script: what may stand in them, and what is equal (RFC 8264, RFC 8265).
 //!
 //! A `userName` is prepared as `UsernameCaseMapped` and a `password` as `OpaqueString`. `strict` refuses what the
-//! profiles refuse. `compat` refuses control characters alone, for identity providers send guest names, emoji and names
-//! of mixed direction. How a name compares is the same for both: [`super::key`] maps width and folds case.
+//! profiles refuse. `compat` refuses control characters, and names in which there is nothing to be seen; identity
+//! providers send guest names, emoji and names of mixed direction. How a name compares is the same for both: [`super::key`] maps width and folds case.
 
 mod bidi;
 mod class;
@@ -21,7 +21,9 @@ use class::Class;
 pub enum Refusal {
     /// It holds a character that has no place in it.
     Character(char),
-    /// It is empty, or begins or ends with a space.
+    /// There is nothing to be seen in it.
+    Blank,
+    /// It begins or ends with a space.
     Space,
     /// A part of it mixes scripts that run left to right and right to left.
     Direction,
@@ -31,7 +33,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::Character(c) => write!(f, "must not contain the character U+{:04X}", u32::from(*c)),
-            Refusal::Space => f.write_str("must not be empty, nor begin or end with a space"),
+            Refusal::Blank => f.write_str("must not be empty, nor of characters alone that nobody sees"),
+            Refusal::Space => f.write_str("must not begin or end with a space"),
             Refusal::Direction => f.write_str("must not mix directions of writing within a word"),
         }
     }
@@ -45,11 +48,14 @@ pub fn check_user_name(name: &str, profile: Profile) -> Result<(), Refusal> {
     if let Some(control) = name.chars().find(|c| c.is_control()) {
         return Err(Refusal::Character(control));
     }
+    if name.chars().all(class::is_blank) {
+        return Err(Refusal::Blank);
+    }
     if profile == Profile::Compat {
         return Ok(());
     }
     let name = width_mapped(name);
-    if name.is_empty() || name.starts_with(' ') || name.ends_with(' ') {
+    if name.starts_with(' ') || name.ends_with(' ') {
         return Err(Refusal::Space);
     }
     name.split(' ').try_for_each(|word| {
@@ -141,7 +147,6 @@ mod tests {
             ("\u{1100}\u{1161}", Refusal::Character('\u{1100}')),
             (" mira", Refusal::Space),
             ("mira\u{3000}", Refusal::Space),
-            ("", Refusal::Space),
             ("דוד@example.com", Refusal::Direction),
             ("1א", Refusal::Direction),
             ("א-", Refusal::Direction),
@@ -150,6 +155,16 @@ mod tests {
             assert_eq!(strict(name), Err(refusal), "{name:?}");
             assert_eq!(check_user_name(name, Profile::Compat), Ok(()), "{name:?}");
         }
+    }
+
+    #[test]
+    fn res_16_i18n_03_a_name_of_blanks_alone_is_as_good_as_empty() {
+        for name in ["", " ", "   ", "\u{A0}", "\u{3000} ", "\u{2028}", "\u{200B}\u{FEFF}", "\u{AD} \u{2060}"] {
+            for profile in [Profile::Compat, Profile::Strict] {
+                assert_eq!(check_user_name(name, profile), Err(Refusal::Blank), "{name:?}");
+            }
+        }
+        assert_eq!(check_user_name(" mira ", Profile::Compat), Ok(()));
     }
 
     #[test]
