@@ -99,9 +99,10 @@ impl Exchange {
         self.request.app_data::<Data<&'static ResourceType>>().expect("resource routes carry their type")
     }
 
-    /// The id in the path, decoded. Any text is an id; one that can't be ours finds nothing (GET-04).
-    pub fn id(&self) -> Result<String> {
-        let id = last_segment(&self.request);
+    /// The id in the path, decoded; it is followed by so many segments. Any text is an id; one that can't be ours finds
+    /// nothing (GET-04).
+    pub fn id_before(&self, segments: usize) -> Result<String> {
+        let id = segment_from_end(&self.request, segments);
         let id = id.strip_suffix(".scim").unwrap_or(&id);
         if id.contains('\0') {
             return Err(Error::new(ErrorKind::NotFound, "No resource has this id."));
@@ -128,7 +129,7 @@ impl Exchange {
 
     /// The resource that the request is about.
     pub fn target(&self) -> Result<Target> {
-        Ok(Target { resource_type: self.resource_type(), id: self.id()?, preconditions: self.preconditions() })
+        Ok(Target { resource_type: self.resource_type(), id: self.id_before(0)?, preconditions: self.preconditions() })
     }
 
     /// `If-Match` and `If-None-Match`.
@@ -180,7 +181,11 @@ impl Exchange {
 
 /// The last segment of the path, decoded.
 pub(super) fn last_segment(request: &HttpRequest) -> String {
-    let segment = request.path().rsplit('/').next().unwrap_or_default();
+    segment_from_end(request, 0)
+}
+
+fn segment_from_end(request: &HttpRequest, behind: usize) -> String {
+    let segment = request.path().rsplit('/').nth(behind).unwrap_or_default();
     percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 

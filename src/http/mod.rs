@@ -179,6 +179,7 @@ fn handler(operation: Operation) -> Route {
         Operation::DeleteMe => web::to(me::delete),
         Operation::Query => web::to(resources::list),
         Operation::Search => web::to(search::typed),
+        Operation::SearchOne => web::to(search::one),
         Operation::Create => web::to(resources::create),
         Operation::Read => web::to(resources::read),
         Operation::Replace => web::to(resources::replace),

@@ -49,6 +49,8 @@ pub enum Operation {
     Query,
     /// `POST /Users/.search`
     Search,
+    /// `POST /Users/{id}/.search`
+    SearchOne,
     /// `POST /Users`
     Create,
     /// `GET /Users/{id}`
@@ -137,6 +139,7 @@ pub fn scim(registry: &Registry) -> Vec<Endpoint> {
         endpoints.extend([
             Endpoint::of(resource_type, "/.search", [(POST, Search)]),
             Endpoint::of(resource_type, "", [(GET, Query), (POST, Create)]),
+            Endpoint::of(resource_type, "/{id}/.search", [(POST, SearchOne)]),
             Endpoint::of(resource_type, "/{id}", [(GET, Read), (PUT, Replace), (PATCH, Modify), (DELETE, Delete)]),
         ]);
     }

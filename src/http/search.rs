@@ -41,6 +41,17 @@ pub(super) async fn typed(request: HttpRequest, payload: Payload) -> HttpRespons
     .await
 }
 
+/// `POST /Users/{id}/.search`: a query on one resource (RFC 7644 §3.4.2.1).
+pub(super) async fn one(request: HttpRequest, payload: Payload) -> HttpResponse {
+    for_caller(request, payload, async |mut exchange: Exchange| {
+        let parameters = Parameters::from_search_request(&exchange.body(Access::Read).await?)?;
+        let query = Query::resolve(&parameters, exchange.resource_type(), exchange.profile())?;
+        let found = exchange.service.provider.search_one(exchange.call(), exchange.id_before(1)?, query).await?;
+        Ok(respond::list(&exchange.request, found))
+    })
+    .await
+}
+
 async fn answer(exchange: &Exchange, parameters: &Parameters, types: &[&'static ResourceType]) -> Result<HttpResponse> {
     let queries = Query::resolve_over(parameters, types, exchange.profile())?;
     let found = exchange.service.provider.search(exchange.call(), queries).await?;

@@ -199,6 +199,7 @@ fn real_answers_are_as_the_document_says() {
         holds("/.search", "POST", api.post("/.search", &search(json!({"attributes": ["displayName"]}))));
         holds("/Groups/.search", "POST", api.post("/Groups/.search", &search(json!({"count": 0}))));
         holds("/Groups/.search", "POST", api.post("/Groups/.search", &json!({})));
+        holds("/Users/{id}/.search", "POST", api.post(&format!("{one}/.search"), &search(json!({"filter": "id pr"}))));
         for path in ["/ServiceProviderConfig", "/ResourceTypes", "/Schemas"] {
             holds(path, "GET", api.get(path));
             holds(path, "GET", api.get(&format!("{path}?filter=id%20pr")));

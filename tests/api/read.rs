@@ -1,6 +1,6 @@
 //! GET: one resource.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::each_profile;
 use crate::messages::*;
@@ -60,6 +60,38 @@ fn get_06_a_filter_makes_it_a_query_on_one_resource() {
         assert_eq!(assert_list(&api.get(&at(r#"title eq "guide""#))), std::slice::from_ref(&ines));
         assert!(assert_list(&api.get(&at(r#"title eq "boss""#))).is_empty());
         assert_error(&api.get(&at("title")), 400, Some("invalidFilter"));
+    });
+}
+
+#[test]
+fn get_06_srch_01_a_search_on_one_resource_finds_it_or_nothing() {
+    each_profile(|api| {
+        let ines = api.created("/Users", &user_with("ines", json!({"title": "Guide"})));
+        let omar = api.created("/Users", &user_with("omar", json!({"title": "Guide"})));
+        let at = format!("{}/.search", path_of(&ines));
+        let found = |at: &str, parameters: Value| assert_list(&api.post(at, &search(parameters)));
+
+        assert_eq!(found(&at, json!({"filter": r#"title eq "guide""#})), std::slice::from_ref(&ines));
+        assert_eq!(found(&at, json!({})), std::slice::from_ref(&ines));
+        assert_eq!(found(&at.replace("/.search", ".scim/.search"), json!({})), std::slice::from_ref(&ines));
+        let shown = found(&at, json!({"attributes": ["userName"]}));
+        assert_eq!(shown, [json!({"schemas": [USER], "id": ines["id"], "userName": "ines"})]);
+        let walk = api.post(&at, &search(json!({"cursor": ""}))).json();
+        assert_eq!((&walk["totalResults"], &walk["Resources"][0], walk.get("nextCursor")), (&json!(1), &ines, None));
+        for nothing in [r#"title eq "boss""#, r#"userName eq "omar""#] {
+            assert!(found(&at, json!({"filter": nothing})).is_empty(), "{nothing}");
+        }
+        assert_eq!(api.delete(&path_of(&omar)).status, 204);
+        for nowhere in [path_of(&omar), format!("/Groups/{}", ines["id"].as_str().unwrap()), "/Users/.search".into()] {
+            assert!(found(&format!("{nowhere}/.search"), json!({})).is_empty(), "{nowhere}");
+        }
+        assert_error(&api.post(&at, &search(json!({"filter": "title"}))), 400, Some("invalidFilter"));
+        assert_error(&api.post(&at, &json!({"filter": "title pr"})), 400, Some("invalidSyntax"));
+        let get = api.get(&at);
+        assert_error(&get, 405, None);
+        assert_eq!(get.header("allow"), Some("POST, OPTIONS"));
+        let blind = api.with_key(api.profile, "groups:read");
+        assert_error(&blind.post(&at, &search(json!({}))), 403, None);
     });
 }
 

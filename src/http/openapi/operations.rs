@@ -143,6 +143,9 @@ pub(super) fn describe(endpoint: &Endpoint, operation: Operation, surface: &Surf
             let described = Described::new(format!("search{many}"), &resource_type.name, summary);
             search(described, &list_name(resource_type))
         }
+        Operation::SearchOne => {
+            search(of_one("search", "Hold a filter, with POST, against"), &list_name(resource_type))
+        }
         Operation::Create => create(of_one("create", "Create"), resource_type),
         Operation::Read => read(of_one("get", "Read"), resource_type),
         Operation::Replace => replace(of_one("replace", "Replace"), resource_type),
