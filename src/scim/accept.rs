@@ -13,6 +13,8 @@ pub(crate) mod tests;
 
 use serde_json::{Map, Value};
 
+use super::json::check_keys;
+use super::message::check_schemas;
 use super::password::PasswordChange;
 use super::path::{self, Target};
 use super::resource::Document;
@@ -21,7 +23,7 @@ use super::{Error, ErrorKind, Profile, Result};
 
 pub use claims::{MAX_MEMBER_VALUE, MemberClaim, claims};
 pub use elements::{Element, settle, united};
-pub use value::{Parts, check_keys, element, elements, parts, password, same, value};
+pub use value::{Parts, element, elements, parts, password, same, value};
 
 /// What a POST or PUT body says, in the form that is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -197,7 +199,7 @@ impl Reading {
         };
         check_keys(body)?;
         if profile == Profile::Strict {
-            check_schemas(resource_type, body)?;
+            check_schemas(body, &resource_type.schema.id)?;
         }
         reading.body(body)?;
         Ok(reading)
@@ -301,20 +303,4 @@ impl Reading {
         let Reading { document, members, password, ignored, .. } = self;
         Ok(Accepted { document, members, password, ignored })
     }
-}
-
-/// `schemas` must name the base schema (RES-19).
-fn check_schemas(resource_type: &'static ResourceType, body: &Map<String, Value>) -> Result<()> {
-    let schemas = body.iter().find(|(key, _)| key.eq_ignore_ascii_case("schemas"));
-    let base = &resource_type.schema.id;
-    let names_base = match schemas {
-        Some((_, Value::Array(urns))) => {
-            urns.iter().any(|urn| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(base)))
-        }
-        _ => false,
-    };
-    if names_base {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::InvalidSyntax, format!("schemas must be an array that contains {base}.")))
 }

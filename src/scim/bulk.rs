@@ -239,10 +239,6 @@ impl Method {
     }
 }
 
-fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-}
-
 fn shown(text: &str) -> String {
     text.chars().take(100).collect()
 }

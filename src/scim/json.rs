@@ -1,6 +1,8 @@
-//! Bytes of a body → a JSON object that says each thing once, within limits (RFC 7644 §3.3, RFC 8259).
+//! Bytes of a body → a JSON object that says each thing once, within limits (RFC 7644 §3.3, RFC 8259). Names compare
+//! without case from here on.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -31,6 +33,31 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, Value>> {
         Ok(_) => Err(invalid("The body must be a JSON object.".to_owned())),
         Err(error) => Err(invalid(format!("The body is not valid JSON: {error}."))),
     }
+}
+
+/// Refuses an object with two keys that differ only by case (RES-05).
+///
+/// # Errors
+/// `invalidSyntax`.
+pub fn check_keys(object: &Map<String, Value>) -> Result<()> {
+    let mut known = HashSet::new();
+    for (index, key) in object.keys().enumerate() {
+        // Most objects are small: nothing is allocated for them.
+        let twice = match object.len() <= 12 {
+            true => object.keys().take(index).any(|other| other.eq_ignore_ascii_case(key)),
+            false => !known.insert(key.to_ascii_lowercase()),
+        };
+        if twice {
+            let detail = format!("The key '{key}' is there twice; names that differ only by case are the same.");
+            return Err(Error::new(ErrorKind::InvalidSyntax, detail));
+        }
+    }
+    Ok(())
+}
+
+/// The member of that name; names compare without case (RES-04).
+pub fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 /// A JSON value in which no object names a key twice, nothing is nested too deep, and not too many values stand.

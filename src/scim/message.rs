@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Error;
+use super::json::member;
+use super::{Error, ErrorKind, Result};
 
 /// The media type of every body (RFC 7644 §8.1).
 pub const MEDIA_TYPE: &str = "application/scim+json";
@@ -26,6 +27,19 @@ pub const MAX_BODY: usize = 10 * 1024 * 1024;
 /// The most operations in one PATCH or bulk request; advertised as `bulk.maxOperations`, which some clients apply to
 /// PATCH as well.
 pub const MAX_OPERATIONS: usize = 1000;
+
+/// Holds a body to be one of what this URN stands for: a message, or a resource by its base schema (RES-19, PATCH-01,
+/// BULK-01, SRCH-02).
+///
+/// # Errors
+/// `invalidSyntax` if its `schemas` is no array that names the URN.
+pub fn check_schemas(body: &Map<String, Value>, urn: &str) -> Result<()> {
+    let named = member(body, "schemas").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if named.iter().any(|named| named.as_str().is_some_and(|named| named.eq_ignore_ascii_case(urn))) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidSyntax, format!("schemas must be an array that contains {urn}.")))
+}
 
 /// The body of every answer that says no: the status as text, the `scimType` if there is one, a sentence (ERR-01).
 pub fn error_body(error: &Error) -> Value {
@@ -65,7 +79,6 @@ pub fn cursor_response(total: u64, next: Option<String>, previous: Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scim::ErrorKind;
 
     #[test]
     fn err_01_an_error_says_its_status_as_text() {

@@ -8,8 +8,8 @@
 
 use serde_json::{Map, Value};
 
-use super::accept;
-use super::message::SEARCH_REQUEST;
+use super::json::check_keys;
+use super::message::{SEARCH_REQUEST, check_schemas};
 use super::{Error, ErrorKind, Result, cursor};
 
 /// The parameters of a query, decoded and not yet understood; `None` where one is not given.
@@ -59,13 +59,8 @@ impl Parameters {
     /// # Errors
     /// `invalidSyntax` if it is not that message, or a member is of another type (SRCH-02).
     pub fn from_search_request(body: &Map<String, Value>) -> Result<Parameters> {
-        accept::check_keys(body)?;
-        let schemas = body.iter().find(|(name, _)| name.eq_ignore_ascii_case("schemas"));
-        let schemas = schemas.and_then(|(_, schemas)| schemas.as_array()).map(Vec::as_slice).unwrap_or_default();
-        if !schemas.iter().any(|schema| schema.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(SEARCH_REQUEST))) {
-            let detail = format!("The body is not a search request: 'schemas' must contain {SEARCH_REQUEST}.");
-            return Err(Error::new(ErrorKind::InvalidSyntax, detail));
-        }
+        check_keys(body)?;
+        check_schemas(body, SEARCH_REQUEST)?;
         let mut parameters = Parameters { in_body: true, ..Parameters::default() };
         for (name, value) in body {
             let Some(name) = NAMES.into_iter().find(|known| name.eq_ignore_ascii_case(known)) else {

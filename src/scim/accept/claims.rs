@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 
 use serde_json::Value;
 
-use super::value::check_keys;
+use crate::scim::json::{check_keys, member};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 
 /// The longest `value` and the longest `type` of a member, in characters.
@@ -79,12 +79,11 @@ fn claim(index: usize, element: &Value, profile: Profile) -> Result<MemberClaim>
         _ => return Err(invalid(format!("members[{index}] must be an object with a value."))),
     };
     check_keys(parts)?;
-    let part = |name: &str| parts.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-    let value = part("value").filter(|value| !value.is_null());
+    let value = member(parts, "value").filter(|value| !value.is_null());
     let value = value.ok_or_else(|| invalid(format!("members[{index}].value is missing; it names the member.")))?;
     let value =
         text(value, profile).ok_or_else(|| invalid(format!("members[{index}].value must be a string, the id.")))?;
-    let claimed_type = match part("type") {
+    let claimed_type = match member(parts, "type") {
         Some(Value::String(name)) if !name.is_empty() => Some(name.clone()),
         Some(other) if profile == Profile::Strict && !other.is_null() => {
             return Err(invalid(format!("members[{index}].type must be the name of a resource type.")));

@@ -1,12 +1,12 @@
 //! One value against its attribute: the data types of RFC 7643 §2.3 and what counts as unassigned (§2.5).
 
-use std::collections::HashSet;
 use std::fmt;
 
 use serde_json::{Map, Value};
 
 use super::code_lists::{is_uri_reference, violation};
 use super::elements::{Element, settle};
+use crate::scim::json::check_keys;
 use crate::scim::key::{Key, decode_base64, parse_date_time};
 use crate::scim::password::Password;
 use crate::scim::resource::format_client_instant;
@@ -99,26 +99,6 @@ pub fn same(attribute: &Attribute, left: &Value, right: &Value) -> bool {
         }
         _ => Key::of_stored(attribute, left).is_some_and(|key| Key::of_stored(attribute, right) == Some(key)),
     }
-}
-
-/// Refuses an object with two keys that differ only by case (RES-05).
-///
-/// # Errors
-/// `invalidSyntax`.
-pub fn check_keys(object: &Map<String, Value>) -> Result<()> {
-    let mut known = HashSet::new();
-    for (index, key) in object.keys().enumerate() {
-        // Most objects are small: nothing is allocated for them.
-        let twice = match object.len() <= 12 {
-            true => object.keys().take(index).any(|other| other.eq_ignore_ascii_case(key)),
-            false => !known.insert(key.to_ascii_lowercase()),
-        };
-        if twice {
-            let detail = format!("The key '{key}' is there twice; names that differ only by case are the same.");
-            return Err(Error::new(ErrorKind::InvalidSyntax, detail));
-        }
-    }
-    Ok(())
 }
 
 fn any(place: Place, value: &Value, profile: Profile) -> Result<Option<Value>> {

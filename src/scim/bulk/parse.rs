@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::address::{self, Address};
 use super::plan::{Footprint, Key, plan};
 use super::reference::{for_each_text, last_segment, named};
-use super::{BulkRequest, Method, Operation, Target, Write, member, shown};
-use crate::scim::accept::check_keys;
-use crate::scim::message::{BULK_REQUEST, MAX_OPERATIONS};
+use super::{BulkRequest, Method, Operation, Target, Write, shown};
+use crate::scim::json::check_keys;
+use crate::scim::message::{BULK_REQUEST, MAX_OPERATIONS, check_schemas};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 
 /// Reads a bulk message. Names and methods in any case; unknown keys are ignored. Under `compat` also without `schemas`,
@@ -21,7 +21,7 @@ use crate::scim::{Error, ErrorKind, Profile, Result};
 pub fn parse(body: Map<String, Value>, profile: Profile) -> Result<BulkRequest> {
     check_keys(&body)?;
     if profile == Profile::Strict {
-        check_schemas(&body)?;
+        check_schemas(&body, BULK_REQUEST)?;
     }
     let [fail_on_errors, operations] = take(body, ["failOnErrors", "Operations"]);
     let fail_on_errors = read_fail_on_errors(fail_on_errors)?;
@@ -50,15 +50,6 @@ pub fn parse(body: Map<String, Value>, profile: Profile) -> Result<BulkRequest> 
         .collect();
     let steps = plan(&footprints(&operations, &creations));
     Ok(BulkRequest { fail_on_errors, operations, creations, steps })
-}
-
-fn check_schemas(body: &Map<String, Value>) -> Result<()> {
-    let urns = member(body, "schemas").and_then(Value::as_array);
-    let is_bulk = |urn: &Value| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(BULK_REQUEST));
-    if urns.is_some_and(|urns| urns.iter().any(is_bulk)) {
-        return Ok(());
-    }
-    Err(invalid(format!("schemas must be an array that contains {BULK_REQUEST}.")))
 }
 
 /// The number of errors after which nothing more is done; 0 would be the first before anything is.

@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::{Method, member};
+use super::Method;
+use crate::scim::json::member;
 use crate::scim::path::{Target, resolve};
 use crate::scim::schema::{Mutability, ResourceType};
 

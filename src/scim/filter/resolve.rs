@@ -7,7 +7,7 @@ use super::{Check, Condition, Filter, Name, Operator, Relation, Test};
 use crate::scim::key::Key;
 use crate::scim::path::{self, Target};
 use crate::scim::schema::{Attribute, Resolved, ResourceType, Returned, Role, Type};
-use crate::scim::{Error, ErrorKind, Profile, Result};
+use crate::scim::{Error, ErrorKind, Profile, Result, tolerance};
 
 /// Resolves a filter against a resource type.
 ///
@@ -128,11 +128,7 @@ impl Resolver<'_> {
     fn coerce(&self, attribute: &Attribute, literal: &Value) -> Value {
         match literal {
             Value::String(text) if self.profile == Profile::Compat && attribute.kind == Type::Boolean => {
-                match text.to_ascii_lowercase().as_str() {
-                    "true" => Value::Bool(true),
-                    "false" => Value::Bool(false),
-                    _ => literal.clone(),
-                }
+                tolerance::boolean(text).unwrap_or_else(|| literal.clone())
             }
             Value::Number(number) if self.profile == Profile::Compat && attribute.kind == Type::String => {
                 Value::String(number.to_string())

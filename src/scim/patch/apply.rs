@@ -5,11 +5,13 @@ use serde_json::{Map, Value};
 
 use super::budget::{Budget, looks};
 use super::change::{Change, invalid, no_target};
+use super::listed;
 use super::members::{MemberSource, Membership};
 use super::target::{self, Target};
 use super::{Op, Operation, PatchRequest, Patched};
 use crate::scim::accept::{self, Parts};
 use crate::scim::filter::matches_element;
+use crate::scim::json::check_keys;
 use crate::scim::password::PasswordChange;
 use crate::scim::path;
 use crate::scim::resource::{Document, is_unassigned};
@@ -149,7 +151,7 @@ impl Engine<'_> {
 
     /// Every key is a path of its own (PATCH-18), in a schema if the object stood under its URN.
     fn each(&mut self, schema: Option<&'static Schema>, op: Op, members: &Map<String, Value>) -> Result<()> {
-        accept::check_keys(members)?;
+        check_keys(members)?;
         for (key, value) in members {
             let path = schema.map_or_else(|| key.clone(), |schema| format!("{}:{key}", schema.id));
             let Some(target) = self.target_of_key(&path)? else {
@@ -284,7 +286,7 @@ impl Engine<'_> {
             Change::Add(value) | Change::Replace(value) => value,
             Change::Remove(None) => return self.remove(attribute),
             Change::Remove(Some(value)) => {
-                let condition = tolerance::selection(attribute, value)?;
+                let condition = listed::selection(attribute, value)?;
                 self.budget.spend(looks(self.document.get(attribute)), tolerance::list(value).len())?;
                 let is_meant = self.document.get(attribute).is_some_and(|value| matches_element(&condition, value));
                 return if is_meant { self.remove(attribute) } else { Ok(()) };

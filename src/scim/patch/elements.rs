@@ -6,11 +6,13 @@ use serde_json::{Map, Value};
 use super::apply::{Effect, Engine, check_removable, is_read_only, merge_parts, read_only, set_parts};
 use super::budget::looks;
 use super::change::{Change, no_target};
+use super::described::{Equalities, equalities};
+use super::listed;
 use super::target::Selection;
 use crate::scim::accept::{self, Element, Parts};
 use crate::scim::filter::{Condition, matches_element};
 use crate::scim::schema::{Attribute, Mutability, Resolved, Role};
-use crate::scim::tolerance::{self, Equalities};
+use crate::scim::tolerance;
 use crate::scim::{Error, Profile, Result};
 
 impl Engine<'_> {
@@ -51,7 +53,7 @@ impl Engine<'_> {
 
     /// T-06: what the value of a remove lists.
     fn remove_listed(&mut self, attribute: Resolved, value: &Value) -> Result<()> {
-        let condition = tolerance::selection(attribute, value)?;
+        let condition = listed::selection(attribute, value)?;
         let mut elements = self.take(attribute)?;
         self.budget.spend(looks_at(&elements), tolerance::list(value).len())?;
         let before = elements.len();
@@ -69,7 +71,7 @@ impl Engine<'_> {
     ) -> Result<()> {
         let (condition, terms) = match change {
             Change::Remove(Some(value)) => {
-                (tolerance::selection(attribute.with_sub_attribute(part), value)?, tolerance::list(value).len())
+                (listed::selection(attribute.with_sub_attribute(part), value)?, tolerance::list(value).len())
             }
             _ => (Condition::Constant(true), 1),
         };
@@ -87,7 +89,7 @@ impl Engine<'_> {
         let elements = self.take(attribute)?;
         self.budget.spend(looks_at(&elements), selection.terms())?;
         let hits = hits(&elements, &selection.condition);
-        let equalities = tolerance::equalities(&selection.filter, attribute, self.profile);
+        let equalities = equalities(&selection.filter, attribute, self.profile);
         let profile = self.profile;
         if let Some(part) = selection.part {
             let is_free = attribute.attribute.multi_valued || elements.is_empty();
@@ -125,7 +127,7 @@ impl Engine<'_> {
         hits: &[usize],
         listed: Option<&Value>,
     ) -> Result<()> {
-        let condition = listed.map(|listed| tolerance::selection(attribute, listed)).transpose()?;
+        let condition = listed.map(|listed| listed::selection(attribute, listed)).transpose()?;
         self.budget.spend(looks_at(&elements), listed.map_or(0, |listed| tolerance::list(listed).len()))?;
         let is_listed =
             |element: &Element| condition.as_ref().is_none_or(|condition| matches_element(condition, &element.value));

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::budget::{Budget, looks};
 use super::change::{Change, invalid, no_target};
+use super::described::equalities;
 use super::target::Selection;
 use crate::scim::accept::{self, MemberClaim};
 use crate::scim::filter::{Condition, Filter, Operator, matches_element};
@@ -185,7 +186,7 @@ impl<'a> Membership<'a> {
     /// The member that an unmatched filter and the value together describe.
     fn described(&self, selection: &Selection, value: &Value) -> Result<Option<MemberClaim>> {
         let members = selection.attribute;
-        let equalities = tolerance::equalities(&selection.filter, members, self.profile);
+        let equalities = equalities(&selection.filter, members, self.profile);
         let mut parts: Map<String, Value> =
             equalities.parts.into_iter().map(|(part, value)| (part.name.clone(), value)).collect();
         let given = match selection.part {

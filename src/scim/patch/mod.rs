@@ -8,7 +8,9 @@
 mod apply;
 mod budget;
 mod change;
+mod described;
 mod elements;
+mod listed;
 mod members;
 mod schemas;
 mod target;
@@ -18,8 +20,8 @@ mod tests;
 
 use serde_json::{Map, Value};
 
-use super::accept::check_keys;
-use super::message::{MAX_OPERATIONS, PATCH_OP};
+use super::json::{check_keys, member};
+use super::message::{MAX_OPERATIONS, PATCH_OP, check_schemas};
 use super::password::PasswordChange;
 use super::resource::Document;
 use super::{Error, ErrorKind, Profile, Result};
@@ -71,7 +73,7 @@ pub struct Patched {
 pub fn parse(body: &Map<String, Value>, profile: Profile) -> Result<PatchRequest> {
     check_keys(body)?;
     if profile == Profile::Strict {
-        check_schemas(body)?;
+        check_schemas(body, PATCH_OP)?;
     }
     let Some(Value::Array(operations)) = member(body, "Operations") else {
         return Err(invalid("Operations must be an array of operations."));
@@ -85,15 +87,6 @@ pub fn parse(body: &Map<String, Value>, profile: Profile) -> Result<PatchRequest
     }
     let operations = operations.iter().enumerate().map(|(index, operation)| parse_operation(index, operation, profile));
     Ok(PatchRequest { operations: operations.collect::<Result<Vec<_>>>()? })
-}
-
-fn check_schemas(body: &Map<String, Value>) -> Result<()> {
-    let urns = member(body, "schemas").and_then(Value::as_array);
-    let is_patch = |urn: &Value| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_OP));
-    if urns.is_some_and(|urns| urns.iter().any(is_patch)) {
-        return Ok(());
-    }
-    Err(invalid(&format!("schemas must be an array that contains {PATCH_OP}.")))
 }
 
 fn parse_operation(index: usize, operation: &Value, profile: Profile) -> Result<Operation> {
@@ -118,10 +111,6 @@ fn parse_operation(index: usize, operation: &Value, profile: Profile) -> Result<
         }
     };
     Ok(Operation { op, path, value: member(operation, "value").cloned() })
-}
-
-fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 fn invalid(detail: &str) -> Error {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::scim::json::member;
 use crate::scim::path::{self, Target};
 use crate::scim::schema::{Attribute, Resolved, ResourceType, Returned, Schema};
 
@@ -30,10 +31,6 @@ pub(super) fn in_patch(resource_type: &'static ResourceType, body: &Map<String, 
         }
     }
     found
-}
-
-fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 fn shows_on_request(resource_type: &'static ResourceType) -> bool {
