@@ -325,13 +325,23 @@ impl<'a> Bulk<'a> {
             self.outcomes[at] = Some(Outcome { location, result: Ok(Success::default()) });
             return Ok(());
         };
-        let projection = Projection::everything(made.resource_type);
+        let projection = self.projection(at, made.resource_type)?;
         let shown = self.provider.show(connection, self.call, stored, &projection)?;
         let Representation { body, tag, location } = shown.representation;
         let response = if shown.whole { self.fit(body)? } else { None };
         let success = Success { version: Some(tag.to_string()), response };
         self.outcomes[at] = Some(Outcome { location: Some(location), result: Ok(success) });
         Ok(())
+    }
+
+    /// What the single request would show: what is returned on request as well, where it is set (CHAR-07).
+    fn projection(&self, at: usize, resource_type: &'static ResourceType) -> Result<Projection> {
+        let everything = Projection::everything(resource_type);
+        let (write, _) = self.write(at)?;
+        Ok(match write.method {
+            Method::Patch => everything.after_patch(write.sent()),
+            _ => everything.after_write(write.sent()),
+        })
     }
 
     /// The representation, if it is wanted and there is room for it.

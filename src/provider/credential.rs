@@ -8,13 +8,16 @@ use crate::auth::Passwords;
 use crate::scim::password::PasswordChange;
 use crate::scim::patch::{self, PatchRequest};
 use crate::scim::schema::ResourceType;
-use crate::scim::{Error, Profile, Result, accept};
+use crate::scim::{Error, ErrorKind, Profile, Result, accept};
 use crate::store::Connection;
 use crate::store::credentials;
 
 /// The hash of the password that a message sets, if it sets one.
 #[derive(Clone, Default)]
 pub(super) struct Hashed(Option<String>);
+
+const NOT_HASHED: &str = "password can't be set by an operation that is only in order once its bulkIds are known; set it \
+                          in a request of its own.";
 
 /// Without the hash, which is nobody's to see.
 impl fmt::Debug for Hashed {
@@ -81,14 +84,14 @@ impl Hashed {
     /// whether it was the same.
     ///
     /// # Errors
-    /// Database failures.
+    /// `invalidValue` for a password that could not be hashed beforehand; database failures.
     pub(super) fn write(&self, connection: &mut Connection, row_id: i64, change: &PasswordChange) -> Result<bool> {
         match (change, &self.0) {
             (PasswordChange::Unmentioned, _) => Ok(false),
             (PasswordChange::Cleared, _) => credentials::clear(connection, row_id),
             (PasswordChange::Set(_), Some(hash)) => credentials::set(connection, row_id, hash).map(|()| true),
-            // To drop it in silence would be worse.
-            (PasswordChange::Set(_), None) => Err(Error::internal("a password was accepted and not hashed")),
+            // Of a bulk operation that is in order only by what its references stand for. To drop it would be worse.
+            (PasswordChange::Set(_), None) => Err(Error::new(ErrorKind::InvalidValue, NOT_HASHED)),
         }
     }
 }

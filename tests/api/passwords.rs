@@ -447,6 +447,35 @@ fn usr_06_bulk_01_operations_of_a_bulk_request_set_passwords_as_single_ones_do()
     });
 }
 
+/// A password is hashed before its operation is known to be in order; one that only its references bring in order has no
+/// hash. That is its own failure, and nobody else's.
+#[test]
+fn usr_06_bulk_03_bulk_07_an_operation_that_references_bring_in_order_sets_no_password() {
+    each_with_passwords(|api| {
+        let long = "x".repeat(9000);
+        let named = |bulk_id: &str| format!("roles[value eq \"bulkId:{bulk_id}\"].display");
+        let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [
+            {"method": "POST", "path": "/Users", "bulkId": long, "data": user("ines")},
+            {"method": "POST", "path": "/Users", "bulkId": "o", "data":
+                user_with("omar", json!({"password": "old"}))},
+            {"method": "PATCH", "path": "/Users/bulkId:o", "data": patch(json!([
+                {"op": "remove", "path": named(&long)}, {"op": "replace", "path": "password", "value": SECRET}]))},
+            {"method": "PATCH", "path": "/Users/bulkId:o", "data": patch(json!([
+                {"op": "remove", "path": named("o")}, {"op": "replace", "path": "password", "value": "new"}]))},
+        ]});
+
+        let answer = api.post("/Bulk", &bulk);
+
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let results = answer.json()["Operations"].as_array().unwrap().clone();
+        let statuses: Vec<&str> = results.iter().map(|result| result["status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, ["201", "201", "400", "200"], "{results:?}");
+        assert_eq!(results[2]["response"]["scimType"], "invalidValue");
+        let omar = assert_list(&api.get("/Users?filter=userName%20eq%20%22omar%22")).remove(0);
+        assert!(is_password(api, &omar, "new"));
+    });
+}
+
 /// Passwords wait for their turn; nobody who brings none waits with them.
 #[test]
 fn usr_06_sec_05_a_flood_of_passwords_keeps_nobody_else_waiting() {
