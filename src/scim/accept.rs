@@ -13,13 +13,13 @@ pub(crate) mod tests;
 
 use serde_json::{Map, Value};
 
-use super::json::check_keys;
+use super::json::{check_keys, member};
 use super::message::check_schemas;
 use super::password::PasswordChange;
 use super::path::{self, Target};
 use super::resource::Document;
-use super::schema::{Mutability, Resolved, ResourceType, Returned, Role, Schema, USER_URN};
-use super::{Error, ErrorKind, Profile, Result};
+use super::schema::{Attribute, Mutability, Resolved, ResourceType, Returned, Role, Schema, USER_URN};
+use super::{Error, ErrorKind, Profile, Result, tolerance};
 
 pub use claims::{MAX_MEMBER_VALUE, MemberClaim, claims};
 pub use elements::{Element, settle, united};
@@ -47,7 +47,7 @@ pub struct Accepted {
 pub fn create(resource_type: &'static ResourceType, body: &Map<String, Value>, profile: Profile) -> Result<Accepted> {
     let mut reading = Reading::of(resource_type, body, profile)?;
     if let Some(active) = active(resource_type)
-        && !reading.mentioned.contains(&active)
+        && reading.sent(active).is_none()
     {
         reading.document.set(active, Value::Bool(true));
     }
@@ -68,7 +68,7 @@ pub fn replace(
     let mut reading = Reading::of(resource_type, body, profile)?;
     let active = active(resource_type);
     for attribute in resource_type.stored_attributes() {
-        let omitted = !reading.mentioned.contains(&attribute);
+        let omitted = reading.sent(attribute).is_none();
         let is_kept = attribute.attribute.mutability == Mutability::Immutable
             || attribute.attribute.mutability == Mutability::ReadOnly
             || attribute.attribute.returned == Returned::Never;
@@ -78,7 +78,7 @@ pub fn replace(
         {
             reading.document.set(attribute, value.clone());
         }
-        reading.keep_unreadable_parts(attribute, current);
+        reading.keep_parts(attribute, current);
         check_immutable(attribute, current.get(attribute), reading.document.get(attribute))?;
     }
     reading.finish()
@@ -131,32 +131,44 @@ pub fn immutable(attribute: Resolved) -> Error {
 /// # Errors
 /// `invalidValue`; the sentence names the attribute.
 pub fn check_required(resource_type: &'static ResourceType, document: &Document) -> Result<()> {
-    for extension in resource_type.extensions.iter().filter(|extension| extension.required) {
-        if document.extension(&extension.schema.id).is_none() {
-            return Err(missing(&extension.schema.id));
-        }
-    }
-    for attribute in resource_type.stored_attributes() {
-        if attribute.container().is_some_and(|urn| document.extension(urn).is_none()) {
-            continue;
-        }
-        let value = document.get(attribute);
-        if attribute.attribute.required && is_missing(value) {
-            return Err(missing(&attribute.to_string()));
-        }
-        value.map_or(Ok(()), |value| check_required_parts(attribute, value))?;
-    }
-    Ok(())
+    lacking(resource_type, document).into_iter().next().map_or(Ok(()), |name| Err(missing(&name)))
 }
 
-fn check_required_parts(attribute: Resolved, value: &Value) -> Result<()> {
-    for part in attribute.attribute.sub_attributes.iter().filter(|part| part.required) {
-        let elements = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        if elements.iter().any(|element| is_missing(element.get(&part.name))) {
-            return Err(missing(&attribute.with_sub_attribute(part).to_string()));
-        }
+/// The same for what a PATCH makes of a document. What was missing before is no fault of its: an operator may demand more
+/// than resources have that were there already, and nobody shall be unable to disable a user for that.
+///
+/// # Errors
+/// As [`check_required`].
+pub fn check_still_required(resource_type: &'static ResourceType, before: &Document, after: &Document) -> Result<()> {
+    let Err(error) = check_required(resource_type, after) else {
+        return Ok(());
+    };
+    let known = lacking(resource_type, before);
+    if known.is_empty() {
+        return Err(error);
     }
-    Ok(())
+    let new = lacking(resource_type, after).into_iter().find(|name| !known.contains(name));
+    new.map_or(Ok(()), |name| Err(missing(&name)))
+}
+
+/// What is required of a document and not there, by name.
+fn lacking(resource_type: &'static ResourceType, document: &Document) -> Vec<String> {
+    let is_there = |urn: &str| document.extension(urn).is_some();
+    let extensions = resource_type.extensions.iter().filter(|extension| extension.required);
+    let extensions = extensions.map(|extension| &extension.schema.id).filter(|urn| !is_there(urn)).cloned();
+    let mut lacking: Vec<String> = extensions.collect();
+    for attribute in resource_type.stored_attributes().filter(|attribute| attribute.container().is_none_or(is_there)) {
+        let value = document.get(attribute);
+        if attribute.attribute.required && is_missing(value) {
+            lacking.push(attribute.to_string());
+        }
+        let elements = value.map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
+        let elements = elements.unwrap_or_default();
+        let parts = attribute.attribute.sub_attributes.iter().filter(|part| part.required);
+        let parts = parts.filter(|part| elements.iter().any(|element| is_missing(element.get(&part.name))));
+        lacking.extend(parts.map(|part| attribute.with_sub_attribute(part).to_string()));
+    }
+    lacking
 }
 
 /// An empty string is a value, but not one that a required attribute may have (RES-16).
@@ -175,18 +187,19 @@ fn active(resource_type: &'static ResourceType) -> Option<Resolved> {
 }
 
 /// A body on its way into a document.
-struct Reading {
+struct Reading<'b> {
     resource_type: &'static ResourceType,
     profile: Profile,
     document: Document,
     members: Option<Vec<MemberClaim>>,
     password: PasswordChange,
-    mentioned: Vec<Resolved>,
+    /// What is said of which attribute; the last one counts.
+    mentioned: Vec<(Resolved, &'b Value)>,
     ignored: Vec<String>,
 }
 
-impl Reading {
-    fn of(resource_type: &'static ResourceType, body: &Map<String, Value>, profile: Profile) -> Result<Reading> {
+impl<'b> Reading<'b> {
+    fn of(resource_type: &'static ResourceType, body: &'b Map<String, Value>, profile: Profile) -> Result<Reading<'b>> {
         let has_members = resource_type.attribute_in_role(Role::Members).is_some();
         let mut reading = Reading {
             resource_type,
@@ -207,7 +220,7 @@ impl Reading {
 
     /// Qualified names come last and win: Entra ID sends `"department": null` at the top beside the real value in
     /// its container.
-    fn body(&mut self, body: &Map<String, Value>) -> Result<()> {
+    fn body(&mut self, body: &'b Map<String, Value>) -> Result<()> {
         let mut qualified = Vec::new();
         for (key, value) in body {
             match path::resolve(self.resource_type, key) {
@@ -231,11 +244,11 @@ impl Reading {
         Ok(())
     }
 
-    fn container<'a>(
+    fn container(
         &mut self,
         schema: &'static Schema,
-        value: &'a Value,
-        qualified: &mut Vec<(Resolved, &'a Value)>,
+        value: &'b Value,
+        qualified: &mut Vec<(Resolved, &'b Value)>,
     ) -> Result<()> {
         let attributes = match value {
             Value::Object(attributes) => attributes,
@@ -262,36 +275,59 @@ impl Reading {
     }
 
     /// What the server sets itself is ignored, whatever was sent (CRE-02, PUT-05).
-    fn assign(&mut self, attribute: Resolved, value: &Value) -> Result<()> {
+    fn assign(&mut self, attribute: Resolved, sent: &'b Value) -> Result<()> {
         let definition = attribute.attribute;
         if definition.role == Role::Members {
-            self.members = Some(self.claims(attribute, value)?);
+            self.members = Some(self.claims(attribute, sent)?);
         }
         if definition.role == Role::Password {
-            let password = value::password(attribute, value, self.profile)?;
+            let password = value::password(attribute, sent, self.profile)?;
             self.password = password.map_or(PasswordChange::Cleared, PasswordChange::Set);
         }
         if definition.role != Role::Stored || definition.mutability == Mutability::ReadOnly {
             return Ok(());
         }
-        match value::value(attribute, value, self.profile)? {
+        match value::value(attribute, sent, self.profile)? {
             Some(value) => self.document.set(attribute, value),
             None => drop(self.document.remove(attribute)),
         }
-        self.mentioned.push(attribute);
+        self.mentioned.push((attribute, sent));
         Ok(())
     }
 
-    /// Parts of a singular complex value that the client can never have read, and does not say anew.
-    fn keep_unreadable_parts(&mut self, attribute: Resolved, current: &Document) {
-        let parts = attribute.attribute.sub_attributes.iter().filter(|part| part.returned == Returned::Never);
-        for part in parts {
-            if let (Some(Value::Object(new)), Some(old)) =
-                (self.document.get_mut(attribute), current.get(attribute).and_then(|old| old.get(&part.name)))
-            {
-                new.entry(&part.name).or_insert_with(|| old.clone());
+    /// What the body says of an attribute; `None` if it is silent.
+    fn sent(&self, attribute: Resolved) -> Option<&'b Value> {
+        self.mentioned.iter().rev().find(|(mentioned, _)| *mentioned == attribute).map(|(_, sent)| *sent)
+    }
+
+    /// Keeps the parts of a singular complex value that can be set once, or that the client can never have read, where the
+    /// body is silent about them (PUT-04, PUT-06). If it is silent about all of the value, only those that can be set once.
+    fn keep_parts(&mut self, attribute: Resolved, current: &Document) {
+        let definition = attribute.attribute;
+        let Some(Value::Object(before)) = current.get(attribute).filter(|_| !definition.multi_valued) else {
+            return;
+        };
+        let sent = self.sent(attribute).map(|sent| tolerance::singular(definition, sent));
+        let is_kept = |part: &&Attribute| {
+            let is_fixed = part.mutability == Mutability::Immutable;
+            match sent.as_deref() {
+                None => is_fixed,
+                Some(Value::Object(sent)) if !sent.is_empty() => {
+                    (is_fixed || part.returned == Returned::Never) && member(sent, &part.name).is_none()
+                }
+                Some(_) => false,
             }
+        };
+        let parts = definition.sub_attributes.iter().filter(is_kept);
+        let kept: Vec<(&String, &Value)> = parts.filter_map(|part| before.get_key_value(&part.name)).collect();
+        if kept.is_empty() {
+            return;
         }
+        let mut after = self.document.get(attribute).and_then(Value::as_object).cloned().unwrap_or_default();
+        for (name, value) in kept {
+            after.entry(name).or_insert_with(|| value.clone());
+        }
+        self.document.set(attribute, Value::Object(after));
     }
 
     fn claims(&self, attribute: Resolved, value: &Value) -> Result<Vec<MemberClaim>> {

@@ -218,6 +218,33 @@ fn char_05_char_07_parts_follow_their_own_rule() {
 }
 
 #[test]
+fn char_07_bulk_03_bulk_06_what_is_returned_on_request_is_shown_to_whom_sets_it() {
+    each_profile_with_test_type(|api| {
+        let attribute = "string_one_readWrite_request_exact_none";
+        let mut body = least("one");
+        body[attribute] = json!("a");
+        let set = |value: &str| patch(json!([{"op": "replace", "path": attribute, "value": value}]));
+        let relabel = patch(json!([{"op": "replace", "path": "label", "value": "new"}]));
+        let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [
+            {"method": "POST", "path": "/Tests", "bulkId": "t", "data": body},
+            {"method": "PATCH", "path": "/Tests/bulkId:t", "data": set("b")},
+            {"method": "PATCH", "path": "/Tests/bulkId:t", "data": relabel},
+            {"method": "PUT", "path": "/Tests/bulkId:t", "data": body},
+        ]})
+        .to_string();
+        let prefer = [("Prefer", "return=representation"), ("Content-Type", "application/scim+json")];
+
+        let answer = api.send("POST", "/Bulk", &prefer, Some(bulk.as_bytes())).json();
+
+        let shown = |at: usize| answer["Operations"][at]["response"].get(attribute).cloned();
+        assert_eq!(
+            [shown(0), shown(1), shown(2), shown(3)],
+            [Some(json!("a")), Some(json!("b")), None, Some(json!("a"))]
+        );
+    });
+}
+
+#[test]
 fn char_09_char_10_char_13_each_attribute_is_compared_as_its_schema_says() {
     each_with_test_type(|api| {
         let attributes: Vec<Value> =
@@ -287,6 +314,14 @@ fn char_04_char_08_flt_32_flt_33_what_is_never_returned_is_never_searched() {
         {
             let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "filter": filter});
             refused(&api.post("/Tests/.search", &body), 400, "invalidFilter", filter);
+        }
+        // A path is in no URL: not for `sensitive`, and not answered either.
+        let created = path(&api.created("/Tests", &least("x")));
+        for selected in
+            ["complex_many_readWrite_default[secret eq \"x\"]", "complex_many_writeOnly_never[value eq \"x\"]"]
+        {
+            let removal = patch(json!([{"op": "remove", "path": selected}]));
+            refused(&api.patch(&created, &removal), 400, "invalidFilter", selected);
         }
         let sorted = api.get("/Tests?sortBy=string_one_writeOnly_never_exact_none");
         refused(&sorted, 400, "invalidValue", "sortBy");

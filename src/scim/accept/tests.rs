@@ -460,13 +460,48 @@ fn put_06_immutable_attributes_stay() {
     let same = json!({"serial": "s1", "place": {"room": "R", "code": "d"}});
     assert_eq!(put(same).expect("the same values")["place"]["code"], json!("d"));
     assert_eq!(put(json!({"place": {"room": "r", "code": "c"}})).expect("omitted")["serial"], json!("S1"));
+    assert_eq!(put(json!({"place": {"code": "d"}})).expect("omitted")["place"], json!({"code": "d", "room": "r"}));
+    refused(put(json!({})), ErrorKind::InvalidValue, "place.code is required");
     for (body, mention) in [
         (json!({"serial": "S2", "place": {"room": "r", "code": "c"}}), "serial"),
         (json!({"serial": null, "place": {"room": "r", "code": "c"}}), "serial"),
         (json!({"place": {"room": "q", "code": "c"}}), "place.room"),
-        (json!({"place": {"code": "c"}}), "place.room"),
+        (json!({"place": {"room": null, "code": "c"}}), "place.room"),
+        (json!({"place": null}), "place.room"),
     ] {
         refused(put(body), ErrorKind::Mutability, mention);
+    }
+}
+
+/// What a client can never have read stays where a PUT is silent, and goes where it says so.
+#[test]
+fn put_04_char_08_a_part_that_is_never_returned_is_kept_until_it_is_cleared() {
+    static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+        let part = |name: &str, returned: &str| json!({"name": name, "type": "string", "multiValued": false, "mutability": "readWrite", "returned": returned});
+        let schema = json!({"id": "urn:example:Door", "name": "Door", "attributes": [
+            {"name": "lock", "type": "complex", "multiValued": false, "mutability": "readWrite", "returned": "default",
+             "subAttributes": [part("value", "default"), part("pin", "never")]},
+        ]});
+        let types = json!([{"name": "Door", "endpoint": "/Doors", "schema": "urn:example:Door"}]);
+        Registry::load(&[&schema.to_string()], &types.to_string()).expect("valid schemas")
+    });
+    let door = LazyLock::force(&REGISTRY).resource_type("Door").expect("it is loaded");
+    let current = document(json!({"lock": {"value": "a", "pin": "1"}}));
+    for profile in BOTH {
+        for (lock, expected) in [
+            (json!({"value": "b"}), json!({"value": "b", "pin": "1"})),
+            (json!({"value": null}), json!({"pin": "1"})),
+            (json!({"value": "b", "PIN": "2"}), json!({"value": "b", "pin": "2"})),
+            (json!({"value": "b", "pin": null}), json!({"value": "b"})),
+            (json!(null), json!(null)),
+            (json!({}), json!(null)),
+        ] {
+            let body = with_schemas(door, json!({"lock": lock}));
+            let accepted = replace(door, &body, &current, profile).expect("valid").document;
+            assert_eq!(accepted.members().get("lock").unwrap_or(&json!(null)), &expected, "{lock}");
+        }
+        let silent = replace(door, &with_schemas(door, json!({})), &current, profile).expect("valid").document;
+        assert!(silent.members().is_empty());
     }
 }
 

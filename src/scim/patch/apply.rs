@@ -53,7 +53,7 @@ pub fn apply(
         engine.operation(operation).map_err(|error| locate(index, error))?;
     }
     let Engine { document, members, password, ignored, .. } = engine;
-    accept::check_required(resource_type, &document)?;
+    accept::check_still_required(resource_type, current, &document)?;
     Ok(Patched { document, members: members.into_changes(), password, ignored })
 }
 

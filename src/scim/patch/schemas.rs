@@ -5,11 +5,11 @@
 
 use serde_json::Value;
 
-use super::apply::Engine;
+use super::apply::{Engine, is_read_only, read_only};
 use super::change::{Change, invalid};
 use super::target::Selection;
 use crate::scim::filter::matches_element;
-use crate::scim::schema::{Mutability, Schema};
+use crate::scim::schema::Schema;
 use crate::scim::{Error, ErrorKind, Profile, Result, accept, tolerance};
 
 impl Engine<'_> {
@@ -67,14 +67,13 @@ impl Engine<'_> {
             let detail = format!("{} is required and can't be removed.", schema.id);
             return Err(Error::new(ErrorKind::Mutability, detail));
         }
-        let fixed = schema.attributes.iter().filter_map(|attribute| {
-            let is_fixed = matches!(attribute.mutability, Mutability::Immutable | Mutability::ReadOnly);
-            self.resource_type.attribute_of(schema, &attribute.name).filter(|_| is_fixed)
-        });
-        for attribute in fixed {
-            if self.document.get(attribute).is_some() {
-                return Err(accept::immutable(attribute));
+        let attributes = schema.attributes.iter();
+        for attribute in attributes.filter_map(|attribute| self.resource_type.attribute_of(schema, &attribute.name)) {
+            let value = self.document.get(attribute);
+            if value.is_some() && is_read_only(attribute) {
+                return Err(read_only(attribute));
             }
+            accept::check_immutable(attribute, value, None)?;
         }
         self.document.remove_extension(&schema.id);
         Ok(())

@@ -70,7 +70,11 @@ fn select(attribute: Resolved, filter: &Filter, parsed: &ParsedPath, profile: Pr
     if attribute.sub_attribute.is_some() || !(definition.multi_valued || definition.is_complex()) {
         return Err(invalid(format!("{attribute} has no elements that a filter could select.")));
     }
-    let condition = filter::resolve_element(filter, attribute, profile)?;
+    let condition = filter::resolve_element(filter, attribute, profile).map_err(|error| match error.kind() {
+        // That is for secrets in a URL (FLT-32, FLT-33).
+        ErrorKind::Sensitive => Error::new(ErrorKind::InvalidFilter, error.detail()),
+        _ => error,
+    })?;
     let part = match &parsed.sub_attribute {
         None => None,
         Some(name) => match definition.sub_attribute(name) {

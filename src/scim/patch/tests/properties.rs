@@ -26,6 +26,81 @@ fn thing() -> &'static ResourceType {
     REGISTRY.resource_type("Thing").expect("it is loaded")
 }
 
+/// A type whose extensions hold what is fixed, and what is required.
+fn device() -> &'static ResourceType {
+    static REGISTRY: std::sync::LazyLock<Registry> = std::sync::LazyLock::new(|| {
+        let attribute = |name: &str, kind: &str, mutability: &str, required: bool| {
+            json!({"name": name, "type": kind, "multiValued": false, "mutability": mutability,
+                   "returned": "default", "caseExact": false, "required": required})
+        };
+        let mut seal = attribute("seal", "complex", "readWrite", false);
+        seal["subAttributes"] =
+            json!([attribute("number", "string", "immutable", false), attribute("note", "string", "readWrite", false)]);
+        let schema = |id: &str, attributes: Value| json!({"id": id, "name": "x", "attributes": attributes}).to_string();
+        let schemas = [
+            schema("urn:example:Device", json!([attribute("label", "string", "readWrite", true)])),
+            schema("urn:example:Sealed", json!([seal, attribute("made", "string", "readOnly", false)])),
+            schema("urn:example:Owned", json!([attribute("owner", "string", "readWrite", true)])),
+        ];
+        let types = json!([{"name": "Device", "endpoint": "/Devices", "schema": "urn:example:Device",
+            "schemaExtensions": [{"schema": "urn:example:Sealed", "required": false},
+                {"schema": "urn:example:Owned", "required": true}]}]);
+        Registry::load(&schemas.each_ref().map(String::as_str), &types.to_string()).expect("valid schemas")
+    });
+    REGISTRY.resource_type("Device").expect("it is loaded")
+}
+
+fn patched_device(current: Value, operations: Value, profile: Profile) -> Result<Value> {
+    let request = parse(&message(operations), profile)?;
+    let current = Document::from_json(&current.to_string()).expect("an object");
+    let mut members = Members::default();
+    let patched = apply(&request, device(), &current, &Map::new(), &mut members, profile, &mut Budget::full())?;
+    Ok(Value::Object(patched.document.into_members()))
+}
+
+#[test]
+fn patch_r8_patch_12_an_extension_with_what_is_fixed_stays() {
+    let with = |sealed: Value| json!({"label": "x", "urn:example:Owned": {"owner": "o"}, "urn:example:Sealed": sealed});
+    for profile in BOTH {
+        for removal in [
+            without_value("remove", "urn:example:Sealed"),
+            at("replace", "urn:example:Sealed", json!(null)),
+            without_value("remove", "schemas[value eq \"urn:example:Sealed\"]"),
+        ] {
+            for fixed in [json!({"seal": {"number": "1"}}), json!({"made": "today"})] {
+                let error = patched_device(with(fixed), removal.clone(), profile).expect_err("fixed");
+                assert_eq!(error.kind(), ErrorKind::Mutability, "{removal}");
+            }
+            let after = patched_device(with(json!({"seal": {"note": "n"}})), removal, profile).expect("free");
+            assert_eq!(after, json!({"label": "x", "urn:example:Owned": {"owner": "o"}}));
+        }
+    }
+}
+
+/// An operator may demand more than resources have that were there already.
+#[test]
+fn patch_08_res_20_what_was_missing_before_refuses_no_other_change() {
+    let label = |value: Value| at("replace", "label", value);
+    for profile in BOTH {
+        let outcome = |current: Value, operations: Value| patched_device(current, operations, profile);
+        assert_eq!(outcome(json!({"label": "a"}), label(json!("b"))).expect("as before"), json!({"label": "b"}));
+        assert_eq!(
+            outcome(json!({"label": "a"}), at("add", "urn:example:Owned:owner", json!("o"))).expect("complete"),
+            json!({"label": "a", "urn:example:Owned": {"owner": "o"}})
+        );
+        for (current, operations) in [
+            (json!({"label": "a"}), label(json!(null))),
+            (
+                json!({"label": "a", "urn:example:Owned": {"owner": "o"}}),
+                at("replace", "urn:example:Owned:owner", json!(null)),
+            ),
+        ] {
+            let error = outcome(current, operations).expect_err("missing by this message");
+            assert_eq!(error.kind(), ErrorKind::InvalidValue);
+        }
+    }
+}
+
 fn patched(current: Value, operations: Value) -> Result<Value> {
     let request = parse(&message(operations), Profile::Strict)?;
     let current = Document::from_json(&current.to_string()).expect("an object");
