@@ -281,6 +281,9 @@ fn tenants_are_made_listed_and_set_up() {
         let rules: Vec<_> = listed.as_array().unwrap().iter().map(|t| (&t["name"], &t["groupNames"])).collect();
         assert_eq!(rules, [(&json!("default"), &json!("by-external-id")), (&json!("acme"), &json!("unique"))]);
         assert!(workplace.succeed(&["tenant", "list"]).contains("acme"));
+        let nothing = workplace.run(&["tenant", "set", "acme"]);
+        assert_eq!(nothing.status.code(), Some(2), "{}", text(&nothing.stdout));
+        workplace.succeed(&["tenant", "set", "acme", "--require-if-match", "true"]);
     });
 }
 
