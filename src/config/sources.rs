@@ -37,7 +37,7 @@ pub struct Settings {
     /// File that holds the database URL, to keep its password out of the process list [env: SCIMD_DATABASE_URL_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub database_url_file: Option<String>,
-    /// URL by which clients reach this server, without /scim/v2 [env: SCIMD_PUBLIC_URL] [default: http://ADDRESS:PORT]
+    /// URL by which clients reach this server, without /scim/v2 [env: SCIMD_PUBLIC_URL] [default: the address, with https:// if TLS is on]
     #[arg(long, global = true, value_name = "URL")]
     pub public_url: Option<String>,
     /// Directory for the files of scimd [env: SCIMD_DATA_DIR] [default: ~/.local/share/scimd]
