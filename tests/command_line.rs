@@ -440,6 +440,25 @@ fn serve_is_healthy_says_what_is_missing_and_stops_on_sigterm() {
 }
 
 #[test]
+fn whoever_speaks_no_http_raises_no_alarm() {
+    let workplace = Workplace::sqlite();
+    let (server, address) = Server::start(&workplace, &["serve"]);
+    for garbage in ["SSH-2.0-OpenSSH\r\n\r\n", "GET / HTTP/1.1\r\nNo header\r\n\r\n"] {
+        let mut stream = std::net::TcpStream::connect(address.trim_start_matches("http://")).unwrap();
+        stream.write_all(garbage.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    assert_eq!(Client::new(&address).send("GET", "/healthz", &[], None).unwrap().status, 200);
+
+    let log = server.lines_to("route=\"/healthz\"").join("\n");
+
+    assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn usr_05_usr_07_sec_01_passwords_are_kept_if_asked_for_and_never_logged() {
     on_each_database(|workplace| {
         let (server, address) = Server::start(workplace, &["serve", "--passwords", "--log", "trace"]);

@@ -46,7 +46,7 @@ pub struct Settings {
     /// pretty, json, or auto: pretty on a terminal and JSON elsewhere [env: SCIMD_LOG_FORMAT] [default: auto]
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,
-    /// What to log: error, warn, info, debug, trace, or a list such as info,scimd=debug [env: SCIMD_LOG] [default: info,actix_server=warn]
+    /// What to log: error, warn, info, debug, trace, or a list such as info,scimd=debug [env: SCIMD_LOG] [default: info,actix_server=warn,actix_http=off]
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
     /// Answer the discovery endpoints without a key [env: SCIMD_OPEN_DISCOVERY] [default: false]
