@@ -144,23 +144,30 @@ fn checks_are_listed_without_a_server() {
 fn a_certificate_is_trusted_if_the_system_trusts_it() {
     let workplace = Workplace::sqlite();
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let [key, certificate] = ["tls.key", "tls.crt"].map(|name| workplace.directory.path().join(name));
-    std::fs::write(key, made.signing_key.serialize_pem()).unwrap();
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    let (_server, address) =
-        Server::start(&workplace, &["serve", "--tls-certificate", "tls.crt", "--tls-key", "tls.key"]);
-    let url = format!("https://localhost:{}/scim/v2", address.rsplit(':').next().unwrap());
+    let mut authority = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = authority.self_signed(&made.signing_key).unwrap();
+    let file = |name: &str| workplace.directory.path().join(name);
+    std::fs::write(file("tls.key"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(file("tls.crt"), made.cert.pem()).unwrap();
+    std::fs::write(file("ca.crt"), authority.pem()).unwrap();
     let token = workplace.succeed(&["key", "create", "--name", "tester"]);
-    let run = |trusted: &str| {
+    let check = |served: &str, trusted: &str| {
+        let (_server, address) =
+            Server::start(&workplace, &["serve", "--tls-certificate", served, "--tls-key", "tls.key"]);
+        let url = format!("https://localhost:{}/scim/v2", address.rsplit(':').next().unwrap());
         let mut command = workplace.command(&["conformance", "--against", &url, "--only", "DISC-02,AUTH-01"]);
         command.env("SCIMD_CONFORMANCE_TOKEN", token.trim_end()).env("SSL_CERT_FILE", trusted).output().unwrap()
     };
 
-    let (trusted, unknown) = (run(certificate.to_str().unwrap()), run("/dev/null"));
+    let (trusted, unknown) = (check("tls.crt", "tls.crt"), check("tls.crt", "/dev/null"));
+    let no_servers = check("ca.crt", "ca.crt");
 
     assert_eq!(trusted.status.code(), Some(0), "{} {}", text(&trusted.stdout), text(&trusted.stderr));
-    assert_eq!(unknown.status.code(), Some(2));
-    assert!(text(&unknown.stderr).contains("certificate"), "{}", text(&unknown.stderr));
+    for (refused, advice) in [(&unknown, "SSL_CERT_FILE"), (&no_servers, "CA:FALSE")] {
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains(advice), "{}", text(&refused.stderr));
+    }
 }
 
 #[test]
