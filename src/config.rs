@@ -110,7 +110,10 @@ impl Config {
             workers: sources.parse("workers", values::count)?.map_or(cores, |count| count as usize),
             shutdown_timeout: sources.parse("shutdown-timeout", values::duration)?.unwrap_or(Duration::from_secs(30)),
             log_format: sources.parse("log-format", str::parse)?.unwrap_or_default(),
-            log: sources.get("log").map_or_else(|| "info,actix_server=warn".to_owned(), |setting| setting.text.clone()),
+            // To the HTTP library, a stranger who speaks no HTTP is an error. To an operator it is none.
+            log: sources
+                .get("log")
+                .map_or_else(|| "info,actix_server=warn,actix_http=off".to_owned(), |setting| setting.text.clone()),
             data_dir,
         })
     }

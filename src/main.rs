@@ -40,7 +40,7 @@ enum Command {
     ///
     /// Makes or updates the tables first. Without any configuration: SQLite in the data directory, on 127.0.0.1:8080.
     #[command(
-        after_help = "Examples:\n  scimd serve\n  scimd serve --listen 0.0.0.0:8080 --public-url https://scim.example.com\n  \
+        after_help = "Examples:\n  scimd serve\n  scimd serve --listen 0.0.0.0:8080 --trusted-proxies 10.0.0.7 --public-url https://scim.example.com\n  \
         SCIMD_DATABASE_URL=postgres://scimd@db/scimd scimd serve"
     )]
     Serve,
@@ -205,6 +205,7 @@ fn manage(config: &Config, command: admin::Command) -> Result<(), Failure> {
 
 fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure> {
     telemetry::init(config.log_format, &config.log)?;
+    telemetry::log_panics();
     let registry = registry(config)?;
     // A port in use is told before anything is made.
     let listener = listen(config.listen, "listen")?;

@@ -6,6 +6,7 @@
 //!
 //! Nothing here knows what is logged; the rule is kept where events are written.
 
+use std::any::Any;
 use std::fmt;
 use std::io::IsTerminal;
 use std::str::FromStr;
@@ -73,6 +74,19 @@ pub fn init(format: Format, filter: &str) -> Result<(), Error> {
     started.map_err(|error| Error(format!("The log cannot be started: {error}.")))
 }
 
+/// Makes panics events of this log, with their place. The words of a panic quote values more often than not (those of
+/// `Result::expect` always do), so only those that are written in the code are shown.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, reason = words(panic.payload()), "panicked");
+    }));
+}
+
+fn words(payload: &(dyn Any + Send)) -> &'static str {
+    payload.downcast_ref::<&'static str>().copied().unwrap_or("a message with values, which are not logged")
+}
+
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, Error> {
@@ -116,6 +130,14 @@ mod tests {
         let refused = parse_filter("scimd=loud").expect_err("must be refused");
         assert!(refused.to_string().starts_with("`scimd=loud` is not a log filter"), "{refused}");
         assert!(refused.to_string().ends_with("write a level such as `info`, or `info,scimd=debug`."), "{refused}");
+    }
+
+    #[test]
+    fn sec_02_a_panic_is_logged_without_values() {
+        let words_of = |run: fn()| words(&*std::panic::catch_unwind(run).expect_err("it panics"));
+        assert_eq!(words_of(|| panic!("an invariant is broken")), "an invariant is broken");
+        let quoted = words_of(|| "hunter2".split_once(':').map(drop).ok_or("hunter2").expect("a colon"));
+        assert!(!quoted.contains("hunter2"), "{quoted}");
     }
 
     #[test]

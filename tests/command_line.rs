@@ -281,6 +281,9 @@ fn tenants_are_made_listed_and_set_up() {
         let rules: Vec<_> = listed.as_array().unwrap().iter().map(|t| (&t["name"], &t["groupNames"])).collect();
         assert_eq!(rules, [(&json!("default"), &json!("by-external-id")), (&json!("acme"), &json!("unique"))]);
         assert!(workplace.succeed(&["tenant", "list"]).contains("acme"));
+        let nothing = workplace.run(&["tenant", "set", "acme"]);
+        assert_eq!(nothing.status.code(), Some(2), "{}", text(&nothing.stdout));
+        workplace.succeed(&["tenant", "set", "acme", "--require-if-match", "true"]);
     });
 }
 
@@ -434,6 +437,25 @@ fn serve_is_healthy_says_what_is_missing_and_stops_on_sigterm() {
     assert_eq!(server.stop(), Some(0));
     let dead = workplace.fail(&["healthcheck", "--listen", &listen]);
     assert!(dead.contains("does not answer"), "{dead}");
+}
+
+#[test]
+fn whoever_speaks_no_http_raises_no_alarm() {
+    let workplace = Workplace::sqlite();
+    let (server, address) = Server::start(&workplace, &["serve"]);
+    for garbage in ["SSH-2.0-OpenSSH\r\n\r\n", "GET / HTTP/1.1\r\nNo header\r\n\r\n"] {
+        let mut stream = std::net::TcpStream::connect(address.trim_start_matches("http://")).unwrap();
+        stream.write_all(garbage.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    assert_eq!(Client::new(&address).send("GET", "/healthz", &[], None).unwrap().status, 200);
+
+    let log = server.lines_to("route=\"/healthz\"").join("\n");
+
+    assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+    assert_eq!(server.stop(), Some(0));
 }
 
 #[test]

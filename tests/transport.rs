@@ -173,14 +173,19 @@ fn files_that_are_no_certificate_or_key_are_named() {
 #[test]
 fn auth_07_a_key_over_plain_http_from_elsewhere_than_a_proxy_is_refused() {
     let workplace = Workplace::new();
-    let status = |proxy: &str, path: &str| {
-        let client = Client::new(&served_to(&workplace, proxy));
-        client.send("GET", path, &[], None).unwrap().status
-    };
+    let [elsewhere, here] = ["10.0.0.7/32", "127.0.0.0/8"].map(|proxies| Client::new(&served_to(&workplace, proxies)));
+    let claims = ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP"].map(|name| {
+        (name.to_owned(), if name == "Forwarded" { "for=10.0.0.7;proto=https" } else { "10.0.0.7" }.to_owned())
+    });
+    let get =
+        |client: &Client, path: &str, headers: &[(String, String)]| client.send("GET", path, headers, None).unwrap();
 
-    assert_eq!(status("10.0.0.7/32", "/scim/v2/Users"), 403);
-    assert_eq!(status("10.0.0.7/32", "/healthz"), 200);
-    assert_eq!(status("127.0.0.0/8", "/scim/v2/Users"), 401);
+    let refused = get(&elsewhere, "/scim/v2/Users", &[]);
+
+    assert_eq!((refused.status, refused.header("www-authenticate")), (403, None), "no other key would help");
+    assert_eq!(get(&elsewhere, "/scim/v2/Users", &claims).status, 403, "anybody can write a header");
+    assert_eq!(get(&elsewhere, "/healthz", &[]).status, 200);
+    assert_eq!(get(&here, "/scim/v2/Users", &claims).status, 401);
 }
 
 /// The URL of a server that takes plain HTTP from that network alone.

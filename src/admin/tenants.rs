@@ -54,12 +54,11 @@ pub struct List {
 
 /// `scimd tenant set`.
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = true, args = ["group_names", "require_if_match"])]
 pub struct Set {
     /// The name of the tenant
     name: String,
     /// When two groups may share a displayName, compared without case
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", required_unless_present = "require_if_match")]
     group_names: Option<Rule>,
     /// Whether PUT, PATCH and DELETE must send If-Match
     #[arg(long, value_name = "BOOL")]

@@ -37,7 +37,7 @@ pub struct Settings {
     /// File that holds the database URL, to keep its password out of the process list [env: SCIMD_DATABASE_URL_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub database_url_file: Option<String>,
-    /// URL by which clients reach this server, without /scim/v2 [env: SCIMD_PUBLIC_URL] [default: http://ADDRESS:PORT]
+    /// URL by which clients reach this server, without /scim/v2 [env: SCIMD_PUBLIC_URL] [default: the address, with https:// if TLS is on]
     #[arg(long, global = true, value_name = "URL")]
     pub public_url: Option<String>,
     /// Directory for the files of scimd [env: SCIMD_DATA_DIR] [default: ~/.local/share/scimd]
@@ -46,7 +46,7 @@ pub struct Settings {
     /// pretty, json, or auto: pretty on a terminal and JSON elsewhere [env: SCIMD_LOG_FORMAT] [default: auto]
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,
-    /// What to log: error, warn, info, debug, trace, or a list such as info,scimd=debug [env: SCIMD_LOG] [default: info,actix_server=warn]
+    /// What to log: error, warn, info, debug, trace, or a list such as info,scimd=debug [env: SCIMD_LOG] [default: info,actix_server=warn,actix_http=off]
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
     /// Answer the discovery endpoints without a key [env: SCIMD_OPEN_DISCOVERY] [default: false]

@@ -63,7 +63,7 @@ fn without_any_setting_everything_has_its_default() {
     assert_eq!((config.postgres_connections, config.open_discovery), (10, false));
     assert!(config.workers >= 1);
     assert_eq!(config.shutdown_timeout, Duration::from_secs(30));
-    assert_eq!((config.log_format, config.log.as_str()), (Format::Auto, "info,actix_server=warn"));
+    assert_eq!((config.log_format, config.log.as_str()), (Format::Auto, "info,actix_server=warn,actix_http=off"));
 }
 
 #[test]

@@ -172,9 +172,19 @@ impl Client {
                 "connection refused".to_owned()
             }
             ureq::Error::BodyExceedsLimit(limit) => format!("the body is larger than {limit} bytes"),
-            cause => cause.to_string(),
+            cause => with_advice(cause.to_string()),
         }
     }
+}
+
+/// What whoever has made a certificate for a try-out can do about it.
+fn with_advice(cause: String) -> String {
+    let advice = match () {
+        () if cause.contains("UnknownIssuer") => "SSL_CERT_FILE may name a file of certificates to trust",
+        () if cause.contains("CaUsedAsEndEntity") => "the certificate is an authority's; make one with CA:FALSE",
+        () => return cause,
+    };
+    format!("{cause}; {advice}")
 }
 
 fn headers(response: &http::Response<ureq::Body>) -> Vec<(String, String)> {

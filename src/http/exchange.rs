@@ -68,7 +68,7 @@ pub(super) fn service_of(request: &HttpRequest) -> Data<Service> {
 /// # Errors
 /// 403 for a key that came over plain HTTP from elsewhere than a proxy; those of the authenticator.
 pub(super) async fn authenticate(service: &Service, request: &HttpRequest) -> Result<Arc<Caller>> {
-    if request.peer_addr().is_some_and(|peer| !service.peers.admit(peer.ip())) {
+    if !service.peers.admit(request.peer_addr().map(|peer| peer.ip())) {
         let detail = "This server takes plain HTTP from its proxies alone (trusted-proxies); use https.";
         return Err(Error::new(ErrorKind::Forbidden, detail));
     }
@@ -147,18 +147,25 @@ impl Exchange {
         named.any(|named| named.trim().eq_ignore_ascii_case(preference))
     }
 
-    /// The JSON object in the body of a caller who may do this; whoever may not gets no further (ERR-04).
+    /// Whether the caller may do this here at all: with resources of the endpoint's type, or of any type where it has
+    /// none. It comes before anything that the request says (ERR-04).
+    ///
+    /// # Errors
+    /// 403.
+    pub fn may(&self, access: Access) -> Result<()> {
+        let types = self.registry().resource_types();
+        match self.request.app_data::<Data<&'static ResourceType>>() {
+            Some(resource_type) => self.caller.may(access, &resource_type.endpoint),
+            None => types.iter().map(|one| self.caller.may(access, &one.endpoint)).reduce(Result::or).unwrap_or(Ok(())),
+        }
+    }
+
+    /// The JSON object in the body of a caller who [may](Exchange::may) do this.
     ///
     /// # Errors
     /// 403, 415, 413, `invalidSyntax`.
     pub async fn body(&mut self, access: Access) -> Result<Map<String, Value>> {
-        let types = self.registry().resource_types();
-        let resource_type = self.request.app_data::<Data<&'static ResourceType>>();
-        let allowed = match resource_type {
-            Some(resource_type) => self.caller.may(access, &resource_type.endpoint),
-            None => types.iter().map(|one| self.caller.may(access, &one.endpoint)).reduce(Result::or).unwrap_or(Ok(())),
-        };
-        if let Err(error) = allowed {
+        if let Err(error) = self.may(access) {
             self.ignore_body().await;
             return Err(error);
         }

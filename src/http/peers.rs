@@ -20,10 +20,14 @@ impl Peers {
         Peers(Some(networks.into()))
     }
 
-    /// Whether a key may come from there.
-    pub fn admit(&self, address: IpAddr) -> bool {
+    /// Whether a key may come from there; an address that nobody knows any more is none of those that are named. It is
+    /// that of the connection: what a header says of it (`Forwarded`, `X-Forwarded-For`) anybody could write.
+    pub fn admit(&self, address: Option<IpAddr>) -> bool {
         let Some(networks) = &self.0 else {
             return true;
+        };
+        let Some(address) = address else {
+            return false;
         };
         // A listener for both families shows IPv4 addresses in the clothes of IPv6.
         let address = address.to_canonical();
@@ -43,10 +47,11 @@ mod tests {
             "fd00::/8".parse().expect("one"),
         ];
         let peers = Peers::proxies(&networks);
-        let admitted = |text: &str| peers.admit(text.parse().expect("an address"));
+        let admitted = |text: &str| peers.admit(Some(text.parse().expect("an address")));
 
         assert!(["127.0.0.1", "10.1.2.3", "::ffff:10.1.2.3", "fd12::1"].iter().all(|text| admitted(text)));
         assert!(["::1", "10.2.0.1", "192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"].iter().all(|text| !admitted(text)));
-        assert!(Peers::anybody().admit("192.0.2.1".parse().expect("an address")));
+        assert!(!peers.admit(None));
+        assert!(Peers::anybody().admit(Some("192.0.2.1".parse().expect("an address"))) && Peers::anybody().admit(None));
     }
 }

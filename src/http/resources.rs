@@ -16,6 +16,7 @@ use crate::scim::query::Query;
 pub(super) async fn list(request: HttpRequest, payload: Payload) -> HttpResponse {
     for_caller(request, payload, async |mut exchange: Exchange| {
         exchange.ignore_body().await;
+        exchange.may(Access::Read)?;
         let query = Query::resolve(&exchange.parameters()?, exchange.resource_type(), exchange.profile())?;
         let found = exchange.service.provider.search(exchange.call(), vec![query]).await?;
         Ok(respond::list(&exchange.request, found))
@@ -39,6 +40,7 @@ pub(super) async fn create(request: HttpRequest, payload: Payload) -> HttpRespon
 pub(super) async fn read(request: HttpRequest, payload: Payload) -> HttpResponse {
     for_caller(request, payload, async |mut exchange: Exchange| {
         exchange.ignore_body().await;
+        exchange.may(Access::Read)?;
         show(&exchange, exchange.call(), exchange.target()?).await
     })
     .await

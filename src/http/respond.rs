@@ -7,7 +7,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde_json::Value;
 
-use crate::auth;
+use crate::auth::{self, Caller};
 use crate::provider::{Paged, Representation, Results};
 use crate::scim::message::{self, MEDIA_TYPE};
 use crate::scim::version::if_none_match_holds;
@@ -102,7 +102,8 @@ pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
         ErrorKind::Unauthorized => {
             response.insert_header((header::WWW_AUTHENTICATE, challenge(request)));
         }
-        ErrorKind::Forbidden => {
+        // Who is refused before the key is looked at lacks no scope.
+        ErrorKind::Forbidden if request.extensions().contains::<Arc<Caller>>() => {
             response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="scim", error="insufficient_scope""#));
         }
         ErrorKind::Busy | ErrorKind::Unavailable => {

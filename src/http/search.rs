@@ -14,6 +14,7 @@ use crate::scim::schema::ResourceType;
 pub(super) async fn root_query(request: HttpRequest, payload: Payload) -> HttpResponse {
     for_caller(request, payload, async |mut exchange: Exchange| {
         exchange.ignore_body().await;
+        exchange.may(Access::Read)?;
         let parameters = exchange.parameters()?;
         let types = exchange.registry().resource_types().to_vec();
         answer(&exchange, &parameters, &types).await

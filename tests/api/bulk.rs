@@ -8,7 +8,6 @@ use crate::harness::{Api, each, each_profile, each_strict, run};
 use crate::messages::*;
 use crate::support::http::Response;
 
-const BULK_REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
 const BULK_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
 const MAX_BODY: usize = 10 * 1024 * 1024;
 

@@ -110,7 +110,7 @@ pub(super) fn describe(endpoint: &Endpoint, operation: Operation, surface: &Surf
     let of_one = |verb: &str, summary: &str| {
         Described::new(format!("{verb}{one}"), &resource_type.name, format!("{summary} a {one}"))
     };
-    let me = |verb: &str, summary: &str| everything(&format!("{verb}Me"), summary).refused(&[404, 501]);
+    let me = |verb: &str, summary: &str| everything(&format!("{verb}Me"), summary).refused(&[404]);
     let described = match operation {
         Operation::GetServiceProviderConfig => {
             discovery("getServiceProviderConfig", "What the server supports", "ServiceProviderConfig")
@@ -130,10 +130,10 @@ pub(super) fn describe(endpoint: &Endpoint, operation: Operation, surface: &Surf
         }
         Operation::Bulk => bulk(everything("bulk", "Make many changes in one request")),
         Operation::ReadMe => read(me("get", "Read the holder of the key"), resource_type),
-        Operation::CreateMe => create(me("create", "Register oneself"), resource_type),
+        Operation::CreateMe => everything("createMe", "Register oneself, which nobody can").refused(&[501]),
         Operation::ReplaceMe => replace(me("replace", "Replace the holder of the key"), resource_type),
         Operation::ModifyMe => modify(me("patch", "Change parts of the holder of the key"), resource_type),
-        Operation::DeleteMe => delete(me("delete", "Delete the holder of the key")),
+        Operation::DeleteMe => delete(me("delete", "Delete the holder of the key"), &["Location", "X-Request-Id"]),
         Operation::Query => {
             let described = Described::new(format!("list{many}"), &resource_type.name, format!("Find {many}"));
             query(described, &list_name(resource_type))
@@ -150,7 +150,7 @@ pub(super) fn describe(endpoint: &Endpoint, operation: Operation, surface: &Surf
         Operation::Read => read(of_one("get", "Read"), resource_type),
         Operation::Replace => replace(of_one("replace", "Replace"), resource_type),
         Operation::Modify => modify(of_one("patch", "Change parts of"), resource_type),
-        Operation::Delete => delete(of_one("delete", "Delete")),
+        Operation::Delete => delete(of_one("delete", "Delete"), &["X-Request-Id"]),
         Operation::Alive => health("getHealthz", "Whether the process is alive", "It is."),
         Operation::Ready => {
             let summary = "Whether the server can serve: its database answers and is up to date";
@@ -184,10 +184,13 @@ fn openapi() -> Described {
 }
 
 fn bulk(described: Described) -> Described {
-    described
-        .body("BulkRequest", Some(examples::bulk()))
-        .answers(200, "What became of each of them.", Some("BulkResponse"), &PLAIN)
-        .refused(&[501])
+    let headers = [&PLAIN[..], &["Preference-Applied"]].concat();
+    described.takes(&["Prefer"]).body("BulkRequest", Some(examples::bulk())).answers(
+        200,
+        "What became of each of them.",
+        Some("BulkResponse"),
+        &headers,
+    )
 }
 
 fn query(described: Described, list: &str) -> Described {
@@ -243,9 +246,9 @@ fn modify(described: Described, resource_type: &ResourceType) -> Described {
         .refused(&[409])
 }
 
-fn delete(described: Described) -> Described {
+fn delete(described: Described, headers: &[&str]) -> Described {
     let described = described.takes(&["If-Match", "If-None-Match"]).refused(&CHANGE);
-    described.answers(204, "It is deleted.", None, &["X-Request-Id"])
+    described.answers(204, "It is deleted.", None, headers)
 }
 
 fn health(id: &str, summary: &str, answer: &str) -> Described {

@@ -28,7 +28,12 @@ pub(super) fn components() -> Map<String, Value> {
     let headers = [
         ("If-Match", "Do it only if the resource has one of these versions, or any for `*`.", r#"W/"3""#),
         ("If-None-Match", "Answer 304 if the resource still has this version.", r#"W/"3""#),
-        ("Prefer", "`return=minimal` asks for no body (RFC 7240).", "return=minimal"),
+        (
+            "Prefer",
+            "`return=minimal` asks for no body after a PATCH, `return=representation` for the resources after a bulk \
+             request (RFC 7240).",
+            "return=minimal",
+        ),
     ];
     let headers = headers.map(|(name, description, example)| {
         let schema = json!({"type": "string", "examples": [example]});

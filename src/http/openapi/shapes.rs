@@ -37,12 +37,13 @@ pub(super) fn components(registry: &Registry) -> Map<String, Value> {
 
 fn messages_of(registry: &Registry) -> [(&'static str, Value); 6] {
     let any: Vec<Value> = registry.resource_types().iter().map(|one| reference(&name(one))).collect();
+    let results = [&any[..], &[reference("Error")]].concat();
     [
         ("ListResponse", messages::list_response(&json!({"anyOf": any}))),
         ("SearchRequest", messages::search_request(parameters::in_search_request())),
         ("PatchOp", messages::patch_op()),
         ("BulkRequest", messages::bulk_request()),
-        ("BulkResponse", messages::bulk_response(&reference("Error"))),
+        ("BulkResponse", messages::bulk_response(&results)),
         ("Error", messages::error()),
     ]
 }

@@ -102,19 +102,19 @@ pub fn bulk_request() -> Value {
     })
 }
 
-/// What became of them. `error` is the shape of an error.
-pub fn bulk_response(error: &Value) -> Value {
+/// What became of them. `responses` are the shapes of what a result may show: errors, and resources where they are wanted.
+pub fn bulk_response(responses: &[Value]) -> Value {
     let result = json!({
         "type": "object",
         "properties": {
             "method": {"type": "string", "description": "As sent; missing where none was."},
-            "bulkId": {"type": "string"},
-            "version": {"type": "string"},
-            "location": {"type": "string", "format": "uri"},
-            "status": {"type": "string", "pattern": "^[1-5][0-9][0-9]$"},
+            "bulkId": {"type": "string", "description": "As sent."},
+            "version": {"type": "string", "description": "The version of the resource from now on."},
+            "location": {"type": "string", "format": "uri", "description": "Where the resource is."},
+            "status": {"type": "string", "pattern": "^[1-5][0-9][0-9]$", "description": "The HTTP status, as text."},
             "response": {
                 "description": "Of an operation that failed, the error; of one that succeeded, the resource, if the client prefers that.",
-                "anyOf": [error, {"type": "object", "required": ["schemas", "id"]}],
+                "anyOf": responses,
             },
         },
         "required": ["status"],
