@@ -1,6 +1,7 @@
 //! A stored document against schemas that have changed since it was written: what fits them is the document, the rest
 //! is withheld. It is kept beside the document, out of everybody's sight, and joins it again when a schema defines it
-//! again.
+//! again. What belongs to something that is shown, a part of a complex value, is kept under a name with brackets
+//! (`ports[]`): it goes with what it belongs to.
 
 use serde_json::{Map, Value};
 
@@ -37,7 +38,7 @@ impl Division {
             let common = || self.resource_type.attribute(&name).filter(|attribute| attribute.schema.is_none());
             let (fitting, rest) = fit(attribute.or_else(common), value);
             self.keep(fitting);
-            self.withheld.extend(rest.map(|rest| (name, rest)));
+            rest.extend(&mut self.withheld, name);
             return;
         }
         match (self.resource_type.extension(&name).map(|extension| extension.schema), value) {
@@ -46,7 +47,7 @@ impl Division {
                 for (name, value) in members {
                     let (fitting, rest) = fit(self.resource_type.attribute_of(schema, &name), value);
                     self.keep(fitting);
-                    withheld.extend(rest.map(|rest| (name, rest)));
+                    rest.extend(&mut withheld, name);
                 }
                 if !withheld.is_empty() {
                     self.withheld.insert(schema.id.clone(), Value::Object(withheld));
@@ -63,42 +64,75 @@ impl Division {
     }
 }
 
+/// What behind the name of an attribute says that it belongs to what is shown of that attribute.
+const OF_WHAT_IS_SHOWN: &str = "[]";
+
+/// What of a value an attribute can't have.
+#[derive(Default)]
+struct Rest {
+    /// Of which nothing is shown.
+    unseen: Option<Value>,
+    /// What belongs to something that is shown.
+    of_what_is_shown: Option<Value>,
+}
+
+impl Rest {
+    fn unseen(value: Value) -> Rest {
+        Rest { unseen: Some(value), of_what_is_shown: None }
+    }
+
+    fn extend(self, withheld: &mut Map<String, Value>, name: String) {
+        withheld.extend(self.of_what_is_shown.map(|value| (format!("{name}{OF_WHAT_IS_SHOWN}"), value)));
+        withheld.extend(self.unseen.map(|value| (name, value)));
+    }
+}
+
 /// What of a value an attribute can have, and the rest.
-fn fit(attribute: Option<Resolved>, value: Value) -> (Option<(Resolved, Value)>, Option<Value>) {
+fn fit(attribute: Option<Resolved>, value: Value) -> (Option<(Resolved, Value)>, Rest) {
     let Some(attribute) = attribute.filter(|attribute| attribute.attribute.role == Role::Stored) else {
-        return (None, Some(value));
+        return (None, Rest::unseen(value));
     };
     let definition = attribute.attribute;
     if !definition.is_complex() {
         return match is_of_type(definition, &value) {
-            true => (Some((attribute, value)), None),
-            false => (None, Some(value)),
+            true => (Some((attribute, value)), Rest::default()),
+            false => (None, Rest::unseen(value)),
         };
     }
     match (definition.multi_valued, value) {
         (false, Value::Object(parts)) => {
             let (fitting, rest) = fit_parts(definition, parts);
             let rest = (!rest.is_empty()).then_some(Value::Object(rest));
-            ((!fitting.is_empty()).then_some((attribute, Value::Object(fitting))), rest)
+            match fitting.is_empty() {
+                true => (None, Rest { unseen: rest, of_what_is_shown: None }),
+                false => (Some((attribute, Value::Object(fitting))), Rest { unseen: None, of_what_is_shown: rest }),
+            }
         }
         (true, Value::Array(elements)) if elements.iter().all(Value::is_object) => {
-            let (mut fitting, mut rest) = (Vec::new(), Vec::new());
-            for element in elements {
-                let Value::Object(parts) = element.clone() else { continue };
-                let (parts, lost) = fit_parts(definition, parts);
-                // An element is known again by what remains of it, so all of it is kept.
-                if !lost.is_empty() {
-                    rest.push(element);
-                }
-                if !parts.is_empty() {
-                    fitting.push(Value::Object(parts));
-                }
-            }
-            let rest = (!rest.is_empty()).then_some(Value::Array(rest));
+            let (fitting, rest) = fit_elements(definition, elements);
             ((!fitting.is_empty()).then_some((attribute, Value::Array(fitting))), rest)
         }
-        (_, value) => (None, Some(value)),
+        (_, value) => (None, Rest::unseen(value)),
     }
+}
+
+/// An element is known again by what is shown of it, so all of one that loses a part is kept.
+fn fit_elements(definition: &Attribute, elements: Vec<Value>) -> (Vec<Value>, Rest) {
+    let (mut fitting, mut unseen, mut shown_in_part) = (Vec::new(), Vec::new(), Vec::new());
+    for element in elements {
+        let Value::Object(parts) = element.clone() else { continue };
+        let (parts, lost) = fit_parts(definition, parts);
+        match (parts.is_empty(), lost.is_empty()) {
+            (true, false) => unseen.push(element),
+            (false, false) => shown_in_part.push(element),
+            _ => {}
+        }
+        if !parts.is_empty() {
+            fitting.push(Value::Object(parts));
+        }
+    }
+    let array = |elements: Vec<Value>| (!elements.is_empty()).then_some(Value::Array(elements));
+    (fitting, Rest { unseen: array(unseen), of_what_is_shown: array(shown_in_part) })
 }
 
 fn fit_parts(definition: &Attribute, parts: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
@@ -136,12 +170,29 @@ fn is_single_of_type(attribute: &Attribute, value: &Value) -> bool {
 fn united(
     mut newer: Map<String, Value>,
     older: Map<String, Value>,
-    unite: impl Fn(&str, &mut Value, Value),
+    unite: fn(&str, &mut Value, Value),
 ) -> Map<String, Value> {
-    for (name, old) in older {
+    let (of_what_is_shown, unseen): (Vec<_>, Vec<_>) =
+        older.into_iter().partition(|(name, _)| name.ends_with(OF_WHAT_IS_SHOWN));
+    // First, while nothing else stands beside what was shown.
+    for (name, old) in of_what_is_shown {
+        let name = name.trim_end_matches(OF_WHAT_IS_SHOWN);
+        match (newer.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, new)| new), old) {
+            (Some(Value::Object(new)), Value::Object(old)) => *new = united(std::mem::take(new), old, |_, _, _| {}),
+            (Some(Value::Array(new)), Value::Array(old)) => unite_elements(new, old),
+            _ => {}
+        }
+    }
+    for (name, old) in unseen {
         match newer.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
             Some((_, new)) => unite(&name, new, old),
-            None => drop(newer.insert(name, old)),
+            None => match old {
+                Value::Object(old) if name.contains(':') => {
+                    let old = united(Map::new(), old, unite);
+                    newer.extend((!old.is_empty()).then_some((name, Value::Object(old))));
+                }
+                old => drop(newer.insert(name, old)),
+            },
         }
     }
     newer
@@ -154,23 +205,24 @@ fn unite_values(name: &str, new: &mut Value, old: Value) {
             *new = united(std::mem::take(new), old, unite_values);
         }
         (Value::Object(new), Value::Object(old)) => *new = united(std::mem::take(new), old, |_, _, _| {}),
-        (Value::Array(new), Value::Array(old)) => unite_elements(new, &old),
+        // Elements of which nothing was shown are beside those that a client knows.
+        (Value::Array(new), Value::Array(old)) if new.iter().chain(&old).all(Value::is_object) => new.extend(old),
         _ => {}
     }
 }
 
-/// Elements that are as they were when parts of them were withheld get those back.
-fn unite_elements(new: &mut [Value], old: &[Value]) {
+/// Elements that are as they were when parts of them were withheld get those back, each the parts of one.
+fn unite_elements(new: &mut [Value], mut old: Vec<Value>) {
     for element in new.iter_mut() {
-        let remains_of = |old: &&Value| {
+        let remains_of = |old: &Value| {
             let (Value::Object(element), Value::Object(old)) = (&*element, old) else { return false };
             let has = |(name, value): (&String, &Value)| {
                 old.iter().any(|(known, old)| known.eq_ignore_ascii_case(name) && old == value)
             };
             element.iter().all(has)
         };
-        if let Some(whole) = old.iter().find(remains_of) {
-            *element = whole.clone();
+        if let Some(position) = old.iter().position(remains_of) {
+            *element = old.remove(position);
         }
     }
 }
@@ -244,12 +296,40 @@ mod tests {
         survives(small, large, &json!({"a": "1", "b": 2}), json!({"a": "1"}));
         survives(small, large, &json!({"owner": {"value": "o", "note": "n"}}), json!({"owner": {"value": "o"}}));
         survives(small, large, &json!({"urn:example:Lease": {"x": "X"}}), json!({}));
-        let (hidden, withheld) = divided(small, document, json!({}));
+        let (hidden, withheld) = divided(small, document.clone(), json!({}));
         assert_eq!(hidden["ports"], json!([{"value": "p"}, {"value": "q"}, {"value": "p"}]));
         let (again, _) = divided(large, hidden, withheld);
-        assert_eq!(again["ports"][0], json!({"value": "p", "note": "first"}));
-        assert_eq!(again["ports"][1], json!({"value": "q"}));
+        assert_eq!(again["ports"], document["ports"]);
         assert_eq!(again["urn:example:Lease"], json!({"y": true, "x": "X"}));
+    }
+
+    #[test]
+    fn res_21_elements_of_which_nothing_is_shown_come_back_beside_the_others() {
+        let parts = json!([attribute("value", "string"), attribute("note", "string")]);
+        let large = device(json!([many(complex("ports", parts))]), json!([]));
+        let small = device(json!([many(complex("ports", json!([attribute("value", "string")])))]), json!([]));
+        let document = json!({"ports": [{"value": "p"}, {"note": "unseen"}]});
+
+        survives(small, large, &document, json!({"ports": [{"value": "p"}]}));
+        let (hidden, withheld) = divided(small, document, json!({}));
+        assert_eq!(divided(small, hidden.clone(), withheld.clone()), (hidden, withheld));
+    }
+
+    #[test]
+    fn res_21_parts_go_with_what_a_client_removes() {
+        let parts = json!([attribute("value", "string"), attribute("note", "string")]);
+        let fewer = json!([attribute("value", "string")]);
+        let all = |parts: &Value| json!([complex("owner", parts.clone()), many(complex("ports", parts.clone()))]);
+        let (large, small) = (device(all(&parts), all(&parts)), device(all(&fewer), all(&fewer)));
+        let values = json!({"owner": {"value": "o", "note": "n"},
+            "ports": [{"value": "p", "note": "first"}, {"value": "q", "note": "second"}]});
+        let document = json!({"owner": values["owner"], "ports": values["ports"], "urn:example:Lease": values});
+
+        let (_, withheld) = divided(small, document, json!({}));
+        assert_eq!(divided(large, json!({}), withheld.clone()), (json!({}), json!({})));
+        assert_eq!(divided(small, json!({}), withheld.clone()), (json!({}), json!({})), "a start in between");
+        let (one_left, _) = divided(large, json!({"ports": [{"value": "q"}, {"value": "new"}]}), withheld);
+        assert_eq!(one_left, json!({"ports": [{"value": "q", "note": "second"}, {"value": "new"}]}));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! form afterwards and write no more.
 
 use diesel::RunQueryDsl;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use serde_json::{Map, Value};
 
 use super::connection::{Connection, Purpose};
@@ -47,16 +47,11 @@ impl Store {
     pub fn conform(&self, registry: &Registry) -> Result<Vec<Conformed>> {
         let mut connection = self.inner.connector.open(Purpose::Writer)?;
         // Most starts change nothing, and keep nobody waiting.
-        let mut waiting = Vec::new();
-        for tenant in tenants::list(&mut connection)? {
-            let forms = tenants::forms(&mut connection, tenant.tenant_id)?;
-            waiting.extend((!forms.fit_all(registry.resource_types())).then_some(tenant));
-        }
-        if waiting.is_empty() {
+        if waiting(&mut connection, registry)?.is_empty() {
             return Ok(Vec::new());
         }
         connection.begin_write(self.inner.connector.busy_timeout)?;
-        let outcome = conform_all(&mut connection, &waiting, registry);
+        let outcome = conform_all(&mut connection, registry);
         match outcome {
             Ok(_) => connection.commit().map_err(error::of_commit)?,
             Err(_) => drop(connection.rollback()),
@@ -65,15 +60,25 @@ impl Store {
     }
 }
 
-fn conform_all(
-    connection: &mut Connection,
-    tenants: &[tenants::Tenant],
-    registry: &Registry,
-) -> Result<Vec<Conformed>> {
+/// The tenants whose data is kept in another form than ours.
+fn waiting(connection: &mut Connection, registry: &Registry) -> Result<Vec<tenants::Tenant>> {
+    let mut waiting = Vec::new();
+    for tenant in tenants::list(connection)? {
+        let forms = tenants::forms(connection, tenant.tenant_id)?;
+        waiting.extend((!forms.fit_all(registry.resource_types())).then_some(tenant));
+    }
+    Ok(waiting)
+}
+
+fn conform_all(connection: &mut Connection, registry: &Registry) -> Result<Vec<Conformed>> {
     connection.take_time()?;
+    // A new tenant takes over the forms of the first one, so while that one is held nobody makes another in the old form.
+    if let Some(first) = tenants::list(connection)?.first() {
+        lock_forms(connection, first.tenant_id)?;
+    }
     let mut done = Vec::new();
-    for tenant in tenants {
-        done.extend(conform_tenant(connection, tenant, registry)?);
+    for tenant in waiting(connection, registry)? {
+        done.extend(conform_tenant(connection, &tenant, registry)?);
     }
     Ok(done)
 }
@@ -125,62 +130,89 @@ struct Rebuild<'a> {
     is_change: bool,
 }
 
-/// `row_id`, `id`, `document`, `withheld`, whether it is live.
-type Row = (i64, String, String, Option<String>, bool);
+/// `row_id`, `id`, `document`, `withheld`.
+type Row = (i64, String, String, Option<String>);
+
+/// Of live rows or of buried ones: each index of `resources` has one kind alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Live,
+    Buried,
+}
 
 impl Rebuild<'_> {
     fn run(&self, connection: &mut Connection) -> Result<Conformed> {
-        self.clear(connection)?;
-        let (mut resources, mut withheld, mut last) = (0, 0, 0);
-        loop {
-            let rows = self.rows_after(connection, last)?;
-            let Some((row_id, ..)) = rows.last() else { break };
-            last = *row_id;
-            resources += rows.len();
-            withheld += self.write(connection, rows)?;
+        let resources = self.clear(connection)?;
+        let mut withheld = 0;
+        for kind in [Kind::Live, Kind::Buried] {
+            let mut last = 0;
+            loop {
+                let rows: Vec<Row> = self.rows_after(kind, last).load(connection)?;
+                let Some((row_id, ..)) = rows.last() else { break };
+                last = *row_id;
+                withheld += self.write(connection, kind, rows)?;
+            }
         }
         let resource_type = self.place.resource_type.name.clone();
         Ok(Conformed { tenant: self.tenant.to_owned(), resource_type, resources, withheld })
     }
 
-    /// Which rows the old form has made in the index is known to nobody, so all that belong to the type go.
-    fn clear(&self, connection: &mut Connection) -> Result<()> {
-        let of_type = |statement: Sql| {
-            statement
+    /// Takes the keys and the index of the type away; how many resources it has.
+    ///
+    /// Which rows the old form has made in the index is known to nobody, so all that belong to the type go. To find them
+    /// means to look at every value of the tenant, which is not done for a type without resources.
+    fn clear(&self, connection: &mut Connection) -> Result<usize> {
+        // Lest a new key meets an old one that is about to go.
+        let mut resources = 0;
+        for kind in [Kind::Live, Kind::Buried] {
+            resources += Sql::<()>::new("UPDATE resources SET unique_key = NULL WHERE ")
+                .append(self.rows(kind))
+                .execute(connection)?;
+        }
+        if resources > 0 {
+            Sql::<()>::new("DELETE FROM resource_values WHERE tenant_id = ")
+                .bind(self.place.tenant_id)
+                .push(" AND row_id IN (SELECT row_id FROM resources WHERE ")
+                .append(self.rows(Kind::Live))
+                .push(")")
+                .execute(connection)?;
+            Sql::<()>::new("DELETE FROM unique_values WHERE tenant_id = ")
                 .bind(self.place.tenant_id)
                 .push(" AND resource_type = ")
                 .bind(self.place.resource_type.name.as_str())
-        };
-        let values = Sql::new("DELETE FROM resource_values WHERE tenant_id = ").bind(self.place.tenant_id);
-        let values = values.push(" AND row_id IN (SELECT row_id FROM resources WHERE tenant_id = ");
-        of_type(values).push(")").execute(connection)?;
-        of_type(Sql::new("DELETE FROM unique_values WHERE tenant_id = ")).execute(connection)?;
-        // Lest a new key meets an old one that is about to go.
-        of_type(Sql::new("UPDATE resources SET unique_key = NULL WHERE tenant_id = ")).execute(connection)?;
-        Ok(())
+                .execute(connection)?;
+        }
+        Ok(resources)
     }
 
-    fn rows_after(&self, connection: &mut Connection, row_id: i64) -> Result<Vec<Row>> {
-        let statement: Sql<(BigInt, Text, Text, Nullable<Text>, Bool)> = Sql::new(
-            "SELECT r.row_id, r.id, r.document, r.withheld, r.deleted_at IS NULL FROM resources r WHERE r.tenant_id = ",
-        );
-        let statement = statement
+    fn rows(&self, kind: Kind) -> Sql {
+        Sql::new("tenant_id = ")
             .bind(self.place.tenant_id)
-            .push(" AND r.resource_type = ")
+            .push(" AND resource_type = ")
             .bind(self.place.resource_type.name.as_str())
-            .push(" AND r.row_id > ")
-            .bind(row_id)
-            .push(" ORDER BY r.row_id LIMIT ")
-            .bind(CHUNK);
-        Ok(statement.load(connection)?)
+            .push(if kind == Kind::Live { " AND deleted_at IS NULL" } else { " AND deleted_at IS NOT NULL" })
+    }
+
+    /// The next rows in the order of creation, from an index that knows tenant and type: what other tenants have is not
+    /// passed by.
+    fn rows_after(&self, kind: Kind, row_id: i64) -> Sql<(BigInt, Text, Text, Nullable<Text>)> {
+        let statement = Sql::new("SELECT row_id, id, document, withheld FROM resources WHERE ").append(self.rows(kind));
+        // The index of buried rows has them by their keys, which none of those to come has any more.
+        let [keyless, order] = match kind {
+            Kind::Live => ["", "row_id"],
+            Kind::Buried => [" AND unique_key IS NULL", "unique_key, row_id"],
+        };
+        let statement = statement.push(keyless).push(" AND row_id > ").bind(row_id);
+        statement.push(" ORDER BY ").push(order).push(" LIMIT 0 + ").bind(CHUNK)
     }
 
     /// Writes rows in the new form; how many have something withheld.
-    fn write(&self, connection: &mut Connection, rows: Vec<Row>) -> Result<usize> {
+    fn write(&self, connection: &mut Connection, kind: Kind, rows: Vec<Row>) -> Result<usize> {
+        let is_live = kind == Kind::Live;
         let Place { tenant_id, resource_type, settings } = self.place;
         let mut withheld_count = 0;
         let mut index = Vec::new();
-        for (row_id, id, document, withheld, is_live) in rows {
+        for (row_id, id, document, withheld) in rows {
             let (document, withheld) = divided(resource_type, &document, withheld.as_deref())?;
             withheld_count += usize::from(withheld.is_some());
             let key = unique_key(resource_type, &document, settings.group_names);
@@ -276,4 +308,97 @@ fn divided(
         withheld.map_or(Ok(Map::new()), serde_json::from_str).map_err(Error::internal)?;
     let (document, withheld) = divide(resource_type, document, withheld);
     Ok((document, (!withheld.is_empty()).then(|| Value::Object(withheld).to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::sql_types::Integer;
+
+    use super::*;
+    use crate::store::Reach;
+    use crate::store::connection::Connection;
+    use crate::store::tenants::TenantSettings;
+    use crate::store::tests::{Fixture, at, on_each_database};
+
+    fn plan(connection: &mut Connection, kind: Kind) -> Result<String> {
+        let resource_type = Registry::builtin().resource_type("User").expect("User is built in");
+        let place = Place { tenant_id: 1, settings: TenantSettings::default(), resource_type };
+        let rebuild = Rebuild { place, tenant: "default", is_change: false };
+        if !connection.locks_rows() {
+            let explained: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ");
+            let steps: Vec<(i32, i32, i32, String)> = explained.append(rebuild.rows_after(kind, 7)).load(connection)?;
+            return Ok(steps.into_iter().map(|step| step.3 + "\n").collect());
+        }
+        // Of an empty table PostgreSQL would read the whole.
+        for way in ["enable_seqscan", "enable_bitmapscan", "enable_sort"] {
+            Sql::<()>::new("SET LOCAL ").push(way).push(" = off").execute(connection)?;
+        }
+        let explained: Sql<Text> = Sql::new("EXPLAIN ");
+        let steps: Vec<String> = explained.append(rebuild.rows_after(kind, 7)).load(connection)?;
+        Ok(steps.join("\n"))
+    }
+
+    #[test]
+    fn res_21_rows_are_found_through_an_index_of_their_tenant_and_type() {
+        on_each_database(|Fixture { store, .. }| async move {
+            for (kind, index) in [(Kind::Live, "resources_live"), (Kind::Buried, "resources_buried_key")] {
+                let plan = store.read(Reach::Point, move |connection| plan(connection, kind)).await.expect("a plan");
+                assert!(plan.contains(&format!("{index} ")), "{kind:?}\n{plan}");
+                assert!(!plan.contains("TEMP B-TREE") && !plan.contains("Sort"), "{kind:?}\n{plan}");
+            }
+        });
+    }
+
+    #[test]
+    fn res_21_a_tenant_that_is_made_during_a_start_is_kept_for_its_schemas() {
+        on_each_database(|Fixture { store, postgres }| async move {
+            // Given a tenant that is not committed yet when a start looks at which tenants there are.
+            let (commit, gate) = std::sync::mpsc::channel::<()>();
+            let (made, is_made) = std::sync::mpsc::channel();
+            let making = tokio::spawn({
+                let store = store.clone();
+                async move {
+                    let make = move |connection: &mut Connection| {
+                        tenants::insert(connection, "new", at("2026-03-01T09:30:00"))?;
+                        made.send(()).expect("somebody waits");
+                        let _ = gate.recv();
+                        Ok(())
+                    };
+                    store.write(make).await
+                }
+            });
+            tokio::task::yield_now().await;
+            let (start, watched) = (store.clone(), store.clone());
+            let conformed = tokio::task::spawn_blocking(move || {
+                is_made.recv().expect("the tenant is made");
+                std::thread::scope(|scope| {
+                    let conforming = scope.spawn(move || start.conform(Registry::builtin()));
+                    let mut connection = watched.inner.connector.open(Purpose::Pool).expect("a connection");
+                    while postgres && !conforming.is_finished() && !somebody_waits(&mut connection) {
+                        std::thread::yield_now();
+                    }
+                    commit.send(()).expect("the tenant waits");
+                    conforming.join().expect("no panic")
+                })
+            });
+            conformed.await.expect("no panic").expect("conformed");
+            making.await.expect("no panic").expect("made");
+
+            let forms = |connection: &mut Connection| {
+                let tenants = tenants::list(connection)?;
+                tenants.iter().map(|tenant| tenants::forms(connection, tenant.tenant_id)).collect::<Result<Vec<_>>>()
+            };
+            let forms = store.read(Reach::Point, forms).await.expect("forms");
+            assert_eq!(forms.len(), 2);
+            assert!(forms.iter().all(|forms| forms.fit_all(Registry::builtin().resource_types())), "{forms:?}");
+        });
+    }
+
+    fn somebody_waits(connection: &mut Connection) -> bool {
+        let waiting: Sql<BigInt> = Sql::new(
+            "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 AND query LIKE \
+             'SELECT t.schemas FROM tenants t%'",
+        );
+        waiting.get_result::<i64>(connection).expect("an answer") > 0
+    }
 }

@@ -94,11 +94,11 @@ impl Connection {
     }
 
     /// What stands in front of and behind a condition that joins `group_members gm` to the rows of a recursion, row by row
-    /// through its index. PostgreSQL can't foresee how many rows a recursion has, and would rather read the whole table
-    /// for each level.
+    /// through its index. Neither database can foresee how many rows a recursion has: PostgreSQL would rather read the
+    /// whole table for each level, SQLite once for each query. A CROSS JOIN keeps its order.
     pub(super) fn memberships_of_each(&self) -> [&'static str; 2] {
         match self {
-            Connection::Sqlite(_) => [" JOIN group_members gm ON ", ""],
+            Connection::Sqlite(_) => [" CROSS JOIN group_members gm ON ", ""],
             Connection::Postgres(_) => [" CROSS JOIN LATERAL (SELECT * FROM group_members gm WHERE ", " OFFSET 0) gm"],
         }
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{ResourceType, Role};
 use crate::scim::{Error, ErrorKind, Result};
 
 /// To be raised when documents, keys or the search index are made in another way: everything is made again at the next
@@ -51,12 +51,24 @@ impl Forms {
         gone
     }
 
-    /// Refuses a write for which another form is in force.
+    /// Whether the types that may be members of a group are those whose resources are kept: who knows fewer takes members
+    /// for ids that nobody has, and who knows more makes members that nobody else can show.
+    fn has_members_of(&self, resource_type: &ResourceType) -> bool {
+        let members = resource_type.attribute_in_role(Role::Members);
+        let Some(reference) = members.and_then(|members| members.sub_attribute("$ref")) else {
+            return true;
+        };
+        let types = &reference.reference_types;
+        self.0.is_empty() || (types.len() == self.0.len() && types.iter().all(|name| self.0.contains_key(name)))
+    }
+
+    /// Refuses a write for which another form is in force, or none any more: the type is served no longer.
     ///
     /// # Errors
     /// `Unavailable`.
     pub fn check(&self, resource_type: &ResourceType) -> Result<()> {
-        if self.fit(resource_type) != Some(false) {
+        let fits = self.fit(resource_type).unwrap_or(self.0.is_empty());
+        if fits && self.has_members_of(resource_type) {
             return Ok(());
         }
         let detail = format!(
@@ -88,7 +100,13 @@ mod tests {
         let read = Forms::parse(&forms.to_json().expect("JSON")).expect("the same");
 
         assert_eq!((read.fit(user), read.fit(group)), (Some(true), None));
-        assert!(read.check(user).is_ok() && read.check(group).is_ok());
+        assert!(Forms::default().check(user).is_ok() && Forms::default().check(group).is_ok());
+        assert!(read.check(user).is_ok() && read.check(group).is_err(), "groups are served no more");
+        let mut more = read.clone();
+        more.set(group);
+        assert!(more.check(group).is_ok());
+        more.0.insert("Device".to_owned(), "a form".to_owned());
+        assert!(more.check(user).is_ok() && more.check(group).is_err(), "groups have members that we do not know");
         let other = Forms(BTreeMap::from([("User".to_owned(), form_of(group))]));
         assert_eq!(other.check(user).expect_err("another form").kind(), ErrorKind::Unavailable);
         assert!(forms.fit_all(&[user]) && !forms.fit_all(&[user, group]) && !forms.fit_all(&[]));

@@ -236,6 +236,7 @@ pub fn forget(connection: &mut Connection, row_id: i64) -> Result<()> {
 }
 
 /// Makes members of what was named before it existed again: the unresolved members with the id of a restored resource.
+/// A deleted group keeps its own as they are until it is restored ([`resolve_own`]): nobody is in a group that is gone.
 /// Returns the rows of the groups.
 ///
 /// # Errors
@@ -245,7 +246,7 @@ pub fn resolve_pending(connection: &mut Connection, tenant_id: i64, id: &str, ro
         .bind(id)
         .push(" AND group_row_id IN (SELECT g.row_id FROM resources g WHERE g.tenant_id = ")
         .bind(tenant_id)
-        .push(") RETURNING group_row_id");
+        .push(" AND g.deleted_at IS NULL) RETURNING group_row_id");
     let group_row_ids: Vec<i64> = statement.load(connection)?;
     for group_row_id in &group_row_ids {
         add(connection, *group_row_id, &[row_id])?;
@@ -260,7 +261,7 @@ pub fn resolve_pending(connection: &mut Connection, tenant_id: i64, id: &str, ro
 pub fn unresolve_type(connection: &mut Connection, tenant_id: i64, resource_type: &str) -> Result<()> {
     let statement: Sql<(BigInt, BigInt, Text)> = Sql::new(
         "SELECT gm.group_row_id, gm.member_row_id, m.id FROM group_members gm \
-         JOIN resources m ON m.row_id = gm.member_row_id WHERE m.tenant_id = ",
+         JOIN resources m ON m.row_id = gm.member_row_id WHERE m.deleted_at IS NULL AND m.tenant_id = ",
     );
     let statement = statement.bind(tenant_id).push(" AND m.resource_type = ").bind(resource_type);
     for (group_row_id, member_row_id, id) in statement.load::<(i64, i64, String)>(connection)? {

@@ -57,9 +57,10 @@ const COLUMNS: (tenants::tenant_id, tenants::name, tenants::settings, tenants::c
 
 /// Makes a tenant with default settings; [`ErrorKind::Uniqueness`] if there is one of that name.
 pub fn insert(connection: &mut Connection, name: &str, at: NaiveDateTime) -> Result<Tenant> {
-    // What is kept for nobody yet is kept in any form: that of the others.
-    let forms: Option<String> =
-        tenants::table.order(tenants::tenant_id).select(tenants::schemas).first(connection).optional()?;
+    // What is kept for nobody yet is kept in any form: that of the others, which stays until this one is there.
+    let clause = connection.share_clause();
+    let first: Sql<Text> = Sql::new("SELECT t.schemas FROM tenants t ORDER BY t.tenant_id LIMIT 1").push(clause);
+    let forms = first.get_result::<String>(connection).optional()?;
     let forms = forms.unwrap_or_else(|| "{}".to_owned());
     let row = diesel::insert_into(tenants::table)
         .values((

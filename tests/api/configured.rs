@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use scimd::auth::{Caller, Scopes};
 use scimd::provider::{Call, Provider, system_clock};
+use scimd::scim::schema::{Registry, SchemaFile};
 use scimd::scim::{ErrorKind, Profile};
 use serde_json::{Value, json};
 
@@ -190,7 +191,17 @@ fn del_07_char_11_a_restored_resource_claims_its_unique_values_again() {
 }
 
 fn restore(api: &Api, id: &str) -> scimd::scim::Result<()> {
-    let registry = test_type::registry();
+    restored_by(test_type::registry(), "Test", api, id)
+}
+
+/// Restores by a program that knows these types.
+fn restore_of(objects: &Value, resource_type: &str, api: &Api, id: &str) -> scimd::scim::Result<()> {
+    let file = SchemaFile { name: "types.json".to_owned(), text: objects.to_string() };
+    let registry = Registry::with_files(&[file], false).unwrap_or_else(|flaw| panic!("{flaw}"));
+    restored_by(registry, resource_type, api, id)
+}
+
+fn restored_by(registry: &'static Registry, resource_type: &str, api: &Api, id: &str) -> scimd::scim::Result<()> {
     let provider = Provider::new(api.store.clone(), registry, &api.base_url, system_clock());
     let caller = Caller {
         tenant_id: api.tenant_id,
@@ -202,7 +213,7 @@ fn restore(api: &Api, id: &str) -> scimd::scim::Result<()> {
         cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
     };
     let call = Call { caller: Arc::new(caller), request_id: "restore".into(), as_subject: false };
-    let restored = provider.restore(call, registry.resource_type("Test").unwrap(), id.to_owned());
+    let restored = provider.restore(call, registry.resource_type(resource_type).unwrap(), id.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(restored).map(drop)
 }
@@ -349,6 +360,55 @@ fn res_21_a_process_with_older_schemas_writes_nothing_of_what_changed() {
         assert_eq!(new.post("/Devices", &json!({"label": "b"})).status, 201);
         let tenant = new.other_tenant_of_lasting();
         assert_eq!(tenant.post("/Devices", &json!({"label": "b"})).status, 201);
+    });
+}
+
+#[test]
+fn res_21_a_process_with_other_types_writes_no_group() {
+    let attributes = json!([attribute("label", "string")]);
+    Lasting::each(|lasting| {
+        // A server that knows no devices would take a member for an id that nobody has.
+        let without = lasting.serve(&nothing()).unwrap();
+        let with = lasting.serve(&devices(attributes.clone())).unwrap();
+        let device = id(&with.created("/Devices", &json!({"label": "a"})));
+        let group = with.created("/Groups", &json!({"displayName": "G", "members": [{"value": device}]}));
+        let group_at = format!("/Groups/{}", id(&group));
+        let refused = without.put(&group_at, &json!({"displayName": "H", "members": [{"value": device}]}));
+        assert_eq!(refused.status, 503, "{}", refused.text());
+        assert_eq!(with.get(&group_at).json()["members"], group["members"]);
+        assert_eq!(without.root().send("GET", "/readyz", &[], None).unwrap().status, 503);
+
+        // One that knows them still would make a member that the others can't show.
+        let without = lasting.serve(&nothing()).unwrap();
+        let add = patch(json!([{"op": "add", "path": "members", "value": [{"value": device}]}]));
+        let other = without.created("/Groups", &json!({"displayName": "H"}));
+        assert_eq!(with.patch(&format!("/Groups/{}", id(&other)), &add).status, 503);
+        assert_eq!(with.post("/Devices", &json!({"label": "b"})).status, 503);
+        assert_eq!(without.get(&group_at).json()["members"], json!([{"value": device}]));
+        assert_eq!(without.get(&format!("/Groups/{}", id(&other))).json()["members"], json!([]));
+    });
+}
+
+#[test]
+fn res_21_what_is_deleted_follows_the_schemas_too() {
+    let whole = json!([attribute("label", "string"), attribute("slot", "integer")]);
+    let less = json!([{"name": "label", "type": "string", "uniqueness": "server"}]);
+    Lasting::each(|lasting| {
+        let api = lasting.serve(&devices(whole.clone())).unwrap();
+        let device = id(&api.created("/Devices", &json!({"label": "a", "slot": 7})));
+        assert_eq!(api.delete(&format!("/Devices/{device}")).status, 204);
+
+        let api = lasting.serve(&devices(less.clone())).unwrap();
+        let other = id(&api.created("/Devices", &json!({"label": "A"})));
+        let taken = restore_of(&devices(less.clone()), "Device", &api, &device);
+        assert_eq!(taken.expect_err("the label is taken").kind(), ErrorKind::Uniqueness);
+        assert_eq!(api.delete(&format!("/Devices/{other}")).status, 204);
+        restore_of(&devices(less.clone()), "Device", &api, &device).expect("free again");
+        assert_eq!(api.get(&format!("/Devices/{device}")).json().get("slot"), None);
+
+        let api = lasting.serve(&devices(whole.clone())).unwrap();
+        assert_eq!(api.get(&format!("/Devices/{device}")).json()["slot"], 7);
+        assert_eq!(total(&api, "/Devices", "label eq \"A\" and slot eq 7"), 1);
     });
 }
 

@@ -66,6 +66,25 @@ fn del_07_memberships_come_back_in_whichever_order_things_are_restored() {
 }
 
 #[test]
+fn del_07_nobody_is_in_a_group_that_is_deleted_however_often_one_is_restored() {
+    each(|api| {
+        let (user, group) = user_in_group(api);
+        let (user_at, group_at) = (format!("/Users/{user}"), format!("/Groups/{group}"));
+        assert_eq!((api.delete(&user_at).status, api.delete(&group_at).status), (204, 204));
+        for _ in 0..2 {
+            restore(api, "User", &user);
+            assert_eq!(api.get(&user_at).json().get("groups"), None);
+            assert_eq!(api.delete(&user_at).status, 204);
+        }
+        restore(api, "User", &user);
+        restore(api, "Group", &group);
+
+        assert_eq!(api.get(&group_at).json()["members"][0]["value"], json!(user));
+        assert_eq!(api.get(&user_at).json()["groups"][0]["value"], json!(group));
+    });
+}
+
+#[test]
 fn del_06_a_deleted_user_has_left_its_group_and_is_back_in_it_when_restored() {
     each(|api| {
         let (user, group) = user_in_group(api);

@@ -8,8 +8,8 @@ CREATE TABLE unique_values (
     PRIMARY KEY (tenant_id, resource_type, path, "key")
 ) WITHOUT ROWID;
 
--- What a document held that its schema does not define any more, JSON: kept, and not shown until it is defined again.
-ALTER TABLE resources ADD COLUMN withheld TEXT;
-
 -- For which definition of each resource type the documents and the search index of the tenant are made, JSON.
 ALTER TABLE tenants ADD COLUMN schemas TEXT NOT NULL DEFAULT '{}';
+
+-- What a document held that its schema does not define any more, JSON: kept, and not shown until it is defined again.
+ALTER TABLE resources ADD COLUMN withheld TEXT;

@@ -48,13 +48,24 @@ struct Above {
 }
 
 fn above(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Above> {
+    let statement = memberships_above(connection, member_row_ids);
+    let rows: Vec<(i64, i64, String, Option<String>)> = kept(statement, member_row_ids).load(connection)?;
+    let mut above = Above::default();
+    for (member_row_id, group_row_id, id, display_name) in rows {
+        above.parents.entry(member_row_id).or_default().push(group_row_id);
+        above.named.insert(group_row_id, (id, display_name));
+    }
+    Ok(above)
+}
+
+fn memberships_above(connection: &Connection, member_row_ids: &[i64]) -> Sql<(BigInt, BigInt, Text, Nullable<Text>)> {
     let [join, end] = connection.memberships_of_each();
     // UNION, not UNION ALL: a group that is reached once more is not followed once more.
-    let statement: Sql<(BigInt, BigInt, Text, Nullable<Text>)> = Sql::new(
+    let statement = Sql::new(
         "WITH RECURSIVE direct (member_row_id, group_row_id) AS (\
          SELECT gm.member_row_id, gm.group_row_id FROM group_members gm WHERE gm.member_row_id IN (",
     );
-    let statement = statement
+    statement
         .bind_list(member_row_ids.iter().copied())
         .push(")), up (row_id) AS (SELECT d.group_row_id FROM direct d UNION SELECT gm.group_row_id FROM up")
         .push(join)
@@ -70,14 +81,7 @@ fn above(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Above> {
         .push(join)
         .push("gm.member_row_id = up.row_id")
         .push(end)
-        .push(") e");
-    let rows: Vec<(i64, i64, String, Option<String>)> = kept(statement, member_row_ids).load(connection)?;
-    let mut above = Above::default();
-    for (member_row_id, group_row_id, id, display_name) in rows {
-        above.parents.entry(member_row_id).or_default().push(group_row_id);
-        above.named.insert(group_row_id, (id, display_name));
-    }
-    Ok(above)
+        .push(") e")
 }
 
 impl Above {
@@ -122,9 +126,12 @@ impl Above {
 
 #[cfg(test)]
 mod tests {
+    use diesel::sql_types::Integer;
+
     use super::*;
     use crate::scim::resource::Document;
     use crate::scim::schema::Registry;
+    use crate::store::Reach;
     use crate::store::members;
     use crate::store::resources::{self, Place};
     use crate::store::tenants::{self, TenantSettings};
@@ -170,6 +177,29 @@ mod tests {
             assert_eq!(memberships, 1 + 2 + 38 * 4 + 2);
             assert_eq!(above.named.len(), 80);
             assert_eq!(above_both.len(), 2);
+        });
+    }
+
+    #[test]
+    fn usr_04_the_groups_of_a_user_are_found_without_a_look_at_other_memberships() {
+        on_each_database(|Fixture { store, postgres }| async move {
+            let explain = move |connection: &mut Connection| {
+                let statement = memberships_above(connection, &[1]);
+                if postgres {
+                    // Of an empty table PostgreSQL would read the whole.
+                    Sql::<()>::new("SET LOCAL enable_seqscan = off").execute(connection)?;
+                    let explained: Sql<Text> = Sql::new("EXPLAIN ");
+                    return Ok(explained.append(statement).load::<String>(connection)?);
+                }
+                let explained: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ");
+                let steps: Vec<(i32, i32, i32, String)> = explained.append(statement).load(connection)?;
+                Ok(steps.into_iter().map(|step| step.3).collect())
+            };
+            let plan: Vec<String> = store.read(Reach::Point, explain).await.expect("a plan");
+
+            let looked_up = if postgres { "(member_row_id = up.row_id)" } else { "SEARCH gm USING COVERING INDEX" };
+            let look_ups = plan.iter().filter(|step| step.contains(looked_up)).count();
+            assert!(look_ups >= 2 && !plan.iter().any(|step| step.contains("SCAN gm")), "{plan:#?}");
         });
     }
 

@@ -1,6 +1,7 @@
 //! What only a server can do to us: deadlocks, cut connections, transactions that are spoilt.
 
 use diesel::sql_types::Integer;
+use diesel_migrations::MigrationHarness;
 
 use super::*;
 
@@ -91,6 +92,37 @@ fn deadlocks_are_resolved_by_running_again() {
         for write in writes {
             write.await.unwrap().unwrap();
         }
+    });
+}
+
+#[test]
+fn migrations_beside_a_server_that_writes_wait_for_it_and_it_for_them() {
+    on_each_url(|settings| {
+        if settings.database_url.has_single_writer() {
+            return;
+        }
+        // Given the tables of the first migration, and a change that has looked at its tenant.
+        let store = Store::open(&settings).unwrap();
+        let mut server = store.inner.connector.open(Purpose::Writer).unwrap();
+        let Connection::Postgres(c) = &mut server else { panic!("PostgreSQL only") };
+        c.run_next_migration(migrations::POSTGRES).unwrap();
+        server.begin_write(Duration::ZERO).unwrap();
+        server.batch_execute("SELECT settings FROM tenants WHERE tenant_id = 1 FOR SHARE").unwrap();
+
+        let migrating = std::thread::spawn({
+            let store = store.clone();
+            move || store.migrate()
+        });
+        let mut operator = store.inner.connector.open(Purpose::Pool).unwrap();
+        let waits = "SELECT 1 FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 \
+                     AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'tenants'::regclass AND NOT granted)";
+        while !migrating.is_finished() && diesel::sql_query(waits).execute(&mut operator).unwrap() == 0 {
+            std::thread::yield_now();
+        }
+        resource(&mut server, "1", "User", None, "{}").unwrap();
+        server.commit().unwrap();
+
+        assert!(!migrating.join().unwrap().unwrap().is_empty());
     });
 }
 
