@@ -167,6 +167,28 @@ fn dashboard_alerts_and_readme_speak_of_the_metrics_that_there_are() {
     assert_eq!(told, families, "the table in README.md and what is exported");
 }
 
+/// Whoever starts scimd must not kill it before its own time to stop is over: once for requests, once for connections.
+#[test]
+fn services_give_the_server_the_time_to_stop_that_it_gives_itself() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let seconds = |file: &str, before: &str| -> u64 {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        let value = text.split(before).nth(1).unwrap_or_else(|| panic!("{file} has no {before:?}"));
+        let digits = value.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+        digits.parse().unwrap_or_else(|_| panic!("{file}: what follows {before:?} is no number"))
+    };
+    let own = seconds("README.md", "| `SCIMD_SHUTDOWN_TIMEOUT` | `shutdown-timeout` | `");
+
+    for (file, before) in [
+        ("deploy/systemd/scimd.service", "TimeoutStopSec="),
+        ("compose.yaml", "stop_grace_period: "),
+        ("Dockerfile", "--stop-timeout "),
+        ("README.md", "--stop-timeout "),
+    ] {
+        assert!(seconds(file, before) > 2 * own, "{file} stops scimd too early");
+    }
+}
+
 /// A POST whose head the server has read, and whose body has not come.
 fn held_request(address: &str, token: &str, length: usize) -> BufReader<TcpStream> {
     let host = address.strip_prefix("http://").unwrap();
