@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 # scimd in a small image, with TLS to PostgreSQL.
 #   docker build -t scimd .
-#   docker run -p 127.0.0.1:8080:8080 -v scimd:/data --name scimd scimd
+#   docker run --read-only --cap-drop ALL --security-opt no-new-privileges --stop-timeout 65 \
+#       -p 127.0.0.1:8080:8080 -v scimd:/data --name scimd scimd
 #   docker exec scimd scimd key create --name okta
 
 FROM rust:1.95-bookworm AS build

@@ -231,8 +231,6 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
         let server = http::bind(listener, metrics_listener, service, &options)
             .map_err(|cause| Failure(format!("The server cannot be started ({cause}).")))?;
         let server = actix_web::rt::spawn(server);
-        // The server heeds signals from its first step on; before that, SIGTERM would kill what says it is listening.
-        actix_web::rt::task::yield_now().await;
         greet(config, bound, &desk, quickstart).await?;
         finish(server).await
     });

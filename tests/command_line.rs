@@ -3,6 +3,8 @@
 
 #[path = "command_line/conformance.rs"]
 mod conformance;
+#[path = "command_line/health.rs"]
+mod health;
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -404,9 +406,19 @@ impl Server {
     }
 
     /// Sends SIGTERM; the exit code.
-    fn stop(mut self) -> Option<i32> {
+    fn stop(self) -> Option<i32> {
+        self.terminate();
+        self.exit_code()
+    }
+
+    /// Sends SIGTERM.
+    fn terminate(&self) {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    fn exit_code(mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.child.try_wait().unwrap() {

@@ -339,8 +339,9 @@ fn every_file_that_the_documents_name_is_there() {
     for document in ["ARCHITECTURE.md", "README.md", "SCIM.md"] {
         let text = read(document);
         for name in text.split('`').skip(1).step_by(2) {
-            let looks_like_a_path =
-                ["src/", "tests/", "migrations/", "benches/", ".ci/"].iter().any(|start| name.starts_with(start));
+            let looks_like_a_path = ["src/", "tests/", "migrations/", "benches/", "deploy/", ".ci/"]
+                .iter()
+                .any(|start| name.starts_with(start));
             if looks_like_a_path && !name.contains(['*', '<', ' ', '{', '\n']) {
                 assert!(root.join(name).exists(), "{document} names {name}, which is not there");
             }

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 
+use super::traffic::Traffic;
 use super::{Service, metrics, respond};
 
 /// `GET /healthz`: the process serves requests.
@@ -12,7 +13,10 @@ pub(super) async fn alive() -> HttpResponse {
 }
 
 /// `GET /readyz`: the database answers and is migrated, and the server is not stopping.
-pub(super) async fn ready(service: Data<Service>) -> HttpResponse {
+pub(super) async fn ready(service: Data<Service>, traffic: Data<Traffic>) -> HttpResponse {
+    if traffic.is_draining() {
+        return respond::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
+    }
     match service.provider.ready().await {
         Ok(()) => respond::text(StatusCode::OK, "ok\n".to_owned()),
         Err(error) => respond::text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
@@ -21,6 +25,5 @@ pub(super) async fn ready(service: Data<Service>) -> HttpResponse {
 
 /// `GET /metrics`: measurements for Prometheus.
 pub(super) async fn measurements(service: Data<Service>) -> HttpResponse {
-    metrics::gather(&service);
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics::render())
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics::page(&service))
 }

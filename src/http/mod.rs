@@ -16,6 +16,7 @@ mod respond;
 pub mod routes;
 mod search;
 pub mod tls;
+mod traffic;
 mod unserved;
 
 use std::net::TcpListener;
@@ -29,6 +30,7 @@ use actix_web::{App, HttpServer, Route, guard, web};
 
 use self::peers::Peers;
 use self::routes::{BASES, Endpoint, OPENAPI, Operation};
+use self::traffic::{Signals, Traffic};
 use crate::auth::Authenticator;
 use crate::provider::Provider;
 
@@ -56,7 +58,8 @@ pub struct Options {
     pub tls: Option<tls::Files>,
 }
 
-/// Starts to listen. The server is a future that ends after SIGTERM or SIGINT, when the requests in flight are answered.
+/// Starts to listen. The server is a future that ends after SIGTERM or SIGINT, when the requests in flight are answered;
+/// both signals are heeded from here on. Until that end `/readyz` says that the server is draining.
 ///
 /// `metrics_listener` takes `/metrics`, `/healthz` and `/readyz` off the main port.
 ///
@@ -69,19 +72,23 @@ pub fn bind(
     options: &Options,
 ) -> std::io::Result<Server> {
     metrics::install(service.provider.clone());
+    let (signals, traffic) = (Signals::heed()?, web::Data::new(Traffic::default()));
     let workers = options.workers.max(1);
     let main_shows_health = metrics_listener.is_none();
     let main = service.clone();
     let document = web::Data::new(openapi::Document::of(&service, main_shows_health));
+    let counted = traffic.clone();
     let server = HttpServer::new(move || {
         let service = main.clone();
         App::new()
             .app_data(document.clone())
+            .app_data(counted.clone())
             .configure(move |app| serve(app, &service, main_shows_health))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(from_fn(observe::request))
     })
     .workers(workers)
+    .disable_signals()
     .shutdown_timeout(options.shutdown_timeout.as_secs())
     .keep_alive(Duration::from_secs(75))
     .client_request_timeout(Duration::from_secs(10));
@@ -93,13 +100,17 @@ pub fn bind(
             server.listen_rustls_0_23(listener, tls)?
         }
     };
+    let server = server.run();
+    let stop = traffic::stop_on_signal(signals, traffic.clone(), server.handle(), options.shutdown_timeout);
+    actix_web::rt::spawn(stop);
     let Some(metrics_listener) = metrics_listener else {
-        return Ok(server.run());
+        return Ok(server);
     };
     // One server with two listeners would show every route on both ports.
     let health = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(service.clone()))
+            .app_data(traffic.clone())
             .configure(|app| routes::health().iter().for_each(|endpoint| at(app, "", endpoint)))
             .default_service(web::to(unserved::unknown_endpoint))
             .wrap(from_fn(observe::request))
@@ -109,7 +120,7 @@ pub fn bind(
     .listen(metrics_listener)?
     .run();
     actix_web::rt::spawn(health);
-    Ok(server.run())
+    Ok(server)
 }
 
 /// Every route.

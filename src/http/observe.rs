@@ -7,14 +7,16 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::metrics;
+use super::traffic::{Passage, Traffic};
 use crate::auth::Caller;
 
 /// The id of a request, in logs, in the history and in the answer's header.
@@ -27,6 +29,8 @@ pub(super) async fn request(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
+    let traffic = request.app_data::<Data<Traffic>>().expect("every application counts its requests").clone();
+    let _passage = Passage::enter(traffic.clone());
     let id: Arc<str> = Uuid::now_v7().to_string().into();
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let span = tracing::info_span!("request", id = %id);
@@ -34,6 +38,10 @@ pub(super) async fn request(
     let mut response = next.call(request).instrument(span.clone()).await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+    if traffic.is_draining() {
+        // The next request shall go to a server that stays.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let (route, status, took) = (route(response.request()), response.status().as_u16(), started.elapsed());
     span.in_scope(|| log(response.request(), method, &route, status, took.as_micros() as u64));

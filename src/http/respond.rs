@@ -7,6 +7,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde_json::Value;
 
+use super::metrics;
 use crate::auth::{self, Caller};
 use crate::provider::{Paged, Representation, Results};
 use crate::scim::message::{self, MEDIA_TYPE};
@@ -94,6 +95,10 @@ pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     match kind {
         ErrorKind::Internal => tracing::error!(causes = causes(error), "request failed"),
         ErrorKind::Unavailable => tracing::warn!(causes = causes(error), "not available"),
+        ErrorKind::Busy => {
+            metrics::shed();
+            tracing::debug!("request shed");
+        }
         _ => tracing::debug!(?kind, "request refused"),
     }
     let status = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -5,6 +5,7 @@ mod bulk;
 mod create;
 mod credential;
 mod delete;
+mod health;
 mod me;
 mod membership;
 mod modify;
@@ -28,11 +29,15 @@ use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::resources::{self, Place, StoredResource};
 use crate::store::tenants;
-use crate::store::{Connection, Reach, Store};
+use crate::store::{Connection, Store};
 
 pub use assemble::Representation;
+pub use health::Health;
 pub use modify::Modified;
 pub use search::{Paged, Results};
+
+pub use crate::store::survey::{EXPIRY_DAYS, Survey};
+pub use crate::store::{CHANGES_PER_COMMIT, COMMIT_SECONDS};
 
 use crate::scim::version::Preconditions;
 
@@ -163,29 +168,4 @@ fn expected(
     }
     preconditions.check_write(stored.meta.version)?;
     Ok(stored)
-}
-
-impl Provider {
-    /// Whether the database answers, takes changes, has every migration, and is kept for our schemas.
-    ///
-    /// # Errors
-    /// `Unavailable` if not.
-    pub async fn ready(&self) -> Result<()> {
-        self.store.ready().await?;
-        let registry = self.registry;
-        self.store.read(Reach::Point, move |connection| tenants::check_forms(connection, registry)).await
-    }
-
-    /// How many members of groups, in all tenants, are ids that no live resource has.
-    ///
-    /// # Errors
-    /// Database failures.
-    pub async fn count_unresolved_members(&self) -> Result<i64> {
-        self.store.read(Reach::Scan, crate::store::members::count_unresolved).await
-    }
-
-    /// How many changes wait for the one writer of SQLite.
-    pub fn waiting_writes(&self) -> usize {
-        self.store.waiting_writes()
-    }
 }

@@ -3,6 +3,7 @@
 //! Everything about backends, pools, locks and transactions hides behind them. A read sees one moment of the database; a
 //! write is durable before its caller is answered, or has left nothing behind. Knows nothing of callers and operations.
 
+mod commit;
 mod conform;
 mod connection;
 mod database_url;
@@ -21,6 +22,7 @@ pub mod resources;
 pub mod schema;
 pub mod search;
 mod statement;
+pub mod survey;
 pub mod tenants;
 pub mod unique;
 
@@ -34,6 +36,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+pub use self::commit::{CHANGES_PER_COMMIT, COMMIT_SECONDS};
 pub use self::conform::Conformed;
 pub use self::connection::{Connection, MultiBackend};
 use self::connection::{Connector, Purpose};
@@ -82,6 +85,17 @@ pub enum Reach {
     Point,
     /// Anything that grows with the number of rows.
     Scan,
+}
+
+/// How the connections of the pool are used at one moment; SQLite's writer has one beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolUse {
+    /// Those at work.
+    pub busy: u32,
+    /// Those that are open and wait for work.
+    pub idle: u32,
+    /// How many there may be.
+    pub most: u32,
 }
 
 /// The database. Cheap to clone; all clones are one.
@@ -201,6 +215,13 @@ impl Store {
     /// How many writes wait for the single writer; 0 where there is none.
     pub fn waiting_writes(&self) -> usize {
         self.inner.writer.as_ref().map_or(0, Writer::waiting)
+    }
+
+    /// How many connections are open, and what they do.
+    pub fn pool_use(&self) -> PoolUse {
+        let state = self.inner.pool.state();
+        let busy = state.connections.saturating_sub(state.idle_connections);
+        PoolUse { busy, idle: state.idle_connections, most: self.inner.pool.max_size() }
     }
 
     /// Finishes the writes that wait and takes no more work: whoever comes later gets [`ErrorKind::Unavailable`]. Blocks.
@@ -324,7 +345,7 @@ fn run_read<T>(mut connection: Pooled, work: impl FnOnce(&mut Connection) -> Res
 fn run_write<T>(connection: &mut Connection, work: &mut impl FnMut(&mut Connection) -> Result<T>) -> Result<T> {
     let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)));
     match outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload))) {
-        Ok(value) => connection.commit().map_err(error::of_commit).map(|()| value),
+        Ok(value) => commit::commit(connection, 1).map(|()| value),
         Err(error) => {
             let _ = connection.rollback();
             Err(error)

@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use tokio::sync::oneshot;
 
 use super::connection::{Connection, Connector, Purpose};
-use super::error;
+use super::{commit, error};
 use crate::scim::{Error, ErrorKind, Result};
 
 /// How many works one commit holds at most; more would only make the first of them wait.
@@ -235,10 +235,11 @@ fn run_and_commit(
         None => connection.insert(connector.open(Purpose::Writer)?),
     };
     connection.begin_write(connector.busy_timeout)?;
+    let changes = batch.len();
     for work in batch {
         run_in_savepoint(connection, &mut **work)?;
     }
-    connection.commit().map_err(error::of_commit)
+    commit::commit(connection, changes)
 }
 
 /// Runs one work so that only its success leaves anything behind. An error means that the transaction is lost.
