@@ -2,7 +2,8 @@
 //!
 //! A `userName` is prepared as `UsernameCaseMapped` and a `password` as `OpaqueString`. `strict` refuses what the
 //! profiles refuse. `compat` refuses control characters, and names in which there is nothing to be seen; identity
-//! providers send guest names, emoji and names of mixed direction. How a name compares is the same for both: [`super::key`] maps width and folds case.
+//! providers send guest names, emoji and names of mixed direction. How a name compares is the same for both:
+//! [`super::key`] maps width and folds case.
 
 mod bidi;
 mod class;
@@ -74,11 +75,13 @@ pub fn opaque_string(password: &str, profile: Profile) -> Result<String, Refusal
     if let Some(control) = password.chars().find(|c| c.is_control()) {
         return Err(Refusal::Character(control));
     }
-    if profile == Profile::Strict {
-        Class::Freeform.check(password)?;
-    }
     let spaced = password.chars().map(|c| if class::is_space(c) { ' ' } else { c });
-    Ok(spaced.nfc().collect())
+    let prepared: String = spaced.nfc().collect();
+    // Held against the class as it is after all mappings (RFC 8264 §7): U+0387 is a middle dot by then.
+    if profile == Profile::Strict {
+        Class::Freeform.check(&prepared)?;
+    }
+    Ok(prepared)
 }
 
 /// Full-width and half-width characters as the plain ones that they stand for (RFC 8264 §5.2.1, RFC 8265 §3.3.2).
@@ -189,6 +192,7 @@ mod tests {
         assert_eq!(strict("ＡＢ🤷").as_deref(), Ok("ＡＢ🤷"));
         assert_eq!(strict("my cat is a \u{9}by"), Err(Refusal::Character('\u{9}')));
         assert_eq!(strict("a\u{200B}"), Err(Refusal::Character('\u{200B}')));
+        assert_eq!(strict("\u{387}"), Err(Refusal::Character('\u{B7}')));
         assert_eq!(opaque_string("❤\u{FE0F}", Profile::Compat).as_deref(), Ok("❤\u{FE0F}"));
     }
 
