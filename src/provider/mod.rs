@@ -5,6 +5,7 @@ mod bulk;
 mod create;
 mod credential;
 mod delete;
+pub mod history;
 mod me;
 mod membership;
 mod modify;

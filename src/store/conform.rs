@@ -5,10 +5,12 @@
 //! values are made again: in one transaction, which keeps the writes of other processes waiting. Those find the other
 //! form afterwards and write no more.
 
+use chrono::{DateTime, Utc};
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde_json::{Map, Value};
 
+use super::audit::{self, Changes, Operation, Record};
 use super::connection::{Connection, Purpose};
 use super::forms::Forms;
 use super::resources::{self, Place};
@@ -39,12 +41,13 @@ pub struct Conformed {
 }
 
 impl Store {
-    /// Prepares the data of every tenant for these schemas, all or none; what there was to do. Blocks.
+    /// Prepares the data of every tenant for these schemas, all or none; what there was to do. The history tells of the
+    /// resources that are shown in another form from `now` on. Blocks.
     ///
     /// # Errors
     /// `uniqueness`, with the ids of two resources, if live ones share a value that must be unique by now. Database
     /// failures.
-    pub fn conform(&self, registry: &Registry) -> Result<Vec<Conformed>> {
+    pub fn conform(&self, registry: &Registry, now: DateTime<Utc>) -> Result<Vec<Conformed>> {
         let mut connection = self.inner.connector.open(Purpose::Writer)?;
         // Most starts change nothing, and keep nobody waiting.
         let mut waiting = Vec::new();
@@ -56,7 +59,7 @@ impl Store {
             return Ok(Vec::new());
         }
         connection.begin_write(self.inner.connector.busy_timeout)?;
-        let outcome = conform_all(&mut connection, &waiting, registry);
+        let outcome = conform_all(&mut connection, &waiting, registry, now);
         match outcome {
             Ok(_) => connection.commit().map_err(error::of_commit)?,
             Err(_) => drop(connection.rollback()),
@@ -69,11 +72,12 @@ fn conform_all(
     connection: &mut Connection,
     tenants: &[tenants::Tenant],
     registry: &Registry,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Conformed>> {
     connection.take_time()?;
     let mut done = Vec::new();
     for tenant in tenants {
-        done.extend(conform_tenant(connection, tenant, registry)?);
+        done.extend(conform_tenant(connection, tenant, registry, now)?);
     }
     Ok(done)
 }
@@ -82,6 +86,7 @@ fn conform_tenant(
     connection: &mut Connection,
     tenant: &tenants::Tenant,
     registry: &Registry,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Conformed>> {
     let mut forms = lock_forms(connection, tenant.tenant_id)?;
     let before = forms.clone();
@@ -93,7 +98,7 @@ fn conform_tenant(
             continue;
         }
         let place = Place { tenant_id: tenant.tenant_id, settings, resource_type };
-        let conformed = Rebuild { place, tenant: &tenant.name, is_change: known.is_some() }.run(connection)?;
+        let conformed = Rebuild { place, tenant: &tenant.name, is_change: known.is_some(), now }.run(connection)?;
         members::resolve_type(connection, tenant.tenant_id, &resource_type.name)?;
         done.extend((conformed.resources > 0).then_some(conformed));
         forms.set(resource_type);
@@ -123,10 +128,11 @@ struct Rebuild<'a> {
     tenant: &'a str,
     /// Whether clients may have seen the resources in another form.
     is_change: bool,
+    now: DateTime<Utc>,
 }
 
-/// `row_id`, `id`, `document`, `withheld`, whether it is live.
-type Row = (i64, String, String, Option<String>, bool);
+/// `row_id`, `id`, `document`, `withheld`, `version`, whether it is live.
+type Row = (i64, String, String, Option<String>, i64, bool);
 
 impl Rebuild<'_> {
     fn run(&self, connection: &mut Connection) -> Result<Conformed> {
@@ -161,8 +167,9 @@ impl Rebuild<'_> {
     }
 
     fn rows_after(&self, connection: &mut Connection, row_id: i64) -> Result<Vec<Row>> {
-        let statement: Sql<(BigInt, Text, Text, Nullable<Text>, Bool)> = Sql::new(
-            "SELECT r.row_id, r.id, r.document, r.withheld, r.deleted_at IS NULL FROM resources r WHERE r.tenant_id = ",
+        let statement: Sql<(BigInt, Text, Text, Nullable<Text>, BigInt, Bool)> = Sql::new(
+            "SELECT r.row_id, r.id, r.document, r.withheld, r.version, r.deleted_at IS NULL FROM resources r \
+             WHERE r.tenant_id = ",
         );
         let statement = statement
             .bind(self.place.tenant_id)
@@ -179,15 +186,20 @@ impl Rebuild<'_> {
     fn write(&self, connection: &mut Connection, rows: Vec<Row>) -> Result<usize> {
         let Place { tenant_id, resource_type, settings } = self.place;
         let mut withheld_count = 0;
-        let mut index = Vec::new();
-        for (row_id, id, document, withheld, is_live) in rows {
-            let (document, withheld) = divided(resource_type, &document, withheld.as_deref())?;
+        let (mut index, mut changed) = (Vec::new(), Vec::new());
+        for (row_id, id, before, withheld, version, is_live) in rows {
+            let before = Document::from_json(&before).map_err(Error::internal)?;
+            let (document, withheld) = divided(resource_type, before.clone(), withheld.as_deref())?;
             withheld_count += usize::from(withheld.is_some());
             let key = unique_key(resource_type, &document, settings.group_names);
             if is_live {
                 self.check_key(connection, &id, key.as_deref())?;
             }
             resources::rewrite(connection, self.place, row_id, &document, withheld, self.is_change)?;
+            let changes = Changes::of_form(resource_type, &before, &document);
+            if self.is_change || !changes.is_empty() {
+                changed.push((id.clone(), version + i64::from(self.is_change), changes));
+            }
             if is_live {
                 self.claim(connection, row_id, &id, &UniqueValues::of(resource_type, &document))?;
                 index.extend(indexed_values(resource_type, &document).into_iter().map(|value| (row_id, value)));
@@ -205,7 +217,26 @@ impl Rebuild<'_> {
             ]
         });
         insert_rows(connection, "resource_values", columns, cells, OnConflict::Fail)?;
+        self.record(connection, &changed)?;
         Ok(withheld_count)
+    }
+
+    fn record(&self, connection: &mut Connection, changed: &[(String, i64, Changes)]) -> Result<()> {
+        let mut records = Vec::with_capacity(changed.len());
+        for (resource_id, version, changes) in changed {
+            records.push(Record {
+                tenant_id: self.place.tenant_id,
+                at: self.now,
+                caller: "scimd",
+                request_id: "",
+                operation: Operation::Conform,
+                resource_type: &self.place.resource_type.name,
+                resource_id,
+                version: *version,
+                changes,
+            });
+        }
+        audit::append_silent(connection, &records)
     }
 
     fn check_key(&self, connection: &mut Connection, id: &str, key: Option<&str>) -> Result<()> {
@@ -268,10 +299,9 @@ impl Rebuild<'_> {
 
 fn divided(
     resource_type: &'static ResourceType,
-    document: &str,
+    document: Document,
     withheld: Option<&str>,
 ) -> Result<(Document, Option<String>)> {
-    let document = Document::from_json(document).map_err(Error::internal)?;
     let withheld: Map<String, Value> =
         withheld.map_or(Ok(Map::new()), serde_json::from_str).map_err(Error::internal)?;
     let (document, withheld) = divide(resource_type, document, withheld);
