@@ -288,7 +288,7 @@ fn provider(config: &Config, registry: &'static Registry, store: Store, address:
 
 /// Prepares what is stored for the schemas, and tells what there was to do.
 fn conform(store: &Store, registry: &Registry) -> Result<(), Failure> {
-    for done in store.conform(registry)? {
+    for done in store.conform(registry, (provider::system_clock())())? {
         let Conformed { tenant, resource_type, resources, withheld } = done;
         match registry.resource_type(&resource_type) {
             Some(_) => tracing::info!(

@@ -627,6 +627,25 @@ fn del_06_deleted_resources_are_shown_and_restored_beside_the_server() {
         );
         let shown = workplace.succeed(&["user", "show", &id]);
         assert!(shown.contains("deleted") && shown.contains("(`Field team`)"), "{shown}");
+        let changes = workplace.json(&["user", "history", &id, "--json"]);
+        assert_eq!((&changes[0]["operation"], &changes[0]["key"]), (&json!("create"), &json!(key_id(token))));
+        assert_eq!((&changes[1]["operation"], &changes[2]), (&json!("delete"), &Value::Null));
+        let created = changes[0]["at"].as_str().unwrap();
+        let past = workplace.json(&["user", "show", &id, "--at", created, "--json"]);
+        assert_eq!((&past["status"], &past["resource"]["userName"]), (&json!("live"), &json!("mira")));
+        assert_eq!((&past["version"], &past["at"]), (&json!(1), &changes[0]["at"]));
+        let of_group = workplace.succeed(&["group", "history", &group_id]);
+        assert!(
+            of_group.contains(&format!("  + member {id}\n")) && of_group.contains("+ member nobody\n"),
+            "{of_group}"
+        );
+        assert!(of_group.contains("  leave  by ") && of_group.contains(&format!("  - member {id}\n")), "{of_group}");
+        let latest = workplace.run(&["group", "history", &group_id, "--limit", "1"]);
+        assert!(!text(&latest.stdout).contains("create") && text(&latest.stderr).contains("--limit"), "{latest:?}");
+        let early = workplace.fail(&["user", "show", &id, "--at", "2020-01-01T00:00:00Z"]);
+        assert!(early.contains("was not there yet"), "{early}");
+        assert!(workplace.fail(&["user", "show", &id, "--at", "9999-01-01T00:00:00Z"]).contains("future"));
+        assert!(workplace.fail(&["group", "history", &id]).contains("No Group, live or deleted"));
 
         let taken = post("/Users", user);
         let conflict = workplace.fail(&["user", "restore", &id]);

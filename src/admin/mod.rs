@@ -32,10 +32,10 @@ pub enum Command {
     /// Make, list and set up tenants: namespaces that see nothing of each other
     #[command(subcommand)]
     Tenant(tenants::Command),
-    /// Look at users, also deleted ones, and restore them
+    /// Look at users, also deleted ones, as they are and as they were, and restore them
     #[command(subcommand)]
     User(resources::UserCommand),
-    /// Look at groups, also deleted ones, and restore them
+    /// Look at groups, also deleted ones, as they are and as they were, and restore them
     #[command(subcommand)]
     Group(resources::GroupCommand),
 }

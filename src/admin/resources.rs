@@ -3,13 +3,16 @@
 //! One implementation over the resource type. It reads and restores; to change a live resource is the providers' part.
 
 mod entry;
+mod history;
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use self::entry::{Entry, header};
+use self::history::{History, history};
 use super::table::{printable, table};
 use super::{Desk, Report};
 use crate::provider::Representation;
@@ -30,12 +33,17 @@ pub enum UserCommand {
         scimd user list --deleted --tenant acme --limit 1000")]
     List(List),
     /// Show one user; of a deleted one the last state, when and by which key it was deleted, and its groups
-    #[command(after_help = "Example:\n  scimd user show 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081")]
+    #[command(after_help = "Examples:\n  scimd user show 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081\n  \
+        scimd user show 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --at 2026-11-01T00:00:00Z")]
     Show(Show),
+    /// What was changed of one user: when, by which key, with which request
+    #[command(after_help = "Examples:\n  scimd user history 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081\n  \
+        scimd user history 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --limit 10 --json")]
+    History(History),
     /// Bring a deleted user back: the same id, its last attributes, its groups as far as they are still there
     #[command(after_help = "Example:\n  scimd user list --deleted\n  \
         scimd user restore 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081")]
-    Restore(Show),
+    Restore(Restore),
 }
 
 /// What an operator does with groups.
@@ -46,12 +54,17 @@ pub enum GroupCommand {
         scimd group list --deleted --json\n  scimd group list --unresolved")]
     List(GroupList),
     /// Show one group with its members; of a deleted one the last state, and when and by which key it was deleted
-    #[command(after_help = "Example:\n  scimd group show 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081")]
+    #[command(after_help = "Examples:\n  scimd group show 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081\n  \
+        scimd group show 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --at 2026-11-01T00:00:00Z")]
     Show(Show),
+    /// What was changed of one group: when, by which key, with which request, and which members came and went
+    #[command(after_help = "Examples:\n  scimd group history 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081\n  \
+        scimd group history 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --limit 10 --json")]
+    History(History),
     /// Bring a deleted group back: the same id, its last attributes, its members as far as they are still there
     #[command(after_help = "Example:\n  scimd group list --deleted\n  \
         scimd group restore 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081")]
-    Restore(Show),
+    Restore(Restore),
 }
 
 /// `scimd user list`.
@@ -84,9 +97,25 @@ pub struct GroupList {
     unresolved: bool,
 }
 
-/// `show` and `restore`.
+/// `show`.
 #[derive(Debug, Args)]
 pub struct Show {
+    /// The SCIM id
+    id: String,
+    /// The state at this time, without what other resources add to it: names of members and managers, groups of users
+    #[arg(long, value_name = "TIME")]
+    at: Option<DateTime<Utc>>,
+    /// The tenant to look into
+    #[arg(long, default_value = "default")]
+    tenant: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
     /// The SCIM id
     id: String,
     /// The tenant to look into
@@ -107,6 +136,7 @@ impl UserCommand {
         match self {
             UserCommand::List(arguments) => list(desk, resource_type, arguments).await,
             UserCommand::Show(arguments) => show(desk, resource_type, arguments).await,
+            UserCommand::History(arguments) => history(desk, resource_type, arguments).await,
             UserCommand::Restore(arguments) => restore(desk, resource_type, arguments).await,
         }
     }
@@ -123,6 +153,7 @@ impl GroupCommand {
             GroupCommand::List(GroupList { list, unresolved: true }) => list_unresolved(desk, list).await,
             GroupCommand::List(arguments) => list(desk, resource_type, arguments.list).await,
             GroupCommand::Show(arguments) => show(desk, resource_type, arguments).await,
+            GroupCommand::History(arguments) => history(desk, resource_type, arguments).await,
             GroupCommand::Restore(arguments) => restore(desk, resource_type, arguments).await,
         }
     }
@@ -248,21 +279,40 @@ async fn list_unresolved(desk: &Desk, arguments: List) -> Result<Report> {
 
 async fn show(desk: &Desk, resource_type: &'static ResourceType, arguments: Show) -> Result<Report> {
     let tenant = desk.tenant(&arguments.tenant).await?;
-    let id = arguments.id.clone();
-    let entry = match find_live(desk, resource_type, &tenant, &id).await? {
-        Some(entry) => entry,
-        None => find_deleted(desk, resource_type, &tenant, &id).await?.ok_or_else(|| {
-            let detail = format!(
-                "No {0}, live or deleted, has the id '{1}' in tenant `{2}`; see `scimd {3} list` and `scimd {3} list --deleted`.",
-                resource_type.name,
-                printable(&id),
-                tenant.name,
-                resource_type.name.to_ascii_lowercase()
-            );
-            Error::new(ErrorKind::NotFound, detail)
-        })?,
+    let found = match arguments.at {
+        Some(at) => find_past(desk, resource_type, &tenant, &arguments.id, at).await?,
+        None => match find_live(desk, resource_type, &tenant, &arguments.id).await? {
+            Some(entry) => Some(entry),
+            None => find_deleted(desk, resource_type, &tenant, &arguments.id).await?,
+        },
     };
+    let entry = found.ok_or_else(|| not_there(resource_type, &arguments.id, &tenant))?;
     if arguments.json { Report::json(&entry.to_json()) } else { entry.lines().map(Report::text) }
+}
+
+fn not_there(resource_type: &ResourceType, id: &str, tenant: &Tenant) -> Error {
+    let detail = format!(
+        "No {0}, live or deleted, has the id '{1}' in tenant `{2}`; see `scimd {3} list` and `scimd {3} list --deleted`.",
+        resource_type.name,
+        printable(id),
+        tenant.name,
+        resource_type.name.to_ascii_lowercase()
+    );
+    Error::new(ErrorKind::NotFound, detail)
+}
+
+async fn find_past(
+    desk: &Desk,
+    resource_type: &'static ResourceType,
+    tenant: &Tenant,
+    id: &str,
+    at: DateTime<Utc>,
+) -> Result<Option<Entry>> {
+    if at > desk.now() {
+        return Err(Error::new(ErrorKind::InvalidValue, "--at: this time is in the future."));
+    }
+    let past = desk.provider.state_at(tenant.tenant_id, resource_type, id.to_owned(), at).await?;
+    Ok(past.map(|past| Entry::past(resource_type, past, at)))
 }
 
 async fn find_live(
@@ -313,7 +363,7 @@ fn relations(connection: &mut Connection, tenant_id: i64, id: &str) -> Result<Va
     Ok(relations)
 }
 
-async fn restore(desk: &Desk, resource_type: &'static ResourceType, arguments: Show) -> Result<Report> {
+async fn restore(desk: &Desk, resource_type: &'static ResourceType, arguments: Restore) -> Result<Report> {
     let tenant = desk.tenant(&arguments.tenant).await?;
     let id = arguments.id.clone();
     let restored = desk.provider.restore(desk.call(&tenant), resource_type, id.clone()).await;

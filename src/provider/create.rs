@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::credential::Hashed;
 use super::membership::{self, Change};
-use super::record::{Changes, record};
+use super::record::record;
 use super::{Call, Provider, Representation, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::accept::{self, Accepted};
@@ -16,7 +16,7 @@ use crate::scim::projection::Projection;
 use crate::scim::schema::{ResourceType, USER_URN};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::Connection;
-use crate::store::audit::Operation;
+use crate::store::audit::{Changes, Operation};
 use crate::store::resources::{self, StoredResource};
 
 impl Provider {
@@ -129,7 +129,7 @@ impl Creation {
         let predecessor = resources::predecessor(connection, place, document)?;
         let password = self.hashed.write(connection, stored.row_id, &self.accepted.password)?;
         let changes = Changes::of(place.resource_type, None, Some(&stored.document))
-            .with_members(members)
+            .with_members(&members.added, &members.removed)
             .with_password(password)
             .with_predecessor(predecessor);
         record(connection, call, Operation::Create, &stored, now, &changes)?;

@@ -3,12 +3,12 @@
 
 use chrono::{DateTime, Utc};
 
-use super::record::{Changes, record};
+use super::record::{record, record_of_groups};
 use super::{Call, Provider, Target, expected, place, reference};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::store::Connection;
-use crate::store::audit::Operation;
+use crate::store::audit::{Changes, Operation};
 use crate::store::{credentials, members, resources};
 
 impl Provider {
@@ -48,15 +48,12 @@ impl Deletion {
         let place = place(connection, call.caller.tenant_id, resource_type)?;
         let found = resources::lock_for_deletion(connection, place.tenant_id, &resource_type.name, id)?;
         let stored = expected(place, id, found, preconditions)?;
-        let groups = members::direct_groups(connection, stored.row_id)?;
-        let mut member_ids: Vec<String> = members::ids(connection, stored.row_id)?.into_keys().collect();
-        member_ids.sort_unstable();
         let reports = reference::unassign(connection, call, place, &stored, now)?;
         resources::bury(connection, place, &stored, &call.caller.key_id, now)?;
-        members::forget(connection, stored.row_id)?;
+        let forgotten = members::forget(connection, stored.row_id)?;
         credentials::clear(connection, stored.row_id)?;
-        let changes =
-            Changes::of(place.resource_type, Some(&stored.document), None).with_relations(groups, member_ids, reports);
-        record(connection, call, Operation::Delete, &stored, now, &changes)
+        let changes = Changes::default().with_relations(&forgotten.groups, &forgotten.members, &reports);
+        record(connection, call, Operation::Delete, &stored, now, &changes)?;
+        record_of_groups(connection, call, Operation::Leave, &forgotten.groups, &stored.id, now)
     }
 }

@@ -6,6 +6,7 @@ mod create;
 mod credential;
 mod delete;
 mod health;
+pub mod history;
 mod me;
 mod membership;
 mod modify;

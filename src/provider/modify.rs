@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::assemble::Assembler;
 use super::credential::Hashed;
 use super::membership::{self, Change};
-use super::record::{Changes, record};
+use super::record::record;
 use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::Result;
@@ -14,7 +14,7 @@ use crate::scim::patch::{self, Budget, MemberSource, PatchRequest};
 use crate::scim::projection::Projection;
 use crate::scim::resource::format_instant;
 use crate::scim::schema::{ResourceType, Role};
-use crate::store::audit::Operation;
+use crate::store::audit::{Changes, Operation};
 use crate::store::resources::StoredResource;
 use crate::store::{Connection, members, resources};
 
@@ -132,7 +132,7 @@ impl Modification {
             resources::touch(connection, &mut stored, true, now)?;
         }
         let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document))
-            .with_members(members)
+            .with_members(&members.added, &members.removed)
             .with_password(password);
         if !changes.is_empty() {
             record(connection, call, Operation::Modify, &stored, now, &changes)?;

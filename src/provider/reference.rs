@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::Call;
-use super::record::{Changes, record};
+use super::record::record;
 use crate::scim::resource::Document;
 use crate::scim::schema::Resolved;
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::Connection;
-use crate::store::audit::Operation;
+use crate::store::audit::{Changes, Operation};
 use crate::store::members;
 use crate::store::resources::{self, Place, StoredResource};
 
@@ -67,7 +67,7 @@ pub(super) fn unassign(
         let last_modified = report.meta.last_modified;
         resources::replace(connection, place, &mut report, document, last_modified)?;
         let changes = Changes::of(place.resource_type, Some(&before), Some(&report.document));
-        record(connection, call, Operation::Modify, &report, now, &changes)?;
+        record(connection, call, Operation::Unassign, &report, now, &changes)?;
         reports.push(report.id);
     }
     Ok(reports)
@@ -98,7 +98,7 @@ pub(super) fn assign_again(
     let last_modified = report.meta.last_modified;
     resources::replace(connection, place, &mut report, document, last_modified)?;
     let changes = Changes::of(place.resource_type, Some(&before), Some(&report.document));
-    record(connection, call, Operation::Modify, &report, now, &changes)
+    record(connection, call, Operation::Assign, &report, now, &changes)
 }
 
 fn referenced(place: Place, document: &Document) -> Option<(Resolved, &str)> {

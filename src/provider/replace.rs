@@ -5,14 +5,14 @@ use serde_json::{Map, Value};
 
 use super::credential::Hashed;
 use super::membership::{self, Change};
-use super::record::{Changes, record};
+use super::record::record;
 use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::accept;
 use crate::scim::projection::Projection;
 use crate::store::Connection;
-use crate::store::audit::Operation;
+use crate::store::audit::{self, Changes, Operation};
 use crate::store::resources::{self, StoredResource};
 
 impl Provider {
@@ -92,9 +92,11 @@ impl Replacement {
             resources::touch(connection, &mut stored, password || !members.is_empty(), now)?;
         }
         let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document))
-            .with_members(members)
+            .with_members(&members.added, &members.removed)
             .with_password(password);
-        if !changes.is_empty() {
+        if changes.is_empty() {
+            audit::touch(connection, stored.row_id, stored.meta.last_modified)?;
+        } else {
             record(connection, call, Operation::Replace, &stored, now, &changes)?;
         }
         Ok(stored)

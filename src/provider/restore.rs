@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::membership::{self, Change};
-use super::record::{Changes, record};
+use super::record::{GROUP, record, record_of_groups};
 use super::{Call, Provider, Representation, not_found, place, reference};
 use crate::scim::accept::MemberClaim;
 use crate::scim::projection::Projection;
 use crate::scim::schema::ResourceType;
 use crate::scim::{Profile, Result};
-use crate::store::audit::{self, Operation};
+use crate::store::audit::{self, Changes, Operation};
 use crate::store::members;
 use crate::store::resources::{self, Place, StoredResource};
 use crate::store::{Connection, Reach};
@@ -33,8 +33,11 @@ impl Provider {
             let mut stored = resources::lock_buried(connection, tenant_id, &resource_type.name, &id)?
                 .ok_or_else(|| not_found(resource_type, &id))?;
             resources::unbury(connection, place, &mut stored, now)?;
-            let members = restore_relations(connection, &call, place, &stored, now)?;
-            let changes = Changes::of(place.resource_type, None, Some(&stored.document)).with_members(members);
+            let joined = restore_relations(connection, &call, place, &stored, now)?;
+            let mut members: Vec<String> = members::ids(connection, stored.row_id)?.into_keys().collect();
+            members.sort_unstable();
+            let changes = Changes::default().with_members(&members, &[]);
+            record_of_groups(connection, &call, Operation::Join, &joined, &stored.id, now)?;
             record(connection, &call, Operation::Restore, &stored, now, &changes)?;
             let projection = Projection::everything(resource_type);
             provider.assembler(tenant_id, resource_type, &projection).one(connection, stored)
@@ -61,43 +64,46 @@ impl Provider {
 }
 
 /// Puts back what the deletion took away. Groups and members that are deleted themselves are noted as unresolved, so that
-/// the membership is back when they are, in whichever order they are restored.
+/// the membership is back when they are, in whichever order they are restored. Returns the ids of the groups that list it
+/// again.
 fn restore_relations(
     connection: &mut Connection,
     call: &Call,
     place: Place,
     stored: &StoredResource,
     now: DateTime<Utc>,
-) -> Result<membership::Difference> {
+) -> Result<Vec<String>> {
     members::resolve_pending(connection, place.tenant_id, &stored.id, stored.row_id)?;
     members::resolve_own(connection, place.tenant_id, stored.row_id)?;
     let Some(changes) = audit::last_changes(connection, place.tenant_id, &stored.id, Operation::Delete)? else {
-        return Ok(membership::Difference::default());
+        return Ok(Vec::new());
     };
     let relation = |name: &str| -> Vec<String> {
         let ids = changes["relations"][name].as_array().map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()
     };
+    let mut joined = Vec::new();
     for group_id in relation("groups") {
-        rejoin(connection, place.tenant_id, &group_id, stored)?;
+        if rejoin(connection, place.tenant_id, &group_id, stored)? {
+            joined.push(group_id);
+        }
     }
     for report_id in relation("reports") {
         reference::assign_again(connection, call, place, &report_id, stored, now)?;
     }
     let claim = |value: String| MemberClaim { value, claimed_type: None };
     let claims: Vec<MemberClaim> = relation("members").into_iter().map(claim).collect();
-    membership::apply(connection, place, stored, &Change::additions(&claims), Profile::Compat)
+    membership::apply(connection, place, stored, &Change::additions(&claims), Profile::Compat)?;
+    Ok(joined)
 }
 
-fn rejoin(connection: &mut Connection, tenant_id: i64, group_id: &str, stored: &StoredResource) -> Result<()> {
+/// Whether a live group lists the resource now that did not before.
+fn rejoin(connection: &mut Connection, tenant_id: i64, group_id: &str, stored: &StoredResource) -> Result<bool> {
     if let Some(group) = members::resolve(connection, tenant_id, &[group_id])?.get(group_id) {
-        return members::add(connection, group.row_id, &[stored.row_id]).map(|_| ());
+        return Ok(!members::add(connection, group.row_id, &[stored.row_id])?.is_empty());
     }
     match resources::lock_buried(connection, tenant_id, GROUP, group_id)? {
-        Some(group) => members::add_unresolved(connection, group.row_id, &[&stored.id]).map(|_| ()),
-        None => Ok(()),
+        Some(group) => members::add_unresolved(connection, group.row_id, &[&stored.id]).map(|_| false),
+        None => Ok(false),
     }
 }
-
-/// The resource type that has members.
-const GROUP: &str = "Group";

@@ -20,6 +20,11 @@ impl Document {
         serde_json::from_str(text).map(Document)
     }
 
+    /// A document of members that were one's before.
+    pub fn of_members(members: Map<String, Value>) -> Document {
+        Document(members)
+    }
+
     /// The JSON text that [`Document::from_json`] reads.
     pub fn to_json(&self) -> String {
         Value::Object(self.0.clone()).to_string()

@@ -5,10 +5,12 @@
 //! values are made again: in one transaction, which keeps the writes of other processes waiting. Those find the other
 //! form afterwards and write no more.
 
+use chrono::{DateTime, Utc};
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use serde_json::{Map, Value};
 
+use super::audit::{self, Changes, Operation, Record};
 use super::connection::{Connection, Purpose};
 use super::forms::Forms;
 use super::resources::{self, Place};
@@ -39,19 +41,20 @@ pub struct Conformed {
 }
 
 impl Store {
-    /// Prepares the data of every tenant for these schemas, all or none; what there was to do. Blocks.
+    /// Prepares the data of every tenant for these schemas, all or none; what there was to do. The history tells of the
+    /// resources that are shown in another form from `now` on. Blocks.
     ///
     /// # Errors
     /// `uniqueness`, with the ids of two resources, if live ones share a value that must be unique by now. Database
     /// failures.
-    pub fn conform(&self, registry: &Registry) -> Result<Vec<Conformed>> {
+    pub fn conform(&self, registry: &Registry, now: DateTime<Utc>) -> Result<Vec<Conformed>> {
         let mut connection = self.inner.connector.open(Purpose::Writer)?;
         // Most starts change nothing, and keep nobody waiting.
         if waiting(&mut connection, registry)?.is_empty() {
             return Ok(Vec::new());
         }
         connection.begin_write(self.inner.connector.busy_timeout)?;
-        let outcome = conform_all(&mut connection, registry);
+        let outcome = conform_all(&mut connection, registry, now);
         match outcome {
             Ok(_) => connection.commit().map_err(error::of_commit)?,
             Err(_) => drop(connection.rollback()),
@@ -70,7 +73,7 @@ fn waiting(connection: &mut Connection, registry: &Registry) -> Result<Vec<tenan
     Ok(waiting)
 }
 
-fn conform_all(connection: &mut Connection, registry: &Registry) -> Result<Vec<Conformed>> {
+fn conform_all(connection: &mut Connection, registry: &Registry, now: DateTime<Utc>) -> Result<Vec<Conformed>> {
     connection.take_time()?;
     // A new tenant takes over the forms of the first one, so while that one is held nobody makes another in the old form.
     if let Some(first) = tenants::list(connection)?.first() {
@@ -78,7 +81,7 @@ fn conform_all(connection: &mut Connection, registry: &Registry) -> Result<Vec<C
     }
     let mut done = Vec::new();
     for tenant in waiting(connection, registry)? {
-        done.extend(conform_tenant(connection, &tenant, registry)?);
+        done.extend(conform_tenant(connection, &tenant, registry, now)?);
     }
     Ok(done)
 }
@@ -87,6 +90,7 @@ fn conform_tenant(
     connection: &mut Connection,
     tenant: &tenants::Tenant,
     registry: &Registry,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Conformed>> {
     let mut forms = lock_forms(connection, tenant.tenant_id)?;
     let before = forms.clone();
@@ -98,7 +102,7 @@ fn conform_tenant(
             continue;
         }
         let place = Place { tenant_id: tenant.tenant_id, settings, resource_type };
-        let conformed = Rebuild { place, tenant: &tenant.name, is_change: known.is_some() }.run(connection)?;
+        let conformed = Rebuild { place, tenant: &tenant.name, is_change: known.is_some(), now }.run(connection)?;
         members::resolve_type(connection, tenant.tenant_id, &resource_type.name)?;
         done.extend((conformed.resources > 0).then_some(conformed));
         forms.set(resource_type);
@@ -128,10 +132,11 @@ struct Rebuild<'a> {
     tenant: &'a str,
     /// Whether clients may have seen the resources in another form.
     is_change: bool,
+    now: DateTime<Utc>,
 }
 
-/// `row_id`, `id`, `document`, `withheld`.
-type Row = (i64, String, String, Option<String>);
+/// `row_id`, `id`, `document`, `withheld`, `version`.
+type Row = (i64, String, String, Option<String>, i64);
 
 /// Of live rows or of buried ones: each index of `resources` has one kind alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,8 +200,9 @@ impl Rebuild<'_> {
 
     /// The next rows in the order of creation, from an index that knows tenant and type: what other tenants have is not
     /// passed by.
-    fn rows_after(&self, kind: Kind, row_id: i64) -> Sql<(BigInt, Text, Text, Nullable<Text>)> {
-        let statement = Sql::new("SELECT row_id, id, document, withheld FROM resources WHERE ").append(self.rows(kind));
+    fn rows_after(&self, kind: Kind, row_id: i64) -> Sql<(BigInt, Text, Text, Nullable<Text>, BigInt)> {
+        let statement = Sql::new("SELECT row_id, id, document, withheld, version FROM resources WHERE ");
+        let statement = statement.append(self.rows(kind));
         // The index of buried rows has them by their keys, which none of those to come has any more.
         let [keyless, order] = match kind {
             Kind::Live => ["", "row_id"],
@@ -211,15 +217,20 @@ impl Rebuild<'_> {
         let is_live = kind == Kind::Live;
         let Place { tenant_id, resource_type, settings } = self.place;
         let mut withheld_count = 0;
-        let mut index = Vec::new();
-        for (row_id, id, document, withheld) in rows {
-            let (document, withheld) = divided(resource_type, &document, withheld.as_deref())?;
+        let (mut index, mut changed) = (Vec::new(), Vec::new());
+        for (row_id, id, before, withheld, version) in rows {
+            let before = Document::from_json(&before).map_err(Error::internal)?;
+            let (document, withheld) = divided(resource_type, before.clone(), withheld.as_deref())?;
             withheld_count += usize::from(withheld.is_some());
             let key = unique_key(resource_type, &document, settings.group_names);
             if is_live {
                 self.check_key(connection, &id, key.as_deref())?;
             }
             resources::rewrite(connection, self.place, row_id, &document, withheld, self.is_change)?;
+            let changes = Changes::of_form(resource_type, &before, &document);
+            if self.is_change || !changes.is_empty() {
+                changed.push((id.clone(), version + i64::from(self.is_change), changes));
+            }
             if is_live {
                 self.claim(connection, row_id, &id, &UniqueValues::of(resource_type, &document))?;
                 index.extend(indexed_values(resource_type, &document).into_iter().map(|value| (row_id, value)));
@@ -237,7 +248,26 @@ impl Rebuild<'_> {
             ]
         });
         insert_rows(connection, "resource_values", columns, cells, OnConflict::Fail)?;
+        self.record(connection, &changed)?;
         Ok(withheld_count)
+    }
+
+    fn record(&self, connection: &mut Connection, changed: &[(String, i64, Changes)]) -> Result<()> {
+        let mut records = Vec::with_capacity(changed.len());
+        for (resource_id, version, changes) in changed {
+            records.push(Record {
+                tenant_id: self.place.tenant_id,
+                at: self.now,
+                caller: "scimd",
+                request_id: "",
+                operation: Operation::Conform,
+                resource_type: &self.place.resource_type.name,
+                resource_id,
+                version: *version,
+                changes,
+            });
+        }
+        audit::append_silent(connection, &records)
     }
 
     fn check_key(&self, connection: &mut Connection, id: &str, key: Option<&str>) -> Result<()> {
@@ -300,10 +330,9 @@ impl Rebuild<'_> {
 
 fn divided(
     resource_type: &'static ResourceType,
-    document: &str,
+    document: Document,
     withheld: Option<&str>,
 ) -> Result<(Document, Option<String>)> {
-    let document = Document::from_json(document).map_err(Error::internal)?;
     let withheld: Map<String, Value> =
         withheld.map_or(Ok(Map::new()), serde_json::from_str).map_err(Error::internal)?;
     let (document, withheld) = divide(resource_type, document, withheld);
@@ -323,7 +352,7 @@ mod tests {
     fn plan(connection: &mut Connection, kind: Kind) -> Result<String> {
         let resource_type = Registry::builtin().resource_type("User").expect("User is built in");
         let place = Place { tenant_id: 1, settings: TenantSettings::default(), resource_type };
-        let rebuild = Rebuild { place, tenant: "default", is_change: false };
+        let rebuild = Rebuild { place, tenant: "default", is_change: false, now: at("2026-03-01T12:00:00").and_utc() };
         if !connection.locks_rows() {
             let explained: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ");
             let steps: Vec<(i32, i32, i32, String)> = explained.append(rebuild.rows_after(kind, 7)).load(connection)?;
@@ -372,7 +401,7 @@ mod tests {
             let conformed = tokio::task::spawn_blocking(move || {
                 is_made.recv().expect("the tenant is made");
                 std::thread::scope(|scope| {
-                    let conforming = scope.spawn(move || start.conform(Registry::builtin()));
+                    let conforming = scope.spawn(move || start.conform(Registry::builtin(), at("2026-03-01T12:00:00").and_utc()));
                     let mut connection = watched.inner.connector.open(Purpose::Pool).expect("a connection");
                     while postgres && !conforming.is_finished() && !somebody_waits(&mut connection) {
                         std::thread::yield_now();

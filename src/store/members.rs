@@ -208,31 +208,36 @@ pub fn of_groups(connection: &mut Connection, group_row_ids: &[i64]) -> Result<H
     Ok(members)
 }
 
-/// The ids of the groups that list the resource itself.
-///
-/// # Errors
-/// Database failures.
-pub fn direct_groups(connection: &mut Connection, member_row_id: i64) -> Result<Vec<String>> {
-    let statement: Sql<Text> = Sql::new(
-        "SELECT g.id FROM group_members gm JOIN resources g ON g.row_id = gm.group_row_id WHERE gm.member_row_id = ",
-    );
-    Ok(statement.bind(member_row_id).push(" ORDER BY g.row_id").load(connection)?)
+/// What burying a resource took away, as ids.
+#[derive(Debug, Clone, Default)]
+pub struct Forgotten {
+    /// The groups that listed it.
+    pub groups: Vec<String>,
+    /// The members that it listed, unresolved ones included.
+    pub members: Vec<String>,
 }
 
-/// Takes a resource out of every group, and every member out of it: what burying it means for memberships.
+/// Takes a resource out of every group, and every member out of it: what burying it means for memberships. Of two
+/// resources that are buried at once, one takes their membership away, and only that one tells of it.
 ///
 /// # Errors
 /// Database failures.
-pub fn forget(connection: &mut Connection, row_id: i64) -> Result<()> {
-    let statements: [Sql; 3] = [
-        Sql::new("DELETE FROM group_members WHERE member_row_id = ").bind(row_id),
-        Sql::new("DELETE FROM group_members WHERE group_row_id = ").bind(row_id),
-        Sql::new("DELETE FROM unresolved_members WHERE group_row_id = ").bind(row_id),
+pub fn forget(connection: &mut Connection, row_id: i64) -> Result<Forgotten> {
+    let statements: [Sql<Text>; 3] = [
+        Sql::new("DELETE FROM group_members WHERE member_row_id = ")
+            .bind(row_id)
+            .push(" RETURNING (SELECT g.id FROM resources g WHERE g.row_id = group_row_id)"),
+        Sql::new("DELETE FROM group_members WHERE group_row_id = ")
+            .bind(row_id)
+            .push(" RETURNING (SELECT m.id FROM resources m WHERE m.row_id = member_row_id)"),
+        Sql::new("DELETE FROM unresolved_members WHERE group_row_id = ").bind(row_id).push(" RETURNING value"),
     ];
-    for statement in statements {
-        statement.execute(connection)?;
-    }
-    Ok(())
+    let [groups, members, unresolved] = statements.map(|statement| statement.load::<String>(connection));
+    let (mut groups, mut members) = (groups?, members?);
+    members.extend(unresolved?);
+    groups.sort_unstable();
+    members.sort_unstable();
+    Ok(Forgotten { groups, members })
 }
 
 /// Makes members of what was named before it existed again: the unresolved members with the id of a restored resource.

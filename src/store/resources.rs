@@ -450,7 +450,7 @@ pub fn unbury(
     let name = internal_name(connection, place, &document, None)?;
     let columns = Columns::of(place, &document);
     stored.meta.version += 1;
-    stored.meta.last_modified = now;
+    stored.meta.last_modified = now.max(stored.meta.last_modified);
     diesel::update(resources::table.find(stored.row_id))
         .set((
             resources::unique_key.eq(columns.unique_key),
@@ -459,7 +459,7 @@ pub fn unbury(
             resources::deleted_at.eq(None::<NaiveDateTime>),
             resources::deleted_by.eq(None::<String>),
             resources::version.eq(stored.meta.version),
-            resources::modified_at.eq(now.naive_utc()),
+            resources::modified_at.eq(stored.meta.last_modified.naive_utc()),
         ))
         .execute(connection)
         .map_err(|error| conflict(error, place, &document))?;

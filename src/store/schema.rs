@@ -182,6 +182,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// When `modified_at` moved and nothing else did.
+    touches (row_id, at) {
+        /// The resource.
+        row_id -> BigInt,
+        /// What `modified_at` was from then on.
+        at -> Timestamp,
+    }
+}
+
+diesel::table! {
     /// Events that wait for delivery.
     outbox (row_id) {
         /// The order of events.
@@ -211,6 +221,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     resource_values,
     resources,
     tenants,
+    touches,
     unique_values,
     unresolved_members,
 );

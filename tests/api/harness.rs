@@ -351,7 +351,7 @@ fn start(database: Database, types: Types) -> Server {
 fn start_on(url: &str, registry: &'static Registry) -> scimd::scim::Result<Server> {
     let store = Store::open(&Settings::new(url.parse().expect("a database URL"))).expect("the database opens");
     store.migrate().expect("the migrations apply");
-    store.conform(registry)?;
+    store.conform(registry, system_clock()())?;
     let address = serve(&store, registry, Arc::new(StoredKeys::new(store.clone())), false);
     Ok(Server { address, store, _directory: None })
 }

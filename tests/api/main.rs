@@ -27,6 +27,7 @@ mod modify;
 mod nested_groups;
 mod openapi;
 mod passwords;
+mod past;
 mod patch_rows;
 mod projection;
 mod protocol;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use scimd::auth::{Caller, Scopes};
-use scimd::provider::{Call, Provider, system_clock};
+use scimd::provider::{Call, Provider, Representation, system_clock};
 use scimd::scim::Profile;
 use scimd::scim::schema::Registry;
 use scimd::store::Reach;
@@ -14,7 +14,16 @@ use crate::harness::{Api, each, run};
 
 /// Restores a deleted resource, as an operator does.
 pub fn restore(api: &Api, resource_type: &str, id: &str) {
-    let provider = Provider::new(api.store.clone(), Registry::builtin(), &api.base_url, system_clock());
+    run(async { Ok(restored(api, resource_type, id).await.expect("nobody has its name")) });
+}
+
+/// The operations behind the server.
+pub fn provider(api: &Api) -> Provider {
+    Provider::new(api.store.clone(), Registry::builtin(), &api.base_url, system_clock())
+}
+
+/// What comes of restoring a deleted resource.
+pub async fn restored(api: &Api, resource_type: &str, id: &str) -> scimd::scim::Result<Representation> {
     let caller = Caller {
         tenant_id: api.tenant_id,
         tenant: "test".to_owned(),
@@ -26,7 +35,7 @@ pub fn restore(api: &Api, resource_type: &str, id: &str) {
     };
     let call = Call { caller: Arc::new(caller), request_id: "restore".into(), as_subject: false };
     let resource_type = Registry::builtin().resource_type(resource_type).unwrap();
-    run(provider.restore(call, resource_type, id.to_owned()));
+    provider(api).restore(call, resource_type, id.to_owned()).await
 }
 
 fn user_in_group(api: &Api) -> (String, String) {

@@ -1,13 +1,16 @@
 //! A resource as an operator sees it, live or deleted: as a row, as lines, as JSON.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::admin::minute;
 use crate::admin::table::printable;
+use crate::provider::history::Past;
 use crate::scim::projection::Projection;
 use crate::scim::resource::format_instant;
-use crate::scim::schema::{GROUP_URN, ResourceType};
+use crate::scim::schema::{GROUP_URN, ResourceType, Role};
 use crate::scim::{Error, Result};
 use crate::store::resources::StoredResource;
 
@@ -18,6 +21,8 @@ pub(super) struct Entry {
     name: Option<String>,
     deleted: Option<(DateTime<Utc>, String)>,
     relations: Option<Value>,
+    /// The version of a state of the past, and the time that it is of.
+    past: Option<(i64, DateTime<Utc>)>,
 }
 
 /// What stands above the rows of entries.
@@ -42,15 +47,33 @@ pub(super) fn text(body: &Map<String, Value>, name: &str) -> String {
 
 impl Entry {
     pub(super) fn live(resource_type: &'static ResourceType, body: Map<String, Value>, name: Option<String>) -> Entry {
-        Entry { resource_type, body, name, deleted: None, relations: None }
+        Entry { resource_type, body, name, deleted: None, relations: None, past: None }
     }
 
     /// The last state of a deleted resource.
     pub(super) fn buried(resource_type: &'static ResourceType, stored: StoredResource) -> Entry {
+        Entry::stored(resource_type, stored, None)
+    }
+
+    /// The state at a time, with what is the resource's own.
+    pub(super) fn past(resource_type: &'static ResourceType, past: Past, at: DateTime<Utc>) -> Entry {
+        let version = past.stored.meta.version;
+        let members = past.stored.deleted.is_none().then_some(&past.members);
+        Entry { past: Some((version, at)), ..Entry::stored(resource_type, past.stored, members) }
+    }
+
+    fn stored(
+        resource_type: &'static ResourceType,
+        stored: StoredResource,
+        members: Option<&BTreeSet<String>>,
+    ) -> Entry {
         let mut body = Map::new();
         body.insert("schemas".to_owned(), json!(stored.document.schemas(resource_type)));
         body.insert("id".to_owned(), json!(stored.id));
         body.extend(stored.document.into_members());
+        if let (Some(attribute), Some(ids)) = (resource_type.attribute_in_role(Role::Members), members) {
+            body.insert(attribute.name.clone(), ids.iter().map(|id| json!({"value": id})).collect());
+        }
         body.insert(
             "meta".to_owned(),
             json!({
@@ -60,7 +83,7 @@ impl Entry {
             }),
         );
         let body = Projection::everything(resource_type).apply(body);
-        Entry { resource_type, body, name: stored.name, deleted: stored.deleted, relations: None }
+        Entry { resource_type, body, name: stored.name, deleted: stored.deleted, relations: None, past: None }
     }
 
     pub(super) fn with_relations(mut self, relations: Value) -> Entry {
@@ -100,6 +123,10 @@ impl Entry {
     pub(super) fn to_json(&self) -> Value {
         let mut shown = Map::new();
         shown.insert("status".to_owned(), json!(if self.deleted.is_some() { "deleted" } else { "live" }));
+        if let Some((version, at)) = self.past {
+            shown.insert("at".to_owned(), json!(format_instant(at)));
+            shown.insert("version".to_owned(), json!(version));
+        }
         if let Some(name) = &self.name {
             shown.insert("name".to_owned(), json!(name));
         }
@@ -120,6 +147,10 @@ impl Entry {
     /// None that can happen: the representation is JSON already.
     pub(super) fn lines(&self) -> Result<String> {
         let mut lines = vec![("status", if self.deleted.is_some() { "deleted" } else { "live" }.to_owned())];
+        if let Some((version, at)) = self.past {
+            lines.push(("at", format_instant(at)));
+            lines.push(("version", version.to_string()));
+        }
         lines.extend(self.name.clone().map(|name| ("name", name)));
         if let Some((at, by)) = &self.deleted {
             lines.push(("deleted", format!("{} by key {by}", minute(*at))));

@@ -1,0 +1,113 @@
+//! The history, read.
+
+use std::ops::Range;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::RunQueryDsl;
+use diesel::sql_types::{BigInt, Text, Timestamp};
+use serde_json::Value;
+
+use super::Operation;
+use crate::scim::{Error, Result};
+use crate::store::Connection;
+use crate::store::sql::Sql;
+
+/// A change as the history keeps it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The id of the key that asked for it, or the operator's command.
+    pub caller: String,
+    /// The request that it came with; empty for what no request brought.
+    pub request_id: String,
+    /// What was done.
+    pub operation: Operation,
+    /// The version after it; [`super::NO_VERSION`] if it made none.
+    pub version: i64,
+    /// Before and after: an object of the members that [`super::Changes`] describes.
+    pub changes: Value,
+}
+
+/// A change without what changed.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its place in the history.
+    pub row_id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The id of the key that asked for it.
+    pub caller: String,
+    /// What was done.
+    pub operation: Operation,
+    /// The version after it; [`super::NO_VERSION`] if it made none.
+    pub version: i64,
+}
+
+/// The latest changes of a resource, at most `limit`, in the order in which they were made.
+///
+/// # Errors
+/// Database failures.
+pub fn entries(connection: &mut Connection, tenant_id: i64, resource_id: &str, limit: i64) -> Result<Vec<Entry>> {
+    let statement: Sql<(Timestamp, Text, Text, Text, BigInt, Text)> =
+        Sql::new("SELECT a.at, a.caller, a.request_id, a.operation, a.version, a.changes FROM audit a WHERE ");
+    let statement = statement.append(of_resource(tenant_id, resource_id)).push(" ORDER BY a.row_id DESC LIMIT ");
+    let rows: Vec<(NaiveDateTime, String, String, String, i64, String)> = statement.bind(limit).load(connection)?;
+    let entry = |(at, caller, request_id, operation, version, changes): (_, _, _, String, _, String)| {
+        let changes = serde_json::from_str(&changes).map_err(Error::internal)?;
+        let at: NaiveDateTime = at;
+        Ok(Entry { at: at.and_utc(), caller, request_id, operation: Operation::parse(&operation)?, version, changes })
+    };
+    rows.into_iter().rev().map(entry).collect()
+}
+
+/// All changes of a resource, in the order in which they were made, without what changed.
+///
+/// # Errors
+/// Database failures.
+pub fn steps(connection: &mut Connection, tenant_id: i64, resource_id: &str) -> Result<Vec<Step>> {
+    let statement: Sql<(BigInt, Timestamp, Text, Text, BigInt)> =
+        Sql::new("SELECT a.row_id, a.at, a.caller, a.operation, a.version FROM audit a WHERE ");
+    let statement = statement.append(of_resource(tenant_id, resource_id)).push(" ORDER BY a.row_id");
+    let rows: Vec<(i64, NaiveDateTime, String, String, i64)> = statement.load(connection)?;
+    let step = |(row_id, at, caller, operation, version): (i64, NaiveDateTime, String, String, i64)| {
+        Ok(Step { row_id, at: at.and_utc(), caller, operation: Operation::parse(&operation)?, version })
+    };
+    rows.into_iter().map(step).collect()
+}
+
+/// What changed in the changes of a resource within a range of the history, in the order in which they were made.
+///
+/// # Errors
+/// Database failures.
+pub fn changes_of(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_id: &str,
+    range: Range<i64>,
+) -> Result<Vec<Value>> {
+    let statement: Sql<Text> = Sql::new("SELECT a.changes FROM audit a WHERE ");
+    let statement = statement
+        .append(of_resource(tenant_id, resource_id))
+        .push(" AND a.row_id >= ")
+        .bind(range.start)
+        .push(" AND a.row_id < ")
+        .bind(range.end)
+        .push(" ORDER BY a.row_id");
+    let texts: Vec<String> = statement.load(connection)?;
+    texts.iter().map(|text| serde_json::from_str(text).map_err(Error::internal)).collect()
+}
+
+/// When `lastModified` of a resource last moved alone, up to `at`.
+///
+/// # Errors
+/// Database failures.
+pub fn last_touch(connection: &mut Connection, row_id: i64, at: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    let statement: Sql<Timestamp> = Sql::new("SELECT t.at FROM touches t WHERE t.row_id = ").bind(row_id);
+    let statement = statement.push(" AND t.at <= ").bind(at.naive_utc()).push(" ORDER BY t.at DESC LIMIT 1");
+    Ok(statement.load::<NaiveDateTime>(connection)?.pop().map(|at| at.and_utc()))
+}
+
+fn of_resource(tenant_id: i64, resource_id: &str) -> Sql {
+    Sql::new("a.tenant_id = ").bind(tenant_id).push(" AND a.resource_id = ").bind(resource_id)
+}
