@@ -401,7 +401,8 @@ mod tests {
             let conformed = tokio::task::spawn_blocking(move || {
                 is_made.recv().expect("the tenant is made");
                 std::thread::scope(|scope| {
-                    let conforming = scope.spawn(move || start.conform(Registry::builtin(), at("2026-03-01T12:00:00").and_utc()));
+                    let conforming =
+                        scope.spawn(move || start.conform(Registry::builtin(), at("2026-03-01T12:00:00").and_utc()));
                     let mut connection = watched.inner.connector.open(Purpose::Pool).expect("a connection");
                     while postgres && !conforming.is_finished() && !somebody_waits(&mut connection) {
                         std::thread::yield_now();
