@@ -63,6 +63,24 @@ pub struct Config {
     pub log_format: Format,
     /// What is logged, in the language of `tracing_subscriber::EnvFilter`.
     pub log: String,
+    /// The server that commands ask instead of the database at hand.
+    pub remote: Option<Remote>,
+}
+
+/// A scimd elsewhere, and the key to its admin API.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Its public URL, without a slash at the end.
+    pub url: String,
+    /// A key with the scope `admin`.
+    pub key: String,
+}
+
+/// Shows no secret.
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// The token of `scimd conformance`, which asks other servers and has no other setting in common with this one.
@@ -115,6 +133,7 @@ impl Config {
                 .get("log")
                 .map_or_else(|| "info,actix_server=warn,actix_http=off".to_owned(), |setting| setting.text.clone()),
             data_dir,
+            remote: remote(&sources)?,
         })
     }
 
@@ -176,6 +195,18 @@ fn tls(sources: &Sources) -> Result<Option<TlsFiles>, Error> {
         (Some(_), None) => Err(Error("`tls-certificate` needs `tls-key`, the file of its private key.".to_owned())),
         (None, Some(_)) => Err(Error("`tls-key` needs `tls-certificate`, the file of its certificate.".to_owned())),
     }
+}
+
+fn remote(sources: &Sources) -> Result<Option<Remote>, Error> {
+    let Some(url) = sources.parse("url", values::public_url)? else { return Ok(None) };
+    let key = sources.secret("admin-key", "admin-key-file", |text| Ok(text.trim().to_owned()))?;
+    let missing = || {
+        Error(
+            "`url` needs a key of that server with the scope `admin`: `--admin-key-file FILE`, or `SCIMD_ADMIN_KEY`."
+                .to_owned(),
+        )
+    };
+    Ok(Some(Remote { url, key: key.ok_or_else(missing)? }))
 }
 
 fn database_url(sources: &Sources, data_dir: &Path) -> Result<DatabaseUrl, Error> {

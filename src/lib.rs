@@ -10,11 +10,15 @@ pub mod auth;
 
 pub mod provider;
 
-pub mod http;
-
 pub mod admin;
 
+pub mod http;
+
+pub mod cli;
+
 pub mod conformance;
+
+pub mod outbound;
 
 pub mod config;
 pub mod telemetry;

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use actix_web::rt::task::JoinHandle;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
-use scimd::admin::{self, Desk, Report, healthcheck, migrate, quickstart};
+use scimd::admin::Desk;
 use scimd::auth::{Authenticator, StoredKeys};
-use scimd::config::{self, Config, Settings, TlsFiles};
+use scimd::cli::{self, Office, Report, Server, healthcheck, migrate, quickstart};
+use scimd::config::{self, Config, Remote, Settings, TlsFiles};
 use scimd::http::peers::Peers;
 use scimd::provider::{self, Provider};
 use scimd::scim::schema::{Flaw, Registry, SchemaFile};
@@ -51,7 +52,7 @@ enum Command {
     )]
     Quickstart(Quickstart),
     #[command(flatten)]
-    Admin(admin::Command),
+    Manage(cli::Command),
     /// Make or update the tables of the database, and list what was done
     ///
     /// `scimd serve` and the commands that need the tables do this by themselves.
@@ -120,7 +121,7 @@ impl From<Flaw> for Failure {
 
 impl From<scim::Error> for Failure {
     fn from(error: scim::Error) -> Self {
-        Failure(admin::sentence(&error))
+        Failure(cli::sentence(&error))
     }
 }
 
@@ -148,7 +149,7 @@ fn run(settings: &Settings, command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve => serve(&config, None),
         Command::Quickstart(arguments) => serve(&config, Some(arguments)),
-        Command::Admin(command) => manage(&config, command),
+        Command::Manage(command) => manage(&config, command),
         Command::Migrate => {
             let (store, applied) = open(&config, store_settings(&config)?)?;
             store.close();
@@ -187,8 +188,14 @@ fn openapi(config: &Config) -> Result<String, Failure> {
     Ok(format!("{:#}\n", http::openapi::document(&surface)))
 }
 
-/// A command of the operator, beside a running server or before the first one.
-fn manage(config: &Config, command: admin::Command) -> Result<(), Failure> {
+/// A command of the operator: beside a running server, before the first one, or asked of one elsewhere.
+fn manage(config: &Config, command: cli::Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|cause| Failure(format!("No work can be started ({cause}).")))?;
+    if let Some(Remote { url, key }) = &config.remote {
+        let office = Office::There(Server::new(url, key.clone())?);
+        return tell(&runtime.block_on(command.run(&office))?);
+    }
     let registry = registry(config)?;
     let settings = store::Settings { readers: 2, postgres_connections: 2, ..store_settings(config)? };
     let (store, applied) = open(config, settings)?;
@@ -196,9 +203,7 @@ fn manage(config: &Config, command: admin::Command) -> Result<(), Failure> {
         say(format_args!("Made or updated the tables of {}.", config.database_url));
     }
     let desk = Desk::new(store.clone(), provider(config, registry, store.clone(), config.listen));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.map_err(|cause| Failure(format!("No work can be started ({cause}).")))?;
-    let report = runtime.block_on(command.run(&desk));
+    let report = runtime.block_on(command.run(&Office::Here(Box::new(desk))));
     store.close();
     tell(&report?)
 }
@@ -221,6 +226,7 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
     let desk = Desk::new(store.clone(), provider.clone());
     let service = http::Service {
         provider,
+        desk: desk.clone(),
         authenticator: Arc::new(Authenticator::new(Arc::new(StoredKeys::new(store.clone())))),
         open_discovery: config.open_discovery,
         peers,

@@ -11,17 +11,19 @@ use std::path::{Path, PathBuf};
 use scimd::scim::ErrorKind;
 
 /// Each room and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("scim", &[]),
     ("store", &["scim"]),
     ("auth", &["store", "scim"]),
     ("provider", &["auth", "store", "scim"]),
-    ("http", &["provider", "auth", "scim"]),
-    ("admin", &["provider", "auth", "store", "scim", "config"]),
-    ("conformance", &[]),
+    ("admin", &["provider", "auth", "store", "scim"]),
+    ("http", &["admin", "provider", "auth", "scim"]),
+    ("cli", &["admin", "provider", "auth", "store", "scim", "config", "outbound"]),
+    ("conformance", &["outbound"]),
+    ("outbound", &[]),
     ("config", &["telemetry"]),
     ("telemetry", &[]),
-    ("main", &["scim", "store", "auth", "provider", "http", "admin", "conformance", "config", "telemetry"]),
+    ("main", &["scim", "store", "auth", "provider", "admin", "http", "cli", "conformance", "config", "telemetry"]),
 ];
 
 /// Crates that have one home, and who lives there.
@@ -31,10 +33,10 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("diesel_migrations", &["store"]),
     ("r2d2", &["store"]),
     ("argon2", &["auth"]),
-    ("rustls", &["http", "admin", "conformance"]),
-    ("rustls_native_certs", &["conformance"]),
-    ("ureq", &["conformance"]),
-    ("clap", &["admin", "config", "conformance", "telemetry", "main"]),
+    ("rustls", &["http", "cli", "outbound"]),
+    ("rustls_native_certs", &["outbound"]),
+    ("ureq", &["outbound", "cli", "conformance"]),
+    ("clap", &["cli", "config", "conformance", "telemetry", "main"]),
 ];
 
 /// A file of `src/`.

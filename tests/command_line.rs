@@ -5,6 +5,8 @@
 mod conformance;
 #[path = "command_line/health.rs"]
 mod health;
+#[path = "command_line/remote.rs"]
+mod remote;
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};

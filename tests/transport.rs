@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scimd::admin::Desk;
 use scimd::auth::{Authenticator, StoredKeys};
 use scimd::http::peers::Peers;
 use scimd::http::{Options, Service, bind};
@@ -194,8 +195,10 @@ fn served_to(workplace: &Workplace, network: &str) -> String {
     store.migrate().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
+    let provider = Provider::new(store.clone(), Registry::builtin(), &url, system_clock());
     let service = Service {
-        provider: Provider::new(store.clone(), Registry::builtin(), &url, system_clock()),
+        desk: Desk::new(store.clone(), provider.clone()),
+        provider,
         authenticator: Arc::new(Authenticator::new(Arc::new(StoredKeys::new(store)))),
         open_discovery: false,
         peers: Peers::proxies(&[network.parse().unwrap()]),

@@ -1,11 +1,10 @@
-//! `scimd tenant`: namespaces, and what is set for each.
+//! Tenants: namespaces that see nothing of each other, and what is set for each.
 
-use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::table::table;
-use super::{Desk, Report, minute};
-use crate::scim::resource::format_instant;
+use super::{Desk, Operation, Page, Route};
 use crate::scim::schema::{GROUP_URN, ResourceType};
 use crate::scim::{Error, ErrorKind, Result};
 use crate::store::resources::{self, Place};
@@ -15,115 +14,174 @@ use crate::store::{Connection, Reach};
 /// The longest name of a tenant.
 const LONGEST_NAME: usize = 64;
 
-/// What an operator does with tenants.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Make a tenant
-    ///
-    /// Give each identity provider a tenant of its own: some delete every user that they do not know.
-    #[command(after_help = "Example:\n  scimd tenant create acme\n  scimd key create --name okta --tenant acme")]
-    Create(Create),
-    /// List the tenants and what is set for them
-    #[command(after_help = "Examples:\n  scimd tenant list\n  scimd tenant list --json")]
-    List(List),
-    /// Set when groups of a tenant may share a name, and whether changes must name a version
-    ///
-    /// The groups that are there must fit the rule; if two of them clash, nothing is changed.
-    #[command(after_help = "Examples:\n  scimd tenant set default --group-names unique\n  \
-                            scimd tenant set default --require-if-match true")]
-    Set(Set),
+/// A tenant as operators see it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Tenant")]
+pub struct Shown {
+    /// What operators call it; unique.
+    pub name: String,
+    /// When two of its groups may share a displayName.
+    pub group_names: GroupNameRule,
+    /// Whether PUT, PATCH and DELETE must send If-Match.
+    pub require_if_match: bool,
+    /// When it was made.
+    #[serde(with = "crate::scim::resource::instant")]
+    #[schemars(with = "String")]
+    pub created: DateTime<Utc>,
 }
 
-/// `scimd tenant create`.
-#[derive(Debug, Args)]
-pub struct Create {
-    /// Letters, digits, `-`, `_` and `.`, at most 64
-    name: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+impl Shown {
+    fn of(tenant: &Tenant) -> Shown {
+        Shown {
+            name: tenant.name.clone(),
+            group_names: GroupNameRule::of(tenant.settings.group_names),
+            require_if_match: tenant.settings.require_if_match,
+            created: tenant.created_at.and_utc(),
+        }
+    }
 }
 
-/// `scimd tenant list`.
-#[derive(Debug, Args)]
-pub struct List {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// `scimd tenant set`.
-#[derive(Debug, Args)]
-pub struct Set {
-    /// The name of the tenant
-    name: String,
-    /// When two groups may share a displayName, compared without case
-    #[arg(long, value_name = "RULE", required_unless_present = "require_if_match")]
-    group_names: Option<Rule>,
-    /// Whether PUT, PATCH and DELETE must send If-Match
-    #[arg(long, value_name = "BOOL")]
-    require_if_match: Option<bool>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Rule {
-    /// Only if their externalIds differ; what a tenant begins with
+/// When two groups may share a displayName, compared without case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupNameRule {
+    /// Only if their externalIds differ; what a tenant begins with.
     ByExternalId,
-    /// Never
+    /// Never.
     Unique,
-    /// Always
+    /// Always.
     Free,
 }
 
-impl Rule {
-    fn of(group_names: GroupNames) -> Rule {
+impl GroupNameRule {
+    /// Every rule.
+    pub const ALL: [GroupNameRule; 3] = [GroupNameRule::ByExternalId, GroupNameRule::Unique, GroupNameRule::Free];
+
+    fn of(group_names: GroupNames) -> GroupNameRule {
         match group_names {
-            GroupNames::ByExternalId => Rule::ByExternalId,
-            GroupNames::Unique => Rule::Unique,
-            GroupNames::Free => Rule::Free,
+            GroupNames::ByExternalId => GroupNameRule::ByExternalId,
+            GroupNames::Unique => GroupNameRule::Unique,
+            GroupNames::Free => GroupNameRule::Free,
         }
     }
 
     fn group_names(self) -> GroupNames {
         match self {
-            Rule::ByExternalId => GroupNames::ByExternalId,
-            Rule::Unique => GroupNames::Unique,
-            Rule::Free => GroupNames::Free,
+            GroupNameRule::ByExternalId => GroupNames::ByExternalId,
+            GroupNameRule::Unique => GroupNames::Unique,
+            GroupNameRule::Free => GroupNames::Free,
         }
     }
 
-    fn word(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-}
-
-impl Command {
-    /// Does what the command says.
-    ///
-    /// # Errors
-    /// A name that is taken, unknown or ill-formed; groups that clash; database failures.
-    pub async fn run(self, desk: &Desk) -> Result<Report> {
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Command::Create(arguments) => create(desk, arguments).await,
-            Command::List(arguments) => list(desk, arguments).await,
-            Command::Set(arguments) => set(desk, arguments).await,
+            GroupNameRule::ByExternalId => "by-external-id",
+            GroupNameRule::Unique => "unique",
+            GroupNameRule::Free => "free",
         }
     }
 }
 
-async fn create(desk: &Desk, arguments: Create) -> Result<Report> {
-    let Create { name, json } = arguments;
-    check_name(&name)?;
-    let at = desk.now().naive_utc();
-    let tenant = desk.store.write(move |connection| tenants::insert(connection, &name, at)).await?;
-    if json {
-        return Report::json(&to_json(&tenant));
+/// The tenants, in the order in which they were made.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct List {
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// The most to list on one page; 100 without it, 1000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+impl Operation for List {
+    const ROUTE: Route =
+        Route::get("/tenants").named("listTenants").about("The tenants, in the order of their creation");
+    type Outcome = Page<Shown>;
+
+    async fn carry_out(self, desk: &Desk) -> Result<Page<Shown>> {
+        let (after, limit) = (self.after.as_deref().map(place).transpose()?.unwrap_or(0), page_size(self.limit));
+        let read = move |connection: &mut Connection| tenants::list_after(connection, after, limit + 1);
+        let mut found = desk.store.read(Reach::Scan, read).await?;
+        let has_more = found.len() as i64 > limit;
+        found.truncate(limit as usize);
+        let next = found.last().filter(|_| has_more).map(|last| last.tenant_id.to_string());
+        Ok(Page { items: found.iter().map(Shown::of).collect(), next })
     }
-    Ok(Report::default()
-        .note(format!("Tenant `{0}` is made. Next: scimd key create --name NAME --tenant {0}", tenant.name)))
+}
+
+/// A new tenant, with default settings.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Create {
+    /// Letters, digits, `-`, `_` and `.`, at most 64.
+    pub name: String,
+}
+
+impl Operation for Create {
+    const ROUTE: Route = Route::post("/tenants").named("createTenant").about("Make a tenant");
+    type Outcome = Shown;
+
+    async fn carry_out(self, desk: &Desk) -> Result<Shown> {
+        check_name(&self.name)?;
+        let (name, at) = (self.name, desk.now().naive_utc());
+        let tenant = desk.store.write(move |connection| tenants::insert(connection, &name, at)).await?;
+        Ok(Shown::of(&tenant))
+    }
+}
+
+/// Other settings for a tenant; what is absent stays. The groups that are there must fit the rule: if two of them clash,
+/// nothing is changed.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Change {
+    /// The name of the tenant.
+    pub tenant: String,
+    /// When two groups may share a displayName.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_names: Option<GroupNameRule>,
+    /// Whether PUT, PATCH and DELETE must send If-Match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_if_match: Option<bool>,
+}
+
+impl Operation for Change {
+    const ROUTE: Route =
+        Route::patch("/tenants/{tenant}").named("changeTenant").about("Change the settings of a tenant");
+    type Outcome = Shown;
+
+    async fn carry_out(self, desk: &Desk) -> Result<Shown> {
+        let Change { tenant: name, group_names, require_if_match } = self;
+        let tenant_id = desk.tenant(&name).await?.tenant_id;
+        let resource_type = group_type(desk)?;
+        let change = move |connection: &mut Connection| {
+            let mut settings = tenants::settings_for(connection, tenant_id, resource_type)?;
+            settings.group_names = group_names.map_or(settings.group_names, GroupNameRule::group_names);
+            settings.require_if_match = require_if_match.unwrap_or(settings.require_if_match);
+            change_settings(connection, Place { tenant_id, settings, resource_type })
+        };
+        let tenant = desk.store.write(change).await.map_err(|error| match error.kind() {
+            ErrorKind::Uniqueness => {
+                let detail = format!("Nothing is changed, for two groups of `{name}` would clash: {}", error.detail());
+                Error::new(ErrorKind::Uniqueness, detail)
+            }
+            _ => error,
+        })?;
+        Ok(Shown::of(&tenant))
+    }
+}
+
+/// How many things stand on a page.
+fn page_size(limit: Option<u32>) -> i64 {
+    i64::from(limit.unwrap_or(100).clamp(1, 1000))
+}
+
+/// The row behind which a page begins.
+fn place(after: &str) -> Result<i64> {
+    let unknown = |_| Error::new(ErrorKind::InvalidValue, "`after` is not the `next` of a page before.");
+    after.parse().map_err(unknown)
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -137,44 +195,6 @@ fn check_name(name: &str) -> Result<()> {
     Err(Error::new(ErrorKind::InvalidValue, detail))
 }
 
-async fn list(desk: &Desk, arguments: List) -> Result<Report> {
-    let all = desk.store.read(Reach::Scan, tenants::list).await?;
-    if arguments.json {
-        return Report::json(&all.iter().map(to_json).collect());
-    }
-    let row = |tenant: &Tenant| {
-        let rule = Rule::of(tenant.settings.group_names).word();
-        let if_match = if tenant.settings.require_if_match { "required" } else { "optional" };
-        [tenant.name.clone(), rule, if_match.to_owned(), minute(tenant.created_at.and_utc())]
-    };
-    Ok(Report::text(table(["NAME", "GROUP NAMES", "IF-MATCH", "CREATED"], &all.iter().map(row).collect::<Vec<_>>())))
-}
-
-async fn set(desk: &Desk, arguments: Set) -> Result<Report> {
-    let Set { name, group_names: rule, require_if_match, json } = arguments;
-    let tenant_id = desk.tenant(&name).await?.tenant_id;
-    let resource_type = group_type(desk)?;
-    let change = move |connection: &mut Connection| {
-        let mut settings = tenants::settings_for(connection, tenant_id, resource_type)?;
-        settings.group_names = rule.map_or(settings.group_names, Rule::group_names);
-        settings.require_if_match = require_if_match.unwrap_or(settings.require_if_match);
-        change_settings(connection, Place { tenant_id, settings, resource_type })
-    };
-    let tenant = desk.store.write(change).await.map_err(|error| match error.kind() {
-        ErrorKind::Uniqueness => {
-            let detail = format!("Nothing is changed, for two groups of `{name}` would clash: {}", error.detail());
-            Error::new(ErrorKind::Uniqueness, detail)
-        }
-        _ => error,
-    })?;
-    if json {
-        return Report::json(&to_json(&tenant));
-    }
-    let rule = Rule::of(tenant.settings.group_names).word();
-    let if_match = if tenant.settings.require_if_match { "required" } else { "optional" };
-    Ok(Report::default().note(format!("Tenant `{name}`: group names are {rule}, If-Match is {if_match}.")))
-}
-
 fn change_settings(connection: &mut Connection, place: Place) -> Result<Tenant> {
     tenants::set_settings(connection, place.tenant_id, &place.settings)?;
     resources::rekey_groups(connection, place)?;
@@ -186,15 +206,6 @@ fn group_type(desk: &Desk) -> Result<&'static ResourceType> {
     let types = desk.provider.registry().resource_types();
     let group = types.iter().find(|resource_type| resource_type.schema.id == GROUP_URN);
     group.copied().ok_or_else(|| Error::new(ErrorKind::NotFound, "This scimd serves no groups."))
-}
-
-fn to_json(tenant: &Tenant) -> Value {
-    json!({
-        "name": tenant.name,
-        "groupNames": Rule::of(tenant.settings.group_names).word(),
-        "requireIfMatch": tenant.settings.require_if_match,
-        "created": format_instant(tenant.created_at.and_utc()),
-    })
 }
 
 #[cfg(test)]

@@ -40,9 +40,23 @@ impl Caller {
         if self.scopes.allow(access, endpoint) {
             return Ok(());
         }
-        let missing = format!("{}:{access}", endpoint.to_ascii_lowercase());
-        Err(Error::new(ErrorKind::Forbidden, format!("This API key lacks the scope `{missing}`.")))
+        Err(lacking(&format!("{}:{access}", endpoint.to_ascii_lowercase())))
     }
+
+    /// Whether this key may look at or change what operators look after, of every tenant.
+    ///
+    /// # Errors
+    /// `Forbidden`, naming the scope that is missing.
+    pub fn may_administer(&self, access: Access) -> Result<()> {
+        if self.scopes.admin >= Some(access) {
+            return Ok(());
+        }
+        Err(lacking(if access == Access::Read { "admin:read" } else { "admin" }))
+    }
+}
+
+fn lacking(scope: &str) -> Error {
+    Error::new(ErrorKind::Forbidden, format!("This API key lacks the scope `{scope}`."))
 }
 
 /// What is done to resources. To be allowed to write is to be allowed to read: every write answers with the resource.
@@ -64,7 +78,8 @@ impl fmt::Display for Access {
 }
 
 /// The scopes of a key: `read` and `write` for every resource type, `users:read`, `groups:write` for one, and `me` for
-/// nothing but `/Me`, which every key that is bound to a user has in any case.
+/// nothing but `/Me`, which every key that is bound to a user has in any case. `admin` is for `/admin/v1` and every
+/// tenant, `admin:read` for looking there; they open no resource of SCIM, and no other scope opens what they do.
 ///
 /// The name before the colon is the endpoint in lower case, so that a later resource type (`devices:read`) needs nothing here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,10 +87,11 @@ pub struct Scopes {
     everywhere: Option<Access>,
     by_endpoint: BTreeMap<String, Access>,
     me: bool,
+    admin: Option<Access>,
 }
 
 impl Scopes {
-    /// Everything, for every resource type there is and will be.
+    /// Everything of SCIM, for every resource type there is and will be.
     pub fn all() -> Scopes {
         Scopes { everywhere: Some(Access::Write), ..Scopes::default() }
     }
@@ -111,10 +127,16 @@ impl Scopes {
     }
 
     fn grant(&mut self, word: &str) -> Option<()> {
-        if word == "me" {
-            self.me = true;
-            return Some(());
+        match word {
+            "me" => self.me = true,
+            "admin" => self.admin = Some(Access::Write),
+            "admin:read" => self.admin = self.admin.max(Some(Access::Read)),
+            _ => return self.grant_resources(word),
         }
+        Some(())
+    }
+
+    fn grant_resources(&mut self, word: &str) -> Option<()> {
         let (name, access) = word.rsplit_once(':').map_or((None, word), |(name, access)| (Some(name), access));
         let access = match access {
             "read" => Access::Read,
@@ -161,7 +183,8 @@ impl fmt::Display for Scopes {
         let everywhere = self.everywhere.iter().map(|access| words(String::new(), access));
         let by_endpoint = self.by_endpoint.iter().map(|(name, access)| words(format!("{name}:"), access));
         let me = self.me.then(|| "me".to_owned());
-        f.pad(&everywhere.chain(by_endpoint).chain(me).collect::<Vec<_>>().join(" "))
+        let admin = self.admin.map(|access| if access == Access::Write { "admin" } else { "admin:read" }.to_owned());
+        f.pad(&everywhere.chain(by_endpoint).chain(me).chain(admin).collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -171,7 +194,7 @@ fn usual_endpoints() -> impl Iterator<Item = String> {
 
 fn unknown_scope(word: &str, endpoints: impl Iterator<Item = String>) -> Error {
     let each: Vec<String> = endpoints.map(|name| format!("`{name}:read`, `{name}:write`")).collect();
-    let valid = format!("`read`, `write`, {}, `me`", each.join(", "));
+    let valid = format!("`read`, `write`, {}, `me`, `admin`, `admin:read`", each.join(", "));
     let detail = match word {
         "" => format!("At least one scope is needed; there are {valid}."),
         word => format!("`{word}` is not a scope; there are {valid}."),
@@ -238,6 +261,17 @@ mod tests {
     }
 
     #[test]
+    fn auth_05_administration_is_a_scope_of_its_own() {
+        let (admin, auditor, writer) = (caller("admin"), caller("admin:read"), caller("write"));
+        assert!(admin.may_administer(Access::Write).is_ok() && admin.may_administer(Access::Read).is_ok());
+        assert!(auditor.may_administer(Access::Read).is_ok());
+        let refused = auditor.may_administer(Access::Write).expect_err("looking is not changing");
+        assert_eq!(refused.detail(), "This API key lacks the scope `admin`.");
+        assert!(writer.may_administer(Access::Read).is_err());
+        assert!(admin.may(Access::Read, "Users").is_err());
+    }
+
+    #[test]
     fn auth_05_scopes_print_as_they_parse() {
         for (text, printed) in [
             ("write", "read write"),
@@ -247,6 +281,9 @@ mod tests {
             ("read, devices:write", "read devices:read devices:write"),
             ("me", "me"),
             ("me read", "read me"),
+            ("admin", "admin"),
+            ("write admin:read", "read write admin:read"),
+            ("admin admin:read", "admin"),
         ] {
             let scopes: Scopes = text.parse().expect("valid scopes");
             assert_eq!(scopes.to_string(), printed);
@@ -269,7 +306,7 @@ mod tests {
         let refused = scopes.check_endpoints(&["/Users", "Groups"]).expect_err("there is no such endpoint");
         assert_eq!(
             refused.detail(),
-            "`user:read` is not a scope; there are `read`, `write`, `users:read`, `users:write`, `groups:read`, `groups:write`, `me`."
+            "`user:read` is not a scope; there are `read`, `write`, `users:read`, `users:write`, `groups:read`, `groups:write`, `me`, `admin`, `admin:read`."
         );
         assert!(Scopes::all().check_endpoints(&["Users"]).is_ok());
     }

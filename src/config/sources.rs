@@ -70,10 +70,19 @@ pub struct Settings {
     /// How long requests may take to finish after SIGTERM [env: SCIMD_SHUTDOWN_TIMEOUT] [default: 30s]
     #[arg(long, global = true, value_name = "DURATION")]
     pub shutdown_timeout: Option<String>,
+    /// Ask the scimd that clients reach by this URL, instead of the database at hand; for the commands that manage [env: SCIMD_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// File that holds the key for --url, one with the scope admin [env: SCIMD_ADMIN_KEY_FILE, or SCIMD_ADMIN_KEY with the key itself]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub admin_key_file: Option<String>,
+    /// Everybody on the machine reads the arguments of a process, so it is none.
+    #[arg(skip)]
+    pub admin_key: Option<String>,
 }
 
 impl Settings {
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 18] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 21] {
         let Settings {
             config,
             listen,
@@ -93,6 +102,9 @@ impl Settings {
             metrics_listen,
             workers,
             shutdown_timeout,
+            url,
+            admin_key_file,
+            admin_key,
         } = self;
         [
             ("config", config),
@@ -113,10 +125,13 @@ impl Settings {
             ("metrics-listen", metrics_listen),
             ("workers", workers),
             ("shutdown-timeout", shutdown_timeout),
+            ("url", url),
+            ("admin-key-file", admin_key_file),
+            ("admin-key", admin_key),
         ]
     }
 
-    pub(super) fn names() -> [&'static str; 18] {
+    pub(super) fn names() -> [&'static str; 21] {
         Settings::default().entries().map(|(name, _)| name)
     }
 }

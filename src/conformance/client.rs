@@ -5,11 +5,11 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::http;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use crate::outbound::{self, BaseUrl};
 
 use super::exchange::{Answer, Credentials, Exchange, Received, Request};
 
@@ -24,7 +24,7 @@ const GONE: u32 = 5;
 
 pub(super) struct Client {
     agent: ureq::Agent,
-    base: Base,
+    base: BaseUrl,
     token: String,
     unanswered: Cell<u32>,
     sent: Cell<u32>,
@@ -41,24 +41,15 @@ pub(super) struct Unanswered {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadUrl(pub String);
 
-/// The URL under which the server has its endpoints.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Base {
-    /// `https://host:port`
-    origin: String,
-    /// Without a slash at the end.
-    path: String,
-}
-
 impl Client {
     pub(super) fn new(url: &str, token: String, timeout: Duration) -> Result<Client, BadUrl> {
-        let base = parse_base(url)?;
+        let base = BaseUrl::parse(url, "https://example.com/scim/v2").map_err(BadUrl)?;
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(timeout))
-            .tls_config(tls(&base))
+            .tls_config(outbound::tls(&base))
             .user_agent(concat!("scimd-conformance/", env!("CARGO_PKG_VERSION")))
             // Each check says what it accepts.
             .accept("")
@@ -68,7 +59,7 @@ impl Client {
 
     /// The base URL, as it stands before every path.
     pub(super) fn base_url(&self) -> String {
-        format!("{}{}", self.base.origin, self.base.path)
+        self.base.to_string()
     }
 
     /// The token of the run. A request that carries it elsewhere than in its header must expect to be refused.
@@ -172,19 +163,9 @@ impl Client {
                 "connection refused".to_owned()
             }
             ureq::Error::BodyExceedsLimit(limit) => format!("the body is larger than {limit} bytes"),
-            cause => with_advice(cause.to_string()),
+            cause => outbound::with_advice(cause.to_string()),
         }
     }
-}
-
-/// What whoever has made a certificate for a try-out can do about it.
-fn with_advice(cause: String) -> String {
-    let advice = match () {
-        () if cause.contains("UnknownIssuer") => "SSL_CERT_FILE may name a file of certificates to trust",
-        () if cause.contains("CaUsedAsEndEntity") => "the certificate is an authority's; make one with CA:FALSE",
-        () => return cause,
-    };
-    format!("{cause}; {advice}")
 }
 
 fn headers(response: &http::Response<ureq::Body>) -> Vec<(String, String)> {
@@ -201,47 +182,9 @@ fn retry_after(answer: &Answer) -> Option<Duration> {
     (seconds <= PATIENCE.1).then_some(Duration::from_secs(seconds))
 }
 
-/// Trusts what the system trusts. Reading the certificates takes a while, so plain HTTP does without.
-fn tls(base: &Base) -> TlsConfig {
-    let certificates = match base.origin.starts_with("https://") {
-        true => rustls_native_certs::load_native_certs().certs,
-        false => Vec::new(),
-    };
-    let roots: Vec<Certificate<'static>> =
-        certificates.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
-    TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(roots)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build()
-}
-
-fn parse_base(url: &str) -> Result<Base, BadUrl> {
-    let bad = |why: &str| BadUrl(format!("The base URL {why}; write it like https://example.com/scim/v2."));
-    let uri: http::Uri = url.trim().parse().map_err(|_| bad("cannot be read"))?;
-    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
-    let scheme = scheme.ok_or_else(|| bad("begins neither with http:// nor with https://"))?;
-    let authority = uri.authority().ok_or_else(|| bad("names no host"))?;
-    if authority.as_str().contains('@') {
-        return Err(bad("holds a user name; the token belongs into --token-file"));
-    }
-    if uri.query().is_some() {
-        return Err(bad("has a query"));
-    }
-    Ok(Base { origin: format!("{scheme}://{authority}"), path: uri.path().trim_end_matches('/').to_owned() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base_urls_are_an_origin_and_a_path() {
-        let base = parse_base("https://h.example:8443/scim/v2/").expect("a URL");
-        assert_eq!((base.origin.as_str(), base.path.as_str()), ("https://h.example:8443", "/scim/v2"));
-        for bad in ["", "h.example/scim", "ftp://h/scim", "https://u:p@h/scim", "https://h/scim?x=1", "http://"] {
-            assert!(parse_base(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn the_token_goes_to_the_server_under_test_alone() {

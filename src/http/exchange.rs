@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::observe::RequestId;
 use super::{Service, body, respond};
+use crate::admin::Desk;
 use crate::auth::{Access, Caller};
 use crate::provider::{Call, Target};
 use crate::scim::projection::Projection;
@@ -158,6 +159,23 @@ impl Exchange {
             Some(resource_type) => self.caller.may(access, &resource_type.endpoint),
             None => types.iter().map(|one| self.caller.may(access, &one.endpoint)).reduce(Result::or).unwrap_or(Ok(())),
         }
+    }
+
+    /// Whether the caller may look at or change what operators look after. It comes before anything that the request says.
+    ///
+    /// # Errors
+    /// 403.
+    pub async fn administers(&mut self, access: Access) -> Result<()> {
+        let outcome = self.caller.may_administer(access);
+        if outcome.is_err() {
+            self.ignore_body().await;
+        }
+        outcome
+    }
+
+    /// The desk of operators, with the caller at it.
+    pub fn desk(&self) -> Desk {
+        self.service.desk.used_by(&self.caller, self.call().request_id)
     }
 
     /// The JSON object in the body of a caller who [may](Exchange::may) do this.

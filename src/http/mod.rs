@@ -1,6 +1,7 @@
 //! Clients: SCIM over HTTP (RFC 7644 §3, RFC 9110). Requests become calls of [`crate::provider`], results become
 //! responses; nothing here knows how data is stored.
 
+mod admin;
 mod body;
 mod bulk;
 mod discovery;
@@ -29,8 +30,9 @@ use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App, HttpServer, Route, guard, web};
 
 use self::peers::Peers;
-use self::routes::{BASES, Endpoint, OPENAPI, Operation};
+use self::routes::{ADMIN, BASES, Endpoint, OPENAPI, Operation};
 use self::traffic::{Signals, Traffic};
+use crate::admin::Desk;
 use crate::auth::Authenticator;
 use crate::provider::Provider;
 
@@ -39,6 +41,8 @@ use crate::provider::Provider;
 pub struct Service {
     /// The operations.
     pub provider: Provider,
+    /// What operators ask at.
+    pub desk: Desk,
     /// Who may ask.
     pub authenticator: Arc<Authenticator>,
     /// Whether the discovery endpoints answer without a key.
@@ -143,6 +147,7 @@ fn serve(app: &mut web::ServiceConfig, service: &Service, with_health: bool) {
         endpoints.iter().for_each(|endpoint| at(app, base, endpoint));
     }
     endpoints.iter().filter(|endpoint| endpoint.path == OPENAPI).for_each(|endpoint| at(app, "", endpoint));
+    routes::admin().iter().for_each(|endpoint| at(app, ADMIN, endpoint));
     app.default_service(web::to(unserved::unknown_endpoint));
 }
 
@@ -199,5 +204,7 @@ fn handler(operation: Operation) -> Route {
         Operation::Alive => web::to(health::alive),
         Operation::Ready => web::to(health::ready),
         Operation::Metrics => web::to(health::measurements),
+        Operation::GetAdminOpenApi => web::to(openapi::admin::get),
+        Operation::Administer(place) => web::to(move |request, payload| admin::carry_out(place, request, payload)),
     }
 }

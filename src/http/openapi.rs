@@ -2,6 +2,7 @@
 //!
 //! It is made of the table of routes and of the registry, as the router is: what one has, the other has too.
 
+pub mod admin;
 mod answers;
 mod examples;
 mod operations;
@@ -55,7 +56,12 @@ pub(super) async fn get(document: Data<Document>, request: HttpRequest, mut payl
     if let Err(error) = discovery::admit(&request).await {
         return respond::error(&request, &error);
     }
-    let mut response = discovery::tagged(&request, document.text.clone());
+    send(&request, document.text.clone())
+}
+
+/// A document with its tag, or 304.
+fn send(request: &HttpRequest, text: Bytes) -> HttpResponse {
+    let mut response = discovery::tagged(request, text);
     if response.headers().contains_key(CONTENT_TYPE) {
         // It is no message of SCIM.
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -84,6 +84,14 @@ pub(super) fn json(request: &HttpRequest, document: &Value) -> HttpResponse {
     json_body(&mut json_builder(request, StatusCode::OK), document)
 }
 
+/// A JSON document that is no message of SCIM, and that only the holder of this key sees.
+pub(super) fn plain_json(document: &Value) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CONTENT_TYPE, "application/json"));
+    cached(&mut response);
+    json_body(&mut response, document)
+}
+
 /// Any JSON document that is text already.
 pub(super) fn json_text(request: &HttpRequest, document: web::Bytes) -> HttpResponse {
     json_builder(request, StatusCode::OK).body(document)

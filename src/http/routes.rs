@@ -5,7 +5,11 @@
 
 use actix_web::http::Method;
 
+use crate::admin::{self, Verb};
 use crate::scim::schema::{Registry, ResourceType};
+
+/// Where operators ask.
+pub const ADMIN: &str = "/admin/v1";
 
 /// Where the same endpoints of SCIM answer: the documented base, that of the design which this product follows, and the
 /// one without a version, which means version 2 (RFC 7644 §3.13).
@@ -67,6 +71,10 @@ pub enum Operation {
     Ready,
     /// `GET /metrics`
     Metrics,
+    /// `GET /admin/v1/openapi.json`
+    GetAdminOpenApi,
+    /// What stands at this place of [`admin::offers`].
+    Administer(usize),
 }
 
 /// One path and what its methods do. `HEAD` goes with `GET`, and `OPTIONS` with everything.
@@ -155,12 +163,34 @@ pub fn health() -> Vec<Endpoint> {
     ]
 }
 
+/// The endpoints for operators, below [`ADMIN`].
+pub fn admin() -> Vec<Endpoint> {
+    let mut endpoints = vec![Endpoint::new(OPENAPI, [(Method::GET, Operation::GetAdminOpenApi)])];
+    for (place, offer) in admin::offers().iter().enumerate() {
+        let operation = (method(offer.route.verb), Operation::Administer(place));
+        match endpoints.iter_mut().find(|endpoint| endpoint.path == offer.route.path) {
+            Some(endpoint) => endpoint.operations.push(operation),
+            None => endpoints.push(Endpoint::new(offer.route.path, [operation])),
+        }
+    }
+    endpoints
+}
+
+fn method(verb: Verb) -> Method {
+    match verb {
+        Verb::Get => Method::GET,
+        Verb::Post => Method::POST,
+        Verb::Patch => Method::PATCH,
+        Verb::Delete => Method::DELETE,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn endpoints() -> Vec<Endpoint> {
-        [scim(Registry::builtin()), health()].concat()
+        [scim(Registry::builtin()), health(), admin()].concat()
     }
 
     #[test]
@@ -179,7 +209,11 @@ mod tests {
 
     #[test]
     fn every_path_stands_once() {
-        let mut paths: Vec<String> = endpoints().into_iter().map(|endpoint| endpoint.path).collect();
+        let below = |base: &str, endpoints: Vec<Endpoint>| -> Vec<String> {
+            endpoints.into_iter().map(|endpoint| format!("{base}{}", endpoint.path)).collect()
+        };
+        let mut paths =
+            [below("/scim/v2", scim(Registry::builtin())), below("", health()), below(ADMIN, admin())].concat();
         let named = paths.len();
         paths.sort();
         paths.dedup();

@@ -148,3 +148,52 @@ pub fn format_client_instant(instant: DateTime<Utc>) -> String {
 pub fn format_instant(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
+
+/// The same for members of structs: `#[serde(with = "instant")]`.
+pub mod instant {
+    use chrono::{DateTime, Utc};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes it as [`super::format_instant`] does.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(instant: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+        super::format_instant(*instant).serialize(serializer)
+    }
+
+    /// Reads any instant of RFC 3339.
+    ///
+    /// # Errors
+    /// A text that is none.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let instant = DateTime::parse_from_rfc3339(&text);
+        instant.map(|instant| instant.to_utc()).map_err(|_| serde::de::Error::custom("it is no time of RFC 3339"))
+    }
+
+    /// The same where there may be none.
+    pub mod option {
+        use chrono::{DateTime, Utc};
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        /// Writes it as [`super::super::format_instant`] does, or nothing.
+        ///
+        /// # Errors
+        /// Those of the serializer.
+        pub fn serialize<S: Serializer>(instant: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+            instant.map(super::super::format_instant).serialize(serializer)
+        }
+
+        /// Reads any instant of RFC 3339, or nothing.
+        ///
+        /// # Errors
+        /// A text that is none.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+            let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+            let instant = DateTime::parse_from_rfc3339(&text)
+                .map_err(|_| serde::de::Error::custom("it is no time of RFC 3339"))?;
+            Ok(Some(instant.to_utc()))
+        }
+    }
+}

@@ -93,6 +93,13 @@ pub fn list(connection: &mut Connection) -> Result<Vec<Tenant>> {
     rows.into_iter().map(read).collect()
 }
 
+/// The tenants behind this row in the order of their creation, at most `limit`.
+pub fn list_after(connection: &mut Connection, after: i64, limit: i64) -> Result<Vec<Tenant>> {
+    let later = tenants::table.filter(tenants::tenant_id.gt(after)).order(tenants::tenant_id).limit(limit);
+    let rows = later.select(COLUMNS).load::<Row>(connection)?;
+    rows.into_iter().map(read).collect()
+}
+
 /// What is set for a tenant, and stays set until the transaction ends; [`ErrorKind::NotFound`] if there is none of that
 /// number. Within a write.
 pub fn settings(connection: &mut Connection, tenant_id: i64) -> Result<TenantSettings> {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+use scimd::admin::Desk;
 use scimd::auth::{Authenticator, KeySource, Scopes, StoredKeys, Token};
 use scimd::http::peers::Peers;
 use scimd::http::{Options, Service, bind};
@@ -371,8 +372,10 @@ fn serve(store: &Store, registry: &'static Registry, keys: Arc<dyn KeySource>, o
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let base_url = format!("http://{address}/scim/v2");
+    let provider = Provider::new(store.clone(), registry, &base_url, system_clock());
     let service = Service {
-        provider: Provider::new(store.clone(), registry, &base_url, system_clock()),
+        desk: Desk::new(store.clone(), provider.clone()),
+        provider,
         authenticator: Arc::new(Authenticator::new(keys)),
         open_discovery,
         peers: Peers::anybody(),

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod admin;
 mod bad_input;
 mod bulk;
 mod characteristics;

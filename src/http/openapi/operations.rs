@@ -157,6 +157,9 @@ pub(super) fn describe(endpoint: &Endpoint, operation: Operation, surface: &Surf
             health("getReadyz", summary, "It can.").with(503, text("It cannot; the reason."))
         }
         Operation::Metrics => health("getMetrics", "Measurements for Prometheus", "The measurements."),
+        Operation::GetAdminOpenApi | Operation::Administer(_) => {
+            unreachable!("the admin API has a document of its own")
+        }
     };
     described.finish(surface.open_discovery)
 }

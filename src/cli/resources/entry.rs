@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use crate::admin::minute;
-use crate::admin::table::printable;
+use crate::cli::minute;
+use crate::cli::table::printable;
 use crate::provider::history::Past;
 use crate::scim::projection::Projection;
 use crate::scim::resource::format_instant;

@@ -4,8 +4,9 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::not_there;
-use crate::admin::table::printable;
-use crate::admin::{Desk, Report};
+use crate::admin::Desk;
+use crate::cli::Report;
+use crate::cli::table::printable;
 use crate::scim::Result;
 use crate::scim::resource::format_instant;
 use crate::scim::schema::ResourceType;
@@ -40,7 +41,7 @@ pub(super) async fn history(desk: &Desk, resource_type: &'static ResourceType, a
         entries.remove(0);
     }
     let report = match arguments.json {
-        true => Report::json(&entries.iter().map(to_json).collect())?,
+        true => Report::json(&entries.iter().map(to_json).collect::<Vec<_>>())?,
         false => Report::text(entries.iter().map(lines).collect::<Vec<String>>().join("\n")),
     };
     if has_more {

@@ -13,8 +13,9 @@ use serde_json::{Map, Value, json};
 
 use self::entry::{Entry, header};
 use self::history::{History, history};
+use super::Report;
 use super::table::{printable, table};
-use super::{Desk, Report};
+use crate::admin::Desk;
 use crate::provider::Representation;
 use crate::scim::projection::Projection;
 use crate::scim::query::{MAX_COUNT, Parameters, Query};
@@ -172,7 +173,7 @@ async fn list(desk: &Desk, resource_type: &'static ResourceType, arguments: List
     };
     let shown = entries.len();
     let report = if arguments.json {
-        Report::json(&entries.iter().map(Entry::to_json).collect())?
+        Report::json(&entries.iter().map(Entry::to_json).collect::<Vec<_>>())?
     } else if entries.is_empty() {
         let word = resource_type.name.to_ascii_lowercase();
         return Ok(Report::default().note(format!("No such {word} in tenant `{}`.", tenant.name)));
@@ -266,7 +267,7 @@ async fn list_unresolved(desk: &Desk, arguments: List) -> Result<Report> {
     let groups = desk.store.read(Reach::Scan, read).await?;
     if arguments.json {
         let to_json = |(id, display_name, count): &(String, Option<String>, i64)| json!({"id": id, "displayName": display_name, "unresolvedMembers": count});
-        return Report::json(&groups.iter().map(to_json).collect());
+        return Report::json(&groups.iter().map(to_json).collect::<Vec<_>>());
     }
     if groups.is_empty() {
         return Ok(Report::default().note("Every member of every group is there."));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::admin::Desk;
-use crate::admin::table::printable;
+use crate::cli::table::printable;
 use crate::scim::query::{Parameters, Query};
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result};

@@ -1,7 +1,8 @@
 //! What `scimd quickstart` says before it serves: where, with which token, and three requests to try.
 
+use super::Report;
 use super::keys::{self, Lifetime};
-use super::{Desk, Report};
+use crate::admin::Desk;
 use crate::auth::{Scopes, Token};
 use crate::scim::{Profile, Result};
 use crate::store::tenants::Tenant;

@@ -8,8 +8,9 @@ mod view;
 
 use clap::{Args, Subcommand};
 
+use super::Report;
 use super::table::table;
-use super::{Desk, Report};
+use crate::admin::Desk;
 use crate::auth::Scopes;
 use crate::scim::schema::Registry;
 use crate::scim::{Error, ErrorKind, Profile, Result};
@@ -180,7 +181,7 @@ async fn list(desk: &Desk, arguments: List) -> Result<Report> {
     };
     let keys = desk.store.read(Reach::Scan, read).await?;
     if arguments.json {
-        return Report::json(&keys.iter().map(View::to_json).collect());
+        return Report::json(&keys.iter().map(View::to_json).collect::<Vec<_>>());
     }
     if keys.is_empty() {
         return Ok(Report::default().note("There are no keys. Make one: scimd key create --name NAME"));

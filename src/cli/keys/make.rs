@@ -135,7 +135,7 @@ fn with_suggestion(error: Error, text: &str, endpoints: &[&str]) -> Error {
     };
     let of_endpoint = endpoints.iter().map(|endpoint| endpoint.to_ascii_lowercase());
     let of_endpoint = of_endpoint.flat_map(|endpoint| [format!("{endpoint}:read"), format!("{endpoint}:write")]);
-    let known = ["read", "write", "me"].map(str::to_owned).into_iter().chain(of_endpoint);
+    let known = ["read", "write", "me", "admin", "admin:read"].map(str::to_owned).into_iter().chain(of_endpoint);
     let distance = |scope: &String| strsim::damerau_levenshtein(&word.to_ascii_lowercase(), scope);
     match known.min_by_key(distance).filter(|scope| distance(scope) <= 2) {
         Some(scope) => Error::new(error.kind(), format!("{} Did you mean `{scope}`?", error.detail())),
@@ -165,7 +165,7 @@ mod tests {
         };
         assert!(refused(&["user:read"]).ends_with("Did you mean `users:read`?"));
         assert!(refused(&["write", "Groups:write"]).ends_with("Did you mean `groups:write`?"));
-        assert!(refused(&["everything"]).ends_with("`groups:write`, `me`."));
+        assert!(refused(&["everything"]).ends_with("`groups:write`, `me`, `admin`, `admin:read`."));
     }
 
     #[test]

@@ -4,9 +4,9 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::{Value, json};
 
 use super::subject::Subject;
-use crate::admin::table::printable;
-use crate::admin::{Report, minute};
 use crate::auth::Token;
+use crate::cli::table::printable;
+use crate::cli::{Report, minute};
 use crate::scim::Result;
 use crate::scim::resource::format_instant;
 use crate::store::api_keys::ApiKey;

@@ -1,0 +1,160 @@
+//! `/admin/v1`: the frame of the operators' API, shown with tenants.
+
+use std::collections::BTreeSet;
+
+use scimd::admin::offers;
+use scimd::http::openapi::admin::document;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{Api, each};
+use crate::messages::*;
+use crate::support::http::Response;
+
+/// Sends a request to the admin API with the key of `api`.
+fn ask(api: &Api, method: &str, path: &str, body: Option<&Value>) -> Response {
+    let headers = [
+        ("Authorization".to_owned(), format!("Bearer {}", api.token)),
+        ("Content-Type".to_owned(), "application/json".to_owned()),
+    ];
+    let body = body.map(|body| body.to_string().into_bytes());
+    api.root().send(method, &format!("/admin/v1{path}"), &headers, body.as_deref()).unwrap()
+}
+
+fn admin(api: &Api) -> Api {
+    api.with_key(api.profile, "admin")
+}
+
+#[test]
+fn the_scope_decides_who_may_look_and_who_may_change() {
+    each(|api| {
+        let auditor = api.with_key(api.profile, "admin:read");
+        let body = json!({"name": format!("t-{}", Uuid::now_v7())});
+
+        assert_error(&ask(api, "GET", "/tenants", None), 403, None);
+        assert_eq!(ask(&auditor, "GET", "/tenants", None).status, 200);
+        let refused = ask(&auditor, "POST", "/tenants", Some(&body));
+        assert_error(&refused, 403, None);
+        assert!(refused.text().contains("scope `admin`"), "{}", refused.text());
+        assert_eq!(ask(&admin(api), "POST", "/tenants", Some(&body)).status, 200);
+        assert_error(&admin(api).get("/Users"), 403, None);
+        assert_error(&api.root().send("GET", "/admin/v1/tenants", &[], None).unwrap(), 401, None);
+    });
+}
+
+#[test]
+fn a_list_is_walked_page_by_page_and_sees_everything_once() {
+    each(|api| {
+        let admin = admin(api);
+        let names: Vec<String> = (0..3).map(|_| format!("walk-{}", Uuid::now_v7())).collect();
+        for name in &names {
+            let made = ask(&admin, "POST", "/tenants", Some(&json!({"name": name}))).json();
+            assert_eq!(
+                (made["name"].as_str(), made["groupNames"].as_str()),
+                (Some(name.as_str()), Some("by-external-id"))
+            );
+        }
+
+        let (mut seen, mut path) = (Vec::new(), "/tenants?limit=2".to_owned());
+        loop {
+            let page = ask(&admin, "GET", &path, None).json();
+            let items = page["items"].as_array().unwrap();
+            assert!(items.len() <= 2);
+            seen.extend(items.iter().map(|item| item["name"].as_str().unwrap().to_owned()));
+            let Some(next) = page["next"].as_str() else { break };
+            path = format!("/tenants?limit=2&after={next}");
+        }
+
+        let distinct: BTreeSet<&String> = seen.iter().collect();
+        assert_eq!(distinct.len(), seen.len());
+        let ours: Vec<&String> = seen.iter().filter(|name| names.contains(name)).collect();
+        assert_eq!(ours, names.iter().collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn settings_change_where_they_are_named_and_nowhere_else() {
+    each(|api| {
+        let admin = admin(api);
+        let name = format!("set-{}", Uuid::now_v7());
+        ask(&admin, "POST", "/tenants", Some(&json!({"name": name})));
+
+        let changed = ask(&admin, "PATCH", &format!("/tenants/{name}"), Some(&json!({"groupNames": "unique"}))).json();
+        let again = ask(&admin, "PATCH", &format!("/tenants/{name}"), Some(&json!({"requireIfMatch": true}))).json();
+
+        assert_eq!((&changed["groupNames"], &changed["requireIfMatch"]), (&json!("unique"), &json!(false)));
+        assert_eq!((&again["groupNames"], &again["requireIfMatch"]), (&json!("unique"), &json!(true)));
+    });
+}
+
+#[test]
+fn what_is_no_question_is_refused_with_what_is_wrong() {
+    each(|api| {
+        let admin = admin(api);
+        let cases = [
+            ("POST", "/tenants", Some(json!({"nam": "x"})), "nam"),
+            ("POST", "/tenants", Some(json!({})), "name"),
+            ("POST", "/tenants", Some(json!({"name": 1})), "string"),
+            ("POST", "/tenants?name=x", Some(json!({})), "body"),
+            ("POST", "/tenants", Some(json!({"name": "a b"})), "letters"),
+            ("PATCH", "/tenants/default", Some(json!({"tenant": "other"})), "tenant"),
+            ("PATCH", "/tenants/default", Some(json!({"groupNames": "sometimes"})), "sometimes"),
+            ("GET", "/tenants?limit=x", None, "digit"),
+            ("GET", "/tenants?limt=1", None, "limt"),
+            ("GET", "/tenants?after=x", None, "after"),
+        ];
+        for (method, path, body, named) in cases {
+            let refused = ask(&admin, method, path, body.as_ref());
+            assert_error(&refused, 400, Some("invalidValue"));
+            assert!(refused.text().contains(named), "{method} {path}: {}", refused.text());
+        }
+        assert_error(
+            &ask(&admin, "PATCH", "/tenants/nobody%2Fhome", Some(&json!({"requireIfMatch": true}))),
+            404,
+            None,
+        );
+        assert_error(&ask(&admin, "PUT", "/tenants", Some(&json!({}))), 405, None);
+        assert_error(&ask(&admin, "GET", "/nothing", None), 404, None);
+    });
+}
+
+#[test]
+fn the_document_has_every_operation_and_every_reference_leads_somewhere() {
+    let document = document("https://idm.example");
+    let mut names = BTreeSet::new();
+    for offer in offers() {
+        let path = format!("/admin/v1{}", offer.route.path);
+        let operation = &document["paths"][&path][offer.route.verb.as_str().to_ascii_lowercase()];
+        assert_eq!(operation["operationId"], offer.route.name, "{path}");
+        assert!(!offer.route.about.is_empty() && names.insert(offer.route.name), "{path}");
+        for variable in offer.route.variables() {
+            let parameters = operation["parameters"].as_array().unwrap();
+            let described = parameters.iter().find(|one| one["name"] == variable && one["in"] == "path");
+            let described = described.unwrap_or_else(|| panic!("{path}: {variable} is described nowhere"));
+            assert_eq!(described["schema"]["type"], "string", "{path}: {variable}");
+        }
+    }
+    for reference in references(&document) {
+        assert!(document.pointer(&reference[1..]).is_some(), "{reference} leads nowhere");
+    }
+}
+
+#[test]
+fn the_document_is_served_to_whoever_may_look() {
+    each(|api| {
+        let served = ask(&api.with_key(api.profile, "admin:read"), "GET", "/openapi.json", None);
+        assert_eq!(served.json(), document(api.base_url.trim_end_matches("/scim/v2")));
+        assert_error(&ask(api, "GET", "/openapi.json", None), 403, None);
+    });
+}
+
+fn references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(members) => {
+            let own = members.get("$ref").and_then(Value::as_str).map(str::to_owned);
+            own.into_iter().chain(members.values().flat_map(references)).collect()
+        }
+        Value::Array(elements) => elements.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,69 @@
+//! Commands that ask another server with `--url`.
+
+use serde_json::{Value, json};
+
+use crate::{Server, Workplace, text};
+
+/// A server with a database of its own, and a workplace elsewhere that knows its URL and an admin key.
+fn elsewhere(at: &Workplace) -> (Server, Workplace, [String; 4]) {
+    let (server, url) = Server::start(at, &["serve"]);
+    let key = at.succeed(&["key", "create", "--name", "laptop", "--scope", "admin"]);
+    let laptop = Workplace::sqlite();
+    let file = laptop.directory.path().join("admin-key");
+    std::fs::write(&file, key).unwrap();
+    let flags = ["--url".to_owned(), url, "--admin-key-file".to_owned(), file.display().to_string()];
+    (server, laptop, flags)
+}
+
+fn with<'a>(arguments: &[&'a str], flags: &'a [String]) -> Vec<&'a str> {
+    arguments.iter().copied().chain(flags.iter().map(String::as_str)).collect()
+}
+
+#[test]
+fn a_command_does_the_same_from_a_second_machine() {
+    for at in [Workplace::sqlite(), Workplace::postgres()] {
+        let (_server, laptop, flags) = elsewhere(&at);
+
+        let made = laptop.json(&with(&["tenant", "create", "acme", "--json"], &flags));
+        let listed = laptop.json(&with(&["tenant", "list", "--json"], &flags));
+
+        assert_eq!(made["name"], "acme");
+        assert_eq!(listed, at.json(&["tenant", "list", "--json"]));
+        let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|tenant| &tenant["name"]).collect();
+        assert_eq!(names, [&json!("default"), &json!("acme")]);
+        assert!(!laptop.directory.path().join(".local").exists(), "a laptop needs no database");
+    }
+}
+
+#[test]
+fn what_the_server_refuses_is_told_in_its_words() {
+    let at = Workplace::sqlite();
+    let (_server, laptop, flags) = elsewhere(&at);
+
+    let refused = laptop.fail(&with(&["tenant", "create", "default"], &flags));
+    assert!(refused.contains("There is a tenant named `default` already."), "{refused}");
+    let key = laptop.directory.path().join("admin-key");
+    std::fs::write(&key, at.succeed(&["key", "create", "--name", "okta"])).unwrap();
+    let refused = laptop.fail(&with(&["tenant", "list"], &flags));
+    assert!(refused.contains("lacks the scope `admin:read`"), "{refused}");
+    std::fs::write(&key, "nonsense").unwrap();
+    assert!(laptop.run(&with(&["tenant", "list"], &flags)).status.code() == Some(1));
+}
+
+#[test]
+fn a_url_that_leads_nowhere_or_shows_the_key_is_refused() {
+    let laptop = Workplace::sqlite();
+    let ask = |url: &str, key: Option<&str>| {
+        let mut command = laptop.command(&["tenant", "list", "--url", url]);
+        if let Some(key) = key {
+            command.env("SCIMD_ADMIN_KEY", key);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{url}");
+        text(&output.stderr)
+    };
+
+    assert!(ask("https://scim.example.com", None).contains("`--admin-key-file FILE`"));
+    assert!(ask("http://scim.example.com", Some("k")).contains("write https://"));
+    assert!(ask("http://127.0.0.1:9", Some("k")).contains("does not answer"));
+}
