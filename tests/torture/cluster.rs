@@ -1,0 +1,145 @@
+//! A PostgreSQL that keeps its promises (fsync and all), and that can be killed and started again.
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::place::free_port;
+
+/// A cluster with one database, `scimd`.
+pub struct Cluster {
+    directory: TempDir,
+    programs: PathBuf,
+    port: u16,
+    server: Option<Child>,
+}
+
+impl Cluster {
+    /// A fresh one, running.
+    pub fn start() -> Cluster {
+        let programs = programs().expect("PostgreSQL is not installed; tests/torture/run installs it");
+        let directory = tempfile::Builder::new().prefix("scimd-torture-").tempdir().unwrap();
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(directory.path()));
+        }
+        let mut cluster = Cluster { directory, programs, port: free_port(), server: None };
+        let data = cluster.data();
+        run(cluster
+            .command("initdb")
+            .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "-D"])
+            .arg(data));
+        cluster.run();
+        run(cluster.command("createdb").args([
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+            "-p",
+            &cluster.port.to_string(),
+            "scimd",
+        ]));
+        cluster
+    }
+
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/scimd", self.port)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// Starts the server, and waits until it has recovered.
+    pub fn run(&mut self) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "max_connections=100",
+            "fsync=on",
+            "synchronous_commit=on",
+            "full_page_writes=on",
+        ] {
+            command.args(["-c", setting]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
+        self.server = Some(command.spawn().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.is_ready() {
+            let log = || fs::read_to_string(self.log()).unwrap_or_default();
+            assert!(Instant::now() < deadline, "PostgreSQL does not start: {}", log());
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn log(&self) -> PathBuf {
+        std::env::temp_dir().join(format!("scimd-torture-{}.log", self.port))
+    }
+
+    fn is_ready(&self) -> bool {
+        let port = self.port.to_string();
+        let mut command = self.command("pg_isready");
+        command.args(["-q", "-h", "127.0.0.1", "-p", &port]).status().is_ok_and(|status| status.success())
+    }
+
+    /// SIGKILL to the server and everything that it has started.
+    pub fn kill(&mut self) {
+        let Some(mut server) = self.server.take() else { return };
+        let group = format!("-{}", server.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        server.wait().unwrap();
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let program = self.programs.join(program);
+        let mut command = match is_root() {
+            false => Command::new(program),
+            true => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(program);
+                command
+            }
+        };
+        command.current_dir("/");
+        command
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = fs::remove_file(self.log());
+    }
+}
+
+/// Where `postgres` and `initdb` are: Debian keeps the versions apart.
+fn programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok().into_iter().flatten().flatten();
+    let mut found: Vec<(u32, PathBuf)> = versions
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .collect();
+    found.sort();
+    let elsewhere = ["/usr/bin", "/usr/local/bin"].map(PathBuf::from);
+    found.into_iter().rev().map(|(_, directory)| directory).chain(elsewhere).find(|directory| has_server(directory))
+}
+
+fn has_server(directory: &Path) -> bool {
+    directory.join("initdb").is_file() && directory.join("postgres").is_file()
+}
+
+pub fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output().unwrap();
+    output.stdout.trim_ascii() == b"0"
+}
+
+fn run(command: &mut Command) {
+    let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+}

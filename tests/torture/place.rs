@@ -1,0 +1,164 @@
+//! A database, a port, and scimd on them: started, killed, started again.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::http::Client;
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_scimd");
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a scimd lives: its database, its port, its key.
+pub struct Place {
+    pub directory: TempDir,
+    pub database_url: String,
+    pub port: u16,
+    pub token: String,
+}
+
+impl Place {
+    /// On SQLite, in a directory of its own.
+    pub fn sqlite() -> Place {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("data/scimd.db").display());
+        fs::create_dir(directory.path().join("data")).unwrap();
+        Place::new(directory, url)
+    }
+
+    /// On a database that is there.
+    pub fn at(database_url: &str) -> Place {
+        Place::new(tempfile::tempdir().unwrap(), database_url.to_owned())
+    }
+
+    fn new(directory: TempDir, database_url: String) -> Place {
+        let mut place = Place { directory, database_url, port: free_port(), token: String::new() };
+        place.token = place.succeed(&["key", "create", "--name", "torture"]).trim().to_owned();
+        place
+    }
+
+    /// Another process on the same database, with a port of its own.
+    pub fn beside(&self) -> Place {
+        let (database_url, token) = (self.database_url.clone(), self.token.clone());
+        Place { directory: tempfile::tempdir().unwrap(), database_url, port: free_port(), token }
+    }
+
+    pub fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}/scim/v2", self.port)
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.base_url())
+    }
+
+    pub fn file(&self) -> PathBuf {
+        PathBuf::from(self.database_url.strip_prefix("sqlite:").unwrap())
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.env_clear().env("HOME", self.directory.path()).env("SCIMD_DATABASE_URL", &self.database_url);
+        command.current_dir(self.directory.path()).args(arguments);
+        command
+    }
+
+    /// Standard output of a command that must succeed.
+    pub fn succeed(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What `--json` prints of a command that must succeed.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.succeed(arguments)).unwrap()
+    }
+
+    /// A server that is ready.
+    pub fn start(&self) -> Scimd {
+        self.start_by(Command::new(PROGRAM))
+    }
+
+    /// A server that another program starts, ready.
+    pub fn start_by(&self, mut command: Command) -> Scimd {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.directory.path().join("log")).unwrap();
+        // Whoever runs this may have settings of his own.
+        let settings = std::env::vars_os().map(|(name, _)| name);
+        settings
+            .filter(|name| name.to_string_lossy().starts_with("SCIMD_"))
+            .for_each(|name| drop(command.env_remove(name)));
+        command.env("HOME", self.directory.path()).env("SCIMD_DATABASE_URL", &self.database_url);
+        command.current_dir(self.directory.path());
+        command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--log-format", "json"]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut scimd = Scimd { child };
+        self.wait_until_ready(&mut scimd);
+        scimd
+    }
+
+    fn wait_until_ready(&self, scimd: &mut Scimd) {
+        let client = Client::new(&format!("http://127.0.0.1:{}", self.port));
+        let deadline = Instant::now() + PATIENCE;
+        while !client.send("GET", "/readyz", &[], None).is_ok_and(|answer| answer.status == 200) {
+            if let Ok(Some(status)) = scimd.child.try_wait() {
+                panic!("scimd ended with {status}:\n{}", self.log());
+            }
+            assert!(Instant::now() < deadline, "scimd is not ready:\n{}", self.log());
+            sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The last lines of the log.
+    pub fn log(&self) -> String {
+        let log = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+        log.lines().rev().take(20).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Lines of the log that tell of a fault of ours: not of the disk, and not of the database.
+    pub fn faults(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+        let is_ours = |line: &&str| line.contains(r#""message":"request failed""#) || line.contains("panicked");
+        log.lines().filter(is_ours).map(str::to_owned).collect()
+    }
+}
+
+/// A running scimd.
+pub struct Scimd {
+    child: Child,
+}
+
+impl Scimd {
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the end.
+    pub fn terminate(mut self) -> Option<i32> {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        self.child.wait().unwrap().code()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Scimd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
