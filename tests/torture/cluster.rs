@@ -17,37 +17,78 @@ pub struct Cluster {
     programs: PathBuf,
     port: u16,
     server: Option<Child>,
+    /// Whether commits wait for a standby.
+    waits: bool,
 }
 
 impl Cluster {
     /// A fresh one, running.
     pub fn start() -> Cluster {
+        let mut cluster = Cluster::empty();
+        let data = cluster.data();
+        let arguments = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "-D"];
+        run(cluster.command("initdb").args(arguments).arg(data));
+        cluster.run();
+        run(cluster.connecting("createdb").arg("scimd"));
+        cluster
+    }
+
+    fn empty() -> Cluster {
         let programs = programs().expect("PostgreSQL is not installed; tests/torture/run installs it");
         let directory = tempfile::Builder::new().prefix("scimd-torture-").tempdir().unwrap();
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(directory.path()));
         }
-        let mut cluster = Cluster { directory, programs, port: free_port(), server: None };
-        let data = cluster.data();
-        run(cluster
-            .command("initdb")
-            .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "-D"])
+        Cluster { directory, programs, port: free_port(), server: None, waits: false }
+    }
+
+    /// A standby of this one, to which it replicates from now on before it says that something is committed.
+    pub fn standby(&mut self) -> Cluster {
+        let mut standby = Cluster::empty();
+        let data = standby.data();
+        run(self
+            .connecting("pg_basebackup")
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-D"])
             .arg(data));
-        cluster.run();
-        run(cluster.command("createdb").args([
-            "-h",
-            "127.0.0.1",
-            "-U",
-            "postgres",
-            "-p",
-            &cluster.port.to_string(),
-            "scimd",
-        ]));
-        cluster
+        standby.run();
+        self.stop();
+        self.waits = true;
+        self.run();
+        standby
+    }
+
+    /// Makes a standby the primary.
+    pub fn promote(&mut self) {
+        run(self.command("pg_ctl").args(["promote", "--wait", "-D"]).arg(self.data()));
+    }
+
+    /// A program that connects to the server.
+    fn connecting(&self, program: &str) -> Command {
+        let mut command = self.command(program);
+        command.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string()]);
+        command
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/scimd", self.port)
+        self.url_through(self.port)
+    }
+
+    /// The URL by way of another port.
+    pub fn url_through(&self, port: u16) -> String {
+        format!("postgres://postgres@127.0.0.1:{port}/scimd")
+    }
+
+    /// The URL that names both hosts, of which one takes writes.
+    pub fn url_with(&self, standby: &Cluster) -> String {
+        let ports = (self.port, standby.port);
+        format!(
+            "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/scimd?target_session_attrs=read-write&connect_timeout=2",
+            ports.0, ports.1
+        )
     }
 
     fn data(&self) -> PathBuf {
@@ -59,6 +100,9 @@ impl Cluster {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
+        if self.waits {
+            command.args(["-c", "synchronous_standby_names=*"]);
+        }
         for setting in [
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
@@ -87,6 +131,13 @@ impl Cluster {
         let port = self.port.to_string();
         let mut command = self.command("pg_isready");
         command.args(["-q", "-h", "127.0.0.1", "-p", &port]).status().is_ok_and(|status| status.success())
+    }
+
+    /// SIGINT: the server rolls back what is under way and ends.
+    pub fn stop(&mut self) {
+        let Some(mut server) = self.server.take() else { return };
+        let _ = Command::new("kill").args(["-INT", &server.id().to_string()]).status();
+        server.wait().unwrap();
     }
 
     /// SIGKILL to the server and everything that it has started.

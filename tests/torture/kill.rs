@@ -76,7 +76,7 @@ pub fn postgres(effort: &Effort) -> Findings {
 }
 
 /// How long it takes until a read is answered again.
-fn first_success(place: &Place) -> Duration {
+pub fn first_success(place: &Place) -> Duration {
     let started = Instant::now();
     let client = place.client();
     while started.elapsed() < Duration::from_secs(60) {

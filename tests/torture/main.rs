@@ -10,6 +10,7 @@ mod crowd;
 mod disk;
 mod histories;
 mod kill;
+mod network;
 mod place;
 mod several;
 mod stop;
@@ -79,9 +80,12 @@ impl Findings {
 
 type Scenario = (&'static str, &'static str, fn(&Effort) -> Findings);
 
-const SCENARIOS: [Scenario; 10] = [
+const SCENARIOS: [Scenario; 13] = [
     ("kill-sqlite", "scimd is killed under load, on SQLite", kill::sqlite),
     ("kill-postgres", "scimd and PostgreSQL are killed in turn under load", kill::postgres),
+    ("restarts", "PostgreSQL is restarted under load", network::restarts),
+    ("cut-commits", "connections to PostgreSQL are cut in the middle of COMMIT", network::cut_commits),
+    ("failover", "the primary is killed and its standby promoted", network::failover),
     ("sync", "the disk has every write before its answer leaves (strace)", sync::before_the_answer),
     ("disk-full", "the disk is full, then has room again", disk::full),
     ("read-only", "the file system turns read-only, then back", disk::read_only),
