@@ -5,6 +5,7 @@
 //! how many servers run beside it. Knows nothing of HTTP and of terminals.
 
 mod operation;
+pub mod resources;
 pub mod tenants;
 
 use std::sync::{Arc, LazyLock};
@@ -23,7 +24,16 @@ use crate::store::{Reach, Store};
 /// Every operation.
 pub fn offers() -> &'static [Offer] {
     static OFFERS: LazyLock<Vec<Offer>> = LazyLock::new(|| {
-        vec![Offer::of::<tenants::List>(), Offer::of::<tenants::Create>(), Offer::of::<tenants::Change>()]
+        vec![
+            Offer::of::<tenants::List>(),
+            Offer::of::<tenants::Create>(),
+            Offer::of::<tenants::Change>(),
+            Offer::of::<resources::List>(),
+            Offer::of::<resources::Show>(),
+            Offer::of::<resources::History>(),
+            Offer::of::<resources::Restore>(),
+            Offer::of::<resources::ListUnresolved>(),
+        ]
     });
     &OFFERS
 }
@@ -37,6 +47,16 @@ pub struct Page<T> {
     /// What to ask for as `after` to get the next page; absent on the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+}
+
+/// How many things stand on a page.
+fn page_size(limit: Option<u32>) -> i64 {
+    i64::from(limit.unwrap_or(100).clamp(1, 1000))
+}
+
+/// The refusal of an `after` that nobody was given.
+fn no_next_page() -> Error {
+    Error::new(ErrorKind::InvalidValue, "`after` is not the `next` of a page before.")
 }
 
 /// What every operation works with: the database, and who asks.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Desk, Operation, Page, Route};
+use super::{Desk, Operation, Page, Route, no_next_page, page_size};
 use crate::scim::schema::{GROUP_URN, ResourceType};
 use crate::scim::{Error, ErrorKind, Result};
 use crate::store::resources::{self, Place};
@@ -173,15 +173,9 @@ impl Operation for Change {
     }
 }
 
-/// How many things stand on a page.
-fn page_size(limit: Option<u32>) -> i64 {
-    i64::from(limit.unwrap_or(100).clamp(1, 1000))
-}
-
 /// The row behind which a page begins.
 fn place(after: &str) -> Result<i64> {
-    let unknown = |_| Error::new(ErrorKind::InvalidValue, "`after` is not the `next` of a page before.");
-    after.parse().map_err(unknown)
+    after.parse().map_err(|_| no_next_page())
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -34,6 +34,9 @@ pub enum Command {
     /// Look at groups, also deleted ones, as they are and as they were, and restore them
     #[command(subcommand)]
     Group(resources::GroupCommand),
+    /// Look at resources of any type, also of your own, as users and groups
+    #[command(subcommand)]
+    Resource(resources::Command),
 }
 
 impl Command {
@@ -45,8 +48,9 @@ impl Command {
         match self {
             Command::Key(command) => command.run(office.desk()?).await,
             Command::Tenant(command) => command.run(office).await,
-            Command::User(command) => command.run(office.desk()?).await,
-            Command::Group(command) => command.run(office.desk()?).await,
+            Command::User(command) => command.run(office).await,
+            Command::Group(command) => command.run(office).await,
+            Command::Resource(command) => command.run(office).await,
         }
     }
 }

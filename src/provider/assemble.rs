@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use crate::scim::Result;
+use crate::scim::filter::{Condition, matches};
 use crate::scim::projection::Projection;
 use crate::scim::resource::format_instant;
 use crate::scim::schema::{Attribute, Registry, Resolved, ResourceType, Role};
@@ -66,6 +67,31 @@ impl Assembler<'_> {
         Ok(page.into_iter().map(|stored| self.representation(stored, &related)).collect())
     }
 
+    /// The representations of those of a page that satisfy a condition, in order; `None` in the place of the others. What
+    /// the projection leaves out of members and groups counts as unassigned.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub fn matching(
+        &self,
+        connection: &mut Connection,
+        page: Vec<StoredResource>,
+        condition: Option<&Condition>,
+    ) -> Result<Vec<Option<Representation>>> {
+        let related = self.related(connection, &page)?;
+        let representation = |stored: StoredResource| {
+            let version = stored.meta.version;
+            let (whole, location) = self.whole(stored, &related);
+            let passes = condition.is_none_or(|condition| {
+                let mut whole = whole.clone();
+                Tag::of(version, self.projection, &whole).stamp(&mut whole);
+                matches(condition, &whole)
+            });
+            passes.then(|| self.projected(version, whole, location))
+        };
+        Ok(page.into_iter().map(representation).collect())
+    }
+
     fn related(&self, connection: &mut Connection, page: &[StoredResource]) -> Result<Related> {
         let mut related = Related::default();
         let row_ids: Vec<i64> = page.iter().map(|stored| stored.row_id).collect();
@@ -97,7 +123,21 @@ impl Assembler<'_> {
         self.projection.includes(reference.attribute).then_some(reference)
     }
 
-    fn representation(&self, mut stored: StoredResource, related: &Related) -> Representation {
+    fn representation(&self, stored: StoredResource, related: &Related) -> Representation {
+        let version = stored.meta.version;
+        let (whole, location) = self.whole(stored, related);
+        self.projected(version, whole, location)
+    }
+
+    fn projected(&self, version: i64, whole: Map<String, Value>, location: String) -> Representation {
+        let mut body = self.projection.apply(whole);
+        let tag = Tag::of(version, self.projection, &body);
+        tag.stamp(&mut body);
+        Representation { body, tag, location }
+    }
+
+    /// The resource before the projection takes from it, without its version; and where it is.
+    fn whole(&self, mut stored: StoredResource, related: &Related) -> (Map<String, Value>, String) {
         let location = self.location(&self.resource_type.name, &stored.id);
         if let Some(reference) = self.shown_reference() {
             self.complete_reference(&mut stored, reference, related);
@@ -131,10 +171,7 @@ impl Assembler<'_> {
                 "version": "",
             }),
         );
-        let mut body = self.projection.apply(body);
-        let tag = Tag::of(meta.version, self.projection, &body);
-        tag.stamp(&mut body);
-        Representation { body, tag, location }
+        (body, location)
     }
 
     /// Adds `$ref` and `displayName` to a reference whose target is live (ENT-01, ENT-02).

@@ -27,8 +27,8 @@ pub struct Past {
 }
 
 impl Provider {
-    /// The latest changes of a resource, live or deleted, at most `limit`, in the order in which they were made. None for
-    /// an id that nobody has.
+    /// The latest changes of a resource, live or deleted, or the latest before a place in the history, at most `limit`, the
+    /// latest first. `None` for an id that nobody has.
     ///
     /// # Errors
     /// Database failures.
@@ -37,11 +37,12 @@ impl Provider {
         tenant_id: i64,
         resource_type: &'static ResourceType,
         id: String,
+        before: Option<i64>,
         limit: i64,
-    ) -> Result<Vec<Entry>> {
+    ) -> Result<Option<Vec<Entry>>> {
         let read = move |connection: &mut Connection| match present(connection, tenant_id, resource_type, &id)? {
-            Some(_) => audit::entries(connection, tenant_id, &id, limit),
-            None => Ok(Vec::new()),
+            Some(_) => audit::entries(connection, tenant_id, &id, before, limit).map(Some),
+            None => Ok(None),
         };
         self.store.read(Reach::Scan, read).await
     }

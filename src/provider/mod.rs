@@ -5,6 +5,7 @@ mod bulk;
 mod create;
 mod credential;
 mod delete;
+pub mod deleted;
 mod health;
 pub mod history;
 mod me;

@@ -10,10 +10,10 @@ use crate::scim::accept::MemberClaim;
 use crate::scim::projection::Projection;
 use crate::scim::schema::ResourceType;
 use crate::scim::{Profile, Result};
+use crate::store::Connection;
 use crate::store::audit::{self, Changes, Operation};
 use crate::store::members;
 use crate::store::resources::{self, Place, StoredResource};
-use crate::store::{Connection, Reach};
 
 impl Provider {
     /// Restores a deleted resource, with its memberships.
@@ -43,23 +43,6 @@ impl Provider {
             provider.assembler(tenant_id, resource_type, &projection).one(connection, stored)
         };
         self.store.write(write).await
-    }
-
-    /// The deleted resources of a type, latest first.
-    ///
-    /// # Errors
-    /// Database failures.
-    pub async fn list_deleted(
-        &self,
-        tenant_id: i64,
-        resource_type: &'static ResourceType,
-        limit: i64,
-    ) -> Result<Vec<StoredResource>> {
-        self.store
-            .read(Reach::Scan, move |connection| {
-                resources::list_buried(connection, tenant_id, &resource_type.name, limit)
-            })
-            .await
     }
 }
 

@@ -323,16 +323,23 @@ pub fn exceed(connection: &mut Connection, group_row_id: i64, most: i64) -> Resu
     Ok(!statement.load::<i64>(connection)?.is_empty())
 }
 
-/// How many unresolved members each group has: id, displayName, number.
+/// How many unresolved members each live group has: id, displayName, number. In the order of the ids, behind `after`, at
+/// most `limit` groups.
 ///
 /// # Errors
 /// Database failures.
-pub fn unresolved_by_group(connection: &mut Connection, tenant_id: i64) -> Result<Vec<(String, Option<String>, i64)>> {
+pub fn unresolved_by_group(
+    connection: &mut Connection,
+    tenant_id: i64,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(String, Option<String>, i64)>> {
     let statement: Sql<(Text, Nullable<Text>, BigInt)> = Sql::new(
         "SELECT g.id, g.display_name, count(*) FROM unresolved_members u JOIN resources g ON g.row_id = u.group_row_id \
-         WHERE g.tenant_id = ",
+         WHERE g.deleted_at IS NULL AND g.tenant_id = ",
     );
-    let statement = statement.bind(tenant_id).push(" GROUP BY g.id, g.display_name ORDER BY g.id");
+    let statement = statement.bind(tenant_id).push(" AND g.id > ").bind(after);
+    let statement = statement.push(" GROUP BY g.id, g.display_name ORDER BY g.id LIMIT ").bind(limit);
     Ok(statement.load(connection)?)
 }
 

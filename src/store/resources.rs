@@ -1,5 +1,7 @@
 //! Rows ↔ resources: insert, find, lock, replace, bury.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
@@ -273,7 +275,23 @@ pub fn lock_referring(
     select(connection, condition.push(clause))
 }
 
-/// The buried resources of a type, latest first, at most `limit`.
+/// A place in the list of buried resources: that of one that was buried then, also if it is not there any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Burial {
+    /// When it was buried.
+    pub at: DateTime<Utc>,
+    /// Its row.
+    pub row_id: i64,
+}
+
+impl StoredResource {
+    /// Its place in the list of buried resources, if it is buried.
+    pub fn burial(&self) -> Option<Burial> {
+        self.deleted.as_ref().map(|(at, _)| Burial { at: *at, row_id: self.row_id })
+    }
+}
+
+/// The buried resources of a type behind a place, latest first, at most `limit`.
 ///
 /// # Errors
 /// Database failures.
@@ -281,10 +299,32 @@ pub fn list_buried(
     connection: &mut Connection,
     tenant_id: i64,
     resource_type: &str,
+    after: Option<Burial>,
     limit: i64,
 ) -> Result<Vec<StoredResource>> {
-    let condition = buried(tenant_id).push(" AND r.resource_type = ").bind(resource_type);
+    let mut condition = buried(tenant_id).push(" AND r.resource_type = ").bind(resource_type);
+    if let Some(Burial { at, row_id }) = after {
+        // The first term is a range of the index, the second one settles who was buried in the same millisecond.
+        condition = condition.push(" AND r.deleted_at <= ").bind(at.naive_utc());
+        condition = condition.push(" AND (r.deleted_at < ").bind(at.naive_utc());
+        condition = condition.push(" OR r.row_id < ").bind(row_id).push(")");
+    }
     select(connection, condition.push(" ORDER BY r.deleted_at DESC, r.row_id DESC LIMIT ").bind(limit))
+}
+
+/// The internal names of live groups, by id. Others have none.
+///
+/// # Errors
+/// Database failures.
+pub fn internal_names(connection: &mut Connection, tenant_id: i64, ids: &[String]) -> Result<HashMap<String, String>> {
+    let mut names = HashMap::with_capacity(ids.len());
+    for chunk in ids.chunks(500) {
+        let statement: Sql<(Text, Text)> = Sql::new("SELECT r.id, r.name FROM resources r WHERE ");
+        let statement = statement.append(live(tenant_id)).push(" AND r.name IS NOT NULL AND r.id IN (");
+        let statement = statement.bind_list(chunk.iter().map(String::as_str)).push(")");
+        names.extend(statement.uncached().load::<(String, String)>(connection)?);
+    }
+    Ok(names)
 }
 
 /// Every query of live resources starts here.

@@ -1,87 +1,69 @@
 //! `history`: the changes of one resource, each with what it changed.
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::not_there;
-use crate::admin::Desk;
-use crate::cli::Report;
+use super::{Kind, One};
+use crate::admin::resources::{self, Change};
 use crate::cli::table::printable;
+use crate::cli::{Office, Report};
 use crate::scim::Result;
 use crate::scim::resource::format_instant;
-use crate::scim::schema::ResourceType;
-use crate::store::audit::{Entry, NO_VERSION};
 
 /// `history`.
 #[derive(Debug, Args)]
 pub struct History {
-    /// The SCIM id
-    id: String,
-    /// The tenant to look into
-    #[arg(long, default_value = "default")]
-    tenant: String,
+    #[command(flatten)]
+    one: One,
     /// The most changes to show, counted from the latest
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
-pub(super) async fn history(desk: &Desk, resource_type: &'static ResourceType, arguments: History) -> Result<Report> {
-    let tenant = desk.tenant(&arguments.tenant).await?;
-    let (id, limit) = (arguments.id.clone(), i64::from(arguments.limit));
-    // One more than is shown, to know whether there are more.
-    let mut entries = desk.provider.history(tenant.tenant_id, resource_type, id, limit + 1).await?;
-    if entries.is_empty() {
-        return Err(not_there(resource_type, &arguments.id, &tenant));
+pub(super) async fn history(office: &Office, kind: Kind<'_>, arguments: History) -> Result<Report> {
+    let History { one, limit } = arguments;
+    let limit = limit as usize;
+    let (mut changes, mut after): (Vec<Change>, Option<String>) = (Vec::new(), None);
+    loop {
+        let count = Some((limit - changes.len()).min(1000) as u32);
+        let (tenant, resource_type, id) = (one.tenant.clone(), kind.endpoint.to_owned(), one.id.clone());
+        let question = resources::History { tenant, resource_type, id, after: after.take(), limit: count };
+        let page = office.ask(question).await.map_err(|error| kind.with_hint(error))?;
+        changes.extend(page.items);
+        after = page.next;
+        if after.is_none() || changes.len() >= limit {
+            break;
+        }
     }
-    let has_more = entries.len() > arguments.limit as usize;
-    if has_more {
-        entries.remove(0);
-    }
-    let report = match arguments.json {
-        true => Report::json(&entries.iter().map(to_json).collect::<Vec<_>>())?,
-        false => Report::text(entries.iter().map(lines).collect::<Vec<String>>().join("\n")),
+    // Read from top to bottom, as a story.
+    changes.reverse();
+    let report = match one.json {
+        true => Report::json(&changes)?,
+        false => Report::text(changes.iter().map(lines).collect::<Vec<String>>().join("\n")),
     };
-    if has_more {
-        return Ok(report.note(format!("The latest {} changes are shown; `--limit` shows more.", arguments.limit)));
+    match after {
+        Some(_) => Ok(report.note(format!("The latest {limit} changes are shown; `--limit` shows more."))),
+        None => Ok(report),
     }
-    Ok(report)
-}
-
-fn to_json(entry: &Entry) -> Value {
-    let mut shown = Map::new();
-    shown.insert("at".to_owned(), json!(format_instant(entry.at)));
-    shown.insert("key".to_owned(), json!(entry.caller));
-    if !entry.request_id.is_empty() {
-        shown.insert("requestId".to_owned(), json!(entry.request_id));
-    }
-    shown.insert("operation".to_owned(), json!(entry.operation.as_str()));
-    if entry.version != NO_VERSION {
-        shown.insert("version".to_owned(), json!(entry.version));
-    }
-    shown.insert("changes".to_owned(), entry.changes.clone());
-    Value::Object(shown)
 }
 
 /// A line about the change, and one for each thing that it changed.
-fn lines(entry: &Entry) -> String {
-    let mut head = format!("{}  {}", format_instant(entry.at), entry.operation.as_str());
-    if entry.version != NO_VERSION {
-        head.push_str(&format!("  version {}", entry.version));
+fn lines(change: &Change) -> String {
+    let mut head = format!("{}  {}", format_instant(change.at), change.operation);
+    if let Some(version) = change.version {
+        head.push_str(&format!("  version {version}"));
     }
-    head.push_str(&format!("  by {}", entry.caller));
-    if !entry.request_id.is_empty() {
-        head.push_str(&format!("  request {}", entry.request_id));
+    head.push_str(&format!("  by {}", change.key));
+    if let Some(request_id) = &change.request_id {
+        head.push_str(&format!("  request {request_id}"));
     }
     let mut lines = vec![head];
-    differences(&Place::Top, entry.changes.get("before"), entry.changes.get("after"), &mut lines);
+    differences(&Place::Top, change.changes.get("before"), change.changes.get("after"), &mut lines);
     for (path, word) in LISTS {
-        let values = entry.changes.pointer(path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let values = change.changes.pointer(path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         lines.extend(values.iter().filter_map(Value::as_str).map(|value| format!("  {word} {value}")));
     }
-    if let Some(previous) = entry.changes.get("previousId").and_then(Value::as_str) {
+    if let Some(previous) = change.changes.get("previousId").and_then(Value::as_str) {
         lines.push(format!("  after the deleted {previous}"));
     }
     lines.iter().map(|line| printable(line) + "\n").collect()
@@ -160,6 +142,8 @@ fn differences(place: &Place, before: Option<&Value>, after: Option<&Value>, lin
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn shown(before: &Value, after: &Value) -> Vec<String> {

@@ -15,6 +15,8 @@ use crate::store::sql::Sql;
 /// A change as the history keeps it.
 #[derive(Debug, Clone)]
 pub struct Entry {
+    /// Its place in the history.
+    pub row_id: i64,
     /// When.
     pub at: DateTime<Utc>,
     /// The id of the key that asked for it, or the operator's command.
@@ -44,21 +46,33 @@ pub struct Step {
     pub version: i64,
 }
 
-/// The latest changes of a resource, at most `limit`, in the order in which they were made.
+/// The latest changes of a resource, or the latest before a place in the history, at most `limit`, the latest first.
 ///
 /// # Errors
 /// Database failures.
-pub fn entries(connection: &mut Connection, tenant_id: i64, resource_id: &str, limit: i64) -> Result<Vec<Entry>> {
-    let statement: Sql<(Timestamp, Text, Text, Text, BigInt, Text)> =
-        Sql::new("SELECT a.at, a.caller, a.request_id, a.operation, a.version, a.changes FROM audit a WHERE ");
-    let statement = statement.append(of_resource(tenant_id, resource_id)).push(" ORDER BY a.row_id DESC LIMIT ");
-    let rows: Vec<(NaiveDateTime, String, String, String, i64, String)> = statement.bind(limit).load(connection)?;
-    let entry = |(at, caller, request_id, operation, version, changes): (_, _, _, String, _, String)| {
+pub fn entries(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_id: &str,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Entry>> {
+    let statement: Sql<(BigInt, Timestamp, Text, Text, Text, BigInt, Text)> = Sql::new(
+        "SELECT a.row_id, a.at, a.caller, a.request_id, a.operation, a.version, a.changes FROM audit a WHERE ",
+    );
+    let mut statement = statement.append(of_resource(tenant_id, resource_id));
+    if let Some(row_id) = before {
+        statement = statement.push(" AND a.row_id < ").bind(row_id);
+    }
+    let statement = statement.push(" ORDER BY a.row_id DESC LIMIT ").bind(limit);
+    type Row = (i64, NaiveDateTime, String, String, String, i64, String);
+    let rows: Vec<Row> = statement.load(connection)?;
+    let entry = |(row_id, at, caller, request_id, operation, version, changes): Row| {
         let changes = serde_json::from_str(&changes).map_err(Error::internal)?;
-        let at: NaiveDateTime = at;
-        Ok(Entry { at: at.and_utc(), caller, request_id, operation: Operation::parse(&operation)?, version, changes })
+        let operation = Operation::parse(&operation)?;
+        Ok(Entry { row_id, at: at.and_utc(), caller, request_id, operation, version, changes })
     };
-    rows.into_iter().rev().map(entry).collect()
+    rows.into_iter().map(entry).collect()
 }
 
 /// All changes of a resource, in the order in which they were made, without what changed.

@@ -1,0 +1,86 @@
+//! The changes of one resource, each with what it changed.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{not_there, resource_type};
+use crate::admin::{Desk, Operation, Page, Route, no_next_page, page_size};
+use crate::scim::Result;
+use crate::store::audit::{self, NO_VERSION};
+
+/// What was changed of a resource, live or deleted, the latest first.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct History {
+    /// The name of the tenant.
+    pub tenant: String,
+    /// The endpoint of the resource type: `Users`.
+    #[serde(rename = "type")]
+    pub resource_type: String,
+    /// The SCIM id.
+    pub id: String,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// The most changes on one page; 100 without it, 1000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// One change of a resource.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// When.
+    #[serde(with = "crate::scim::resource::instant")]
+    #[schemars(with = "String")]
+    pub at: DateTime<Utc>,
+    /// The id of the key that asked for it, or `operator`.
+    pub key: String,
+    /// The request that it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What was done: `create`, `replace`, `modify`, `delete`, `restore`; `unassign`, `assign`, `leave`, `join` for what
+    /// followed from the deletion or the restoration of another resource, `conform` from other schemas.
+    pub operation: String,
+    /// The version after it, if it made one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+    /// `before` and `after` of the attributes that changed, `members` that came and went as `added` and `removed`,
+    /// `secrets` that changed and are never shown, `relations` that a deletion took away, `previousId` of the deleted
+    /// resource that had the unique value before.
+    pub changes: Value,
+}
+
+impl Change {
+    fn of(entry: audit::Entry) -> Change {
+        let request_id = Some(entry.request_id).filter(|request_id| !request_id.is_empty());
+        let version = Some(entry.version).filter(|version| *version != NO_VERSION);
+        let operation = entry.operation.as_str().to_owned();
+        Change { at: entry.at, key: entry.caller, request_id, operation, version, changes: entry.changes }
+    }
+}
+
+impl Operation for History {
+    const ROUTE: Route = Route::get("/tenants/{tenant}/resources/{type}/{id}/history")
+        .named("showHistory")
+        .about("What was changed of a resource, live or deleted, the latest first");
+    type Outcome = Page<Change>;
+
+    async fn carry_out(self, desk: &Desk) -> Result<Page<Change>> {
+        let tenant = desk.tenant(&self.tenant).await?;
+        let resource_type = resource_type(desk, &self.resource_type)?;
+        let before = self.after.as_deref().map(str::parse).transpose().map_err(|_| no_next_page())?;
+        let limit = page_size(self.limit);
+        let (tenant_id, id) = (tenant.tenant_id, self.id.clone());
+        // One more than is shown, to know whether there are more.
+        let entries = desk.provider.history(tenant_id, resource_type, id, before, limit + 1).await?;
+        let mut entries = entries.ok_or_else(|| not_there(resource_type, &self.id, &tenant))?;
+        let has_more = entries.len() as i64 > limit;
+        entries.truncate(limit as usize);
+        let next = entries.last().filter(|_| has_more).map(|last| last.row_id.to_string());
+        Ok(Page { items: entries.into_iter().map(Change::of).collect(), next })
+    }
+}
