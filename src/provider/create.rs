@@ -35,7 +35,7 @@ impl Provider {
         projection: Projection,
     ) -> Result<Representation> {
         let creation = Creation::accept(&call, resource_type, &body)?;
-        let hashed = Hashed::of_body(&self.passwords, resource_type, &body, call.profile()).await?;
+        let hashed = Hashed::of(&self.passwords, creation.accepted.password.clone()).await?;
         let creation = Arc::new(creation.with(hashed));
         let projection = Arc::new(projection.after_write(&body));
         match self.insert(&call, &creation, &projection).await {
