@@ -1,15 +1,12 @@
 //! Resource types from files (RES-21): everything that users and groups have, and what happens to the data when the
 //! files change.
 
-use std::sync::Arc;
-
-use scimd::auth::{Caller, Scopes};
-use scimd::provider::{Call, Provider, system_clock};
 use scimd::scim::schema::{Registry, SchemaFile};
 use scimd::scim::{ErrorKind, Profile};
 use serde_json::{Value, json};
 
 use crate::harness::{Api, Lasting, each_profile_with_test_type, each_with_test_type};
+use crate::restore;
 use crate::support::test_type::{self, OPTIONAL, REQUIRED, TEST};
 
 const DEVICE: &str = "urn:example:params:scim:schemas:Device";
@@ -202,20 +199,8 @@ fn restore_of(objects: &Value, resource_type: &str, api: &Api, id: &str) -> scim
 }
 
 fn restored_by(registry: &'static Registry, resource_type: &str, api: &Api, id: &str) -> scimd::scim::Result<()> {
-    let provider = Provider::new(api.store.clone(), registry, &api.base_url, system_clock());
-    let caller = Caller {
-        tenant_id: api.tenant_id,
-        tenant: "test".to_owned(),
-        key_id: "operator".to_owned(),
-        profile: Profile::Compat,
-        scopes: Scopes::all(),
-        subject: None,
-        cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
-    };
-    let call = Call { caller: Arc::new(caller), request_id: "restore".into(), as_subject: false };
-    let restored = provider.restore(call, registry.resource_type(resource_type).unwrap(), id.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(restored).map(drop)
+    runtime.block_on(restore::restored_by(api, registry, resource_type, id)).map(drop)
 }
 
 #[test]

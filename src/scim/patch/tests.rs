@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::scim::schema::{ENTERPRISE_URN, Registry, ResourceType, USER_URN};
+use crate::scim::schema::{ENTERPRISE_URN, Registry, Resolved, ResourceType, USER_URN};
 
 mod add;
 mod bounded;
@@ -21,6 +21,11 @@ const BOTH: [Profile; 2] = [Profile::Compat, Profile::Strict];
 
 fn resource_type(name: &str) -> &'static ResourceType {
     Registry::builtin().resource_type(name).expect("it is built in")
+}
+
+/// An attribute with many complex values.
+pub(super) fn emails() -> Resolved {
+    resource_type("User").attribute("emails").expect("an attribute of User")
 }
 
 fn object(value: Value) -> Map<String, Value> {
