@@ -231,7 +231,7 @@ impl<'a> Bulk<'a> {
         let creation = Creation::accept(call, resource_type, data)?.with(self.hashed[at].clone());
         let stored = match connection.savepoint(|connection| creation.insert(connection, call, now)) {
             Err(conflict) if creation.may_enable_again(call, &conflict) => {
-                let enabled = connection.savepoint(|connection| creation.enable_again(connection, call, now))?;
+                let enabled = connection.savepoint(|connection| creation.enable_again(connection, call, data, now))?;
                 enabled.ok_or(conflict)
             }
             other => other,

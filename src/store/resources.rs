@@ -183,12 +183,18 @@ pub fn lock_for_deletion(
     select_one(connection, condition.push(clause))
 }
 
-/// The live resource that holds the unique value of `document`, kept from others until the transaction ends.
+/// The live and disabled resource that holds the unique value of `document` and has its `externalId`, kept from others
+/// until the transaction ends.
 ///
 /// # Errors
 /// Database failures.
-pub fn lock_holder(connection: &mut Connection, place: Place, document: &Document) -> Result<Option<StoredResource>> {
-    let Some(key) = unique_key(place.resource_type, document, place.settings.group_names) else {
+pub fn lock_disabled_holder(
+    connection: &mut Connection,
+    place: Place,
+    document: &Document,
+) -> Result<Option<StoredResource>> {
+    let key = unique_key(place.resource_type, document, place.settings.group_names);
+    let (Some(key), Some(external_id)) = (key, document.text("externalId")) else {
         return Ok(None);
     };
     let clause = connection.lock_clause();
@@ -197,6 +203,10 @@ pub fn lock_holder(connection: &mut Connection, place: Place, document: &Documen
         .bind(place.resource_type.name.as_str())
         .push(" AND r.unique_key = ")
         .bind(key)
+        .push(" AND r.external_id = ")
+        .bind(external_id)
+        .push(" AND r.active = ")
+        .bind(false)
         .push(clause);
     select_one(connection, condition)
 }
