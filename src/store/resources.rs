@@ -145,6 +145,15 @@ pub fn find(
     select_one(connection, of_id(live(tenant_id), resource_type, id))
 }
 
+/// How long the document of a live resource is, in bytes, without reading it.
+///
+/// # Errors
+/// Database failures.
+pub fn size(connection: &mut Connection, tenant_id: i64, resource_type: &str, id: &str) -> Result<Option<i64>> {
+    let statement: Sql<BigInt> = Sql::new("SELECT CAST(octet_length(r.document) AS BIGINT) FROM resources r WHERE ");
+    Ok(statement.append(of_id(live(tenant_id), resource_type, id)).load::<i64>(connection)?.pop())
+}
+
 /// The resource of a row, live or buried.
 ///
 /// # Errors
