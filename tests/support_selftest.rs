@@ -388,6 +388,23 @@ mod transcript {
         assert!(parse(&surplus.to_string()).is_err());
     }
 
+    #[test]
+    fn what_stands_there_several_times_is_written_once() {
+        let file = |times: usize| {
+            json!({"client": "x", "about": "x", "steps": [
+                {"name": "users", "repeat": 2, "request": {"method": "POST", "path": "/Users"}, "expect": {"status": 201},
+                 "save": {"user_${n}": "/id"}},
+                {"name": "group", "request": {"method": "POST", "path": "/Groups", "body": {"members": [
+                    {"value": "x"}, {"$times": times, "of": {"value": "${user_${n}}"}}]}}, "expect": {"status": 201}}]})
+        };
+
+        let conversation = format!("{:?}", parse(&file(2).to_string()).unwrap());
+
+        assert!(conversation.contains("${user_1}") && conversation.contains("${user_2}"), "{conversation}");
+        assert!(!conversation.contains("times"));
+        assert!(parse(&file(3).to_string()).unwrap_err().contains("${user_3}"));
+    }
+
     const LIST: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/scim+json\r\nContent-Length: 130\r\n\r\n\
         {\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:ListResponse\"],\
         \"totalResults\":7,\"startIndex\":1,\"itemsPerPage\":0,\"Resources\":[]}";

@@ -17,20 +17,28 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Reads the body of a request as a JSON object.
 ///
 /// # Errors
-/// 415 for another media type or charset; 413 above the limit; `invalidSyntax` for anything that is no JSON object in
-/// UTF-8, for duplicate keys and for too deep nesting (HTTP-03, HTTP-04).
+/// 415 for another media type or charset; 413 above the limit; [`ErrorKind::Timeout`] for a body that takes too long;
+/// `invalidSyntax` for anything that is no JSON object in UTF-8, for duplicate keys and for too deep nesting (HTTP-03,
+/// HTTP-04).
 pub(super) async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Map<String, Value>> {
+    read_within(PATIENCE, request, payload).await
+}
+
+async fn read_within(patience: Duration, request: &HttpRequest, payload: &mut Payload) -> Result<Map<String, Value>> {
     let refused = check_media_type(request).and_then(|()| check_length(request)).err();
     let bytes = match refused {
         Some(error) => Err(error),
-        None => timeout(PATIENCE, collect(payload))
-            .await
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::InvalidSyntax, "The body did not arrive in time."))),
+        // Nobody waits for the rest as well.
+        None => timeout(patience, collect(payload)).await.map_err(|_| late())?,
     };
     if bytes.is_err() {
         drain(payload).await;
     }
     json::object(&bytes?)
+}
+
+fn late() -> Error {
+    Error::new(ErrorKind::Timeout, "The body did not arrive in time.")
 }
 
 fn check_media_type(request: &HttpRequest) -> Result<()> {
@@ -99,4 +107,51 @@ pub(super) async fn drain(payload: &mut Payload) {
     };
     // A body that never ends is the client's loss.
     drop(timeout(PATIENCE, take).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use actix_web::{App, HttpResponse, HttpServer, web};
+
+    use super::*;
+    use crate::http::respond;
+
+    async fn impatient(request: HttpRequest, mut payload: Payload) -> HttpResponse {
+        match read_within(Duration::from_millis(1), &request, &mut payload).await {
+            Ok(_) => HttpResponse::NoContent().finish(),
+            Err(error) => respond::error(&request, &error),
+        }
+    }
+
+    #[test]
+    fn err_02_a_body_that_takes_too_long_is_408_and_the_end_of_the_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let client = std::thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).expect("the server listens");
+            stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+            stream.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"a").expect("half a request");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("an answer, and its end");
+            answer
+        });
+        let answer = actix_web::rt::System::new().block_on(async {
+            let app = || App::new().default_service(web::to(impatient));
+            let server = HttpServer::new(app).workers(1).disable_signals().listen(listener).expect("a listener").run();
+            let handle = server.handle();
+            actix_web::rt::spawn(server);
+            let answer = actix_web::rt::task::spawn_blocking(move || client.join()).await;
+            handle.stop(false).await;
+            answer.expect("the task ends").expect("the client ends")
+        });
+
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+        assert!(head.to_ascii_lowercase().contains("connection: close"), "{head}");
+        let body: Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!((&body["status"], &body["detail"]), (&"408".into(), &"The body did not arrive in time.".into()));
+    }
 }

@@ -122,6 +122,10 @@ pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
         ErrorKind::Busy | ErrorKind::Unavailable => {
             response.insert_header((header::RETRY_AFTER, "1"));
         }
+        // What is still to come of the body would be taken for the next request (RFC 9110 §15.5.9).
+        ErrorKind::Timeout => {
+            response.force_close();
+        }
         _ => {}
     }
     let mut body = message::error_body(error);

@@ -1,5 +1,6 @@
 //! Bulk: many writes in one transaction, a savepoint for each (RFC 7644 §3.7, BULK-17).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +18,13 @@ use super::{Call, Provider, Representation, Target};
 use crate::auth::Access;
 use crate::scim::bulk::{self, BulkRequest, Created, Data, Method, Outcome, Step, Success, Write};
 use crate::scim::message::MAX_BODY;
-use crate::scim::patch::Budget;
+use crate::scim::patch::{Budget, looks};
 use crate::scim::projection::Projection;
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{ResourceType, Role};
 use crate::scim::version::Preconditions;
 use crate::scim::{Error, ErrorKind, Result};
 use crate::store::Connection;
-use crate::store::resources::StoredResource;
+use crate::store::resources::{self, StoredResource};
 
 impl Provider {
     /// Makes the operations of a bulk request, each as the single request would be made. One that fails undoes itself
@@ -99,6 +100,9 @@ struct Bulk<'a> {
     /// What of the answer is left for representations.
     room: usize,
     budget: Budget,
+    /// The resources that operations were about, and how much they show of others. The first operation on each is free;
+    /// for every further one the budget pays, or a thousand small operations could go over a huge document each.
+    touched: HashMap<String, usize>,
     created: Vec<Option<Created>>,
     outcomes: Vec<Option<Outcome>>,
     errors: usize,
@@ -122,7 +126,19 @@ impl<'a> Bulk<'a> {
     ) -> Bulk<'a> {
         let room = if represent { MAX_BODY } else { 0 };
         let (created, outcomes) = (vec![None; request.len()], (0..request.len()).map(|_| None).collect());
-        Bulk { provider, call, request, hashed, now, room, budget: Budget::full(), created, outcomes, errors: 0 }
+        Bulk {
+            provider,
+            call,
+            request,
+            hashed,
+            now,
+            room,
+            budget: Budget::full(),
+            touched: HashMap::new(),
+            created,
+            outcomes,
+            errors: 0,
+        }
     }
 
     fn make(mut self, connection: &mut Connection) -> Result<Vec<Option<Outcome>>> {
@@ -203,8 +219,10 @@ impl<'a> Bulk<'a> {
         let stored = match write.method {
             Method::Post => Some(self.create(connection, at, resource_type, &data.known)?),
             Method::Put => {
-                let replacement = Replacement::of(call, self.target(write, resource_type)?, data.known.into_owned())?;
+                let target = self.target(write, resource_type)?;
+                let replacement = Replacement::of(call, target.clone(), data.known.into_owned())?;
                 let replacement = replacement.with(self.hashed[at].clone());
+                self.touch(connection, &target)?;
                 Some(connection.savepoint(|connection| replacement.make(connection, call, now))?)
             }
             Method::Patch => {
@@ -212,7 +230,9 @@ impl<'a> Bulk<'a> {
                 Some(self.modify(connection, target, &data.known, self.hashed[at].clone())?)
             }
             Method::Delete => {
-                let deletion = Deletion::of(call, self.target(write, resource_type)?)?;
+                let target = self.target(write, resource_type)?;
+                let deletion = Deletion::of(call, target.clone())?;
+                self.touch(connection, &target)?;
                 connection.savepoint(|connection| deletion.make(connection, call, now))?;
                 None
             }
@@ -231,11 +251,16 @@ impl<'a> Bulk<'a> {
         let creation = Creation::accept(call, resource_type, data)?.with(self.hashed[at].clone());
         let stored = match connection.savepoint(|connection| creation.insert(connection, call, now)) {
             Err(conflict) if creation.may_enable_again(call, &conflict) => {
-                let enabled = connection.savepoint(|connection| creation.enable_again(connection, call, now))?;
+                self.budget.check()?;
+                let enabled = connection.savepoint(|connection| creation.enable_again(connection, call, data, now))?;
                 enabled.ok_or(conflict)
             }
             other => other,
         }?;
+        if let Some(shown) = self.touched.get(&stored.id).copied() {
+            // Enabled again and again: what comes next is not.
+            let _ = self.budget.go_over_again(stored.document.to_json().len(), shown);
+        }
         let location = self.location(resource_type, &stored.id);
         self.created[at] = Some(Created { id: stored.id.clone(), location });
         Ok(stored)
@@ -248,9 +273,20 @@ impl<'a> Bulk<'a> {
         message: &Map<String, Value>,
         hashed: Hashed,
     ) -> Result<StoredResource> {
+        let modification = Modification::parse(self.call, target.clone(), message)?.with(hashed);
+        self.touch(connection, &target)?;
         let (provider, call, budget, now) = (self.provider, self.call, &mut self.budget, self.now);
-        let modification = Modification::parse(call, target, message)?.with(hashed);
         connection.savepoint(|connection| modification.make(provider, connection, call, budget, now))
+    }
+
+    /// Pays for an operation on a resource that an earlier one was about.
+    fn touch(&mut self, connection: &mut Connection, target: &Target) -> Result<()> {
+        let Some(shown) = self.touched.get(&target.id).copied() else {
+            self.touched.insert(target.id.clone(), 0);
+            return Ok(());
+        };
+        let size = resources::size(connection, self.call.caller.tenant_id, &target.resource_type.name, &target.id)?;
+        self.budget.go_over_again(size.and_then(|size| usize::try_from(size).ok()).unwrap_or_default(), shown)
     }
 
     /// A creation without what it can't refer to yet, and its data.
@@ -326,8 +362,10 @@ impl<'a> Bulk<'a> {
             return Ok(());
         };
         let projection = self.projection(at, made.resource_type)?;
+        let id = stored.id.clone();
         let shown = self.provider.show(connection, self.call, stored, &projection)?;
         let Representation { body, tag, location } = shown.representation;
+        self.touched.insert(id, looks_at_others(made.resource_type, &body));
         let response = if shown.whole { self.fit(body)? } else { None };
         let success = Success { version: Some(tag.to_string()), response };
         self.outcomes[at] = Some(Outcome { location: Some(location), result: Ok(success) });
@@ -363,6 +401,13 @@ impl<'a> Bulk<'a> {
         self.outcomes[at] = Some(Outcome { location: self.location_of_target(at), result: Err(error) });
         Ok(())
     }
+}
+
+/// What a representation shows of other resources.
+fn looks_at_others(resource_type: &ResourceType, body: &Map<String, Value>) -> usize {
+    let attributes = [Role::Members, Role::Groups].map(|role| resource_type.attribute_in_role(role));
+    let shown = attributes.into_iter().flatten().filter_map(|attribute| body.get(&attribute.name)?.as_array());
+    shown.map(looks).sum()
 }
 
 #[cfg(test)]

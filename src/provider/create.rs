@@ -35,12 +35,12 @@ impl Provider {
         projection: Projection,
     ) -> Result<Representation> {
         let creation = Creation::accept(&call, resource_type, &body)?;
-        let hashed = Hashed::of_body(&self.passwords, resource_type, &body, call.profile()).await?;
+        let hashed = Hashed::of(&self.passwords, creation.accepted.password.clone()).await?;
         let creation = Arc::new(creation.with(hashed));
         let projection = Arc::new(projection.after_write(&body));
         match self.insert(&call, &creation, &projection).await {
             Err(conflict) if creation.may_enable_again(&call, &conflict) => {
-                self.enable_again(call, creation, projection).await?.ok_or(conflict)
+                self.enable_again(call, creation, body, projection).await?.ok_or(conflict)
             }
             other => other,
         }
@@ -66,11 +66,12 @@ impl Provider {
         &self,
         call: Call,
         creation: Arc<Creation>,
+        body: Map<String, Value>,
         projection: Arc<Projection>,
     ) -> Result<Option<Representation>> {
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
-            let Some(stored) = creation.enable_again(connection, &call, now)? else {
+            let Some(stored) = creation.enable_again(connection, &call, &body, now)? else {
                 return Ok(None);
             };
             let assembler = provider.assembler(call.caller.tenant_id, creation.resource_type, &projection);
@@ -145,27 +146,36 @@ impl Creation {
     }
 
     /// Updates and enables the disabled resource that has the same unique value and the same `externalId`; `None` if
-    /// there is none.
+    /// there is none, or if it has something else where the body, which this creation was accepted from, gives what can
+    /// be set once. What a PUT of the body would keep is kept, `active` excepted.
     ///
     /// # Errors
-    /// Database failures.
+    /// `uniqueness`; database failures.
     pub(super) fn enable_again(
         &self,
         connection: &mut Connection,
         call: &Call,
+        body: &Map<String, Value>,
         now: DateTime<Utc>,
     ) -> Result<Option<StoredResource>> {
-        let document = &self.accepted.document;
+        let created = &self.accepted.document;
         let place = place(connection, call.caller.tenant_id, self.resource_type)?;
-        let Some(mut stored) = resources::lock_holder(connection, place, document)? else {
+        let Some(mut stored) = resources::lock_disabled_holder(connection, place, created)? else {
             return Ok(None);
         };
-        let is_disabled = stored.document.members().get("active") == Some(&Value::Bool(false));
-        if !is_disabled || stored.document.text("externalId") != document.text("externalId") {
-            return Ok(None);
-        }
         let before = stored.document.clone();
-        resources::replace(connection, place, &mut stored, document.clone(), now)?;
+        let mut document = match accept::replace(self.resource_type, body, &before, call.profile()) {
+            Ok(accepted) => accepted.document,
+            Err(error) if error.kind() == ErrorKind::Mutability => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if let Some(active) = self.resource_type.attribute("active") {
+            match created.get(active) {
+                Some(value) => document.set(active, value.clone()),
+                None => drop(document.remove(active)),
+            }
+        }
+        resources::replace(connection, place, &mut stored, document, now)?;
         let password = self.hashed.write(connection, stored.row_id, &self.accepted.password)?;
         let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document)).with_password(password);
         record(connection, call, Operation::Replace, &stored, now, &changes)?;

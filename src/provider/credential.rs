@@ -27,7 +27,7 @@ impl fmt::Debug for Hashed {
 }
 
 impl Hashed {
-    /// Of the body of a POST or PUT, before anything is known of the resource.
+    /// Of the body of a POST or PUT that is not accepted yet, before anything is known of the resource.
     ///
     /// # Errors
     /// As [`Hashed::of`].
@@ -73,7 +73,7 @@ impl Hashed {
     ///
     /// # Errors
     /// `Busy` if too many wait for a turn.
-    async fn of(passwords: &Passwords, change: PasswordChange) -> Result<Hashed> {
+    pub(super) async fn of(passwords: &Passwords, change: PasswordChange) -> Result<Hashed> {
         match change {
             PasswordChange::Set(password) => Ok(Hashed(Some(passwords.hash(password).await?))),
             PasswordChange::Unmentioned | PasswordChange::Cleared => Ok(Hashed(None)),

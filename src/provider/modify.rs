@@ -116,7 +116,7 @@ impl Modification {
         let everything = Projection::everything(resource_type);
         let assembler = provider.assembler(place.tenant_id, resource_type, &everything);
         let identity = identity(&stored, resource_type);
-        let mut rows = MemberRows { connection, group: &stored, assembler: &assembler };
+        let mut rows = OtherRows { connection, stored: &stored, assembler: &assembler };
         let (request, before) = (&self.request, &stored.document);
         let patched = patch::apply(request, resource_type, before, &identity, &mut rows, call.profile(), budget)?;
         log_ignored(&patched.ignored);
@@ -146,7 +146,7 @@ fn is_large(connection: &mut Connection, resource_type: &ResourceType, stored: &
     Ok(has_members && members::exceed(connection, stored.row_id, MOST_MEMBERS_REPEATED)?)
 }
 
-/// What the server says of the resource, for clients that echo it (PATCH-11).
+/// What the server says of the resource without looking further, for clients that echo it (PATCH-11).
 fn identity(stored: &StoredResource, resource_type: &ResourceType) -> Map<String, Value> {
     let identity = json!({
         "schemas": stored.document.schemas(resource_type),
@@ -163,20 +163,24 @@ fn identity(stored: &StoredResource, resource_type: &ResourceType) -> Map<String
     }
 }
 
-/// The members of the group at hand, read only if an operation can't be decided without them.
-struct MemberRows<'a> {
+/// What the resource at hand has in other rows, read only if an operation can't be decided without it.
+struct OtherRows<'a> {
     connection: &'a mut Connection,
-    group: &'a StoredResource,
+    stored: &'a StoredResource,
     assembler: &'a Assembler<'a>,
 }
 
-impl MemberSource for MemberRows<'_> {
+impl MemberSource for OtherRows<'_> {
     fn contains(&mut self, value: &str) -> Result<bool> {
-        members::contains(self.connection, self.group.row_id, value)
+        members::contains(self.connection, self.stored.row_id, value)
     }
 
     fn all(&mut self) -> Result<Vec<Value>> {
-        let members = members::of_groups(self.connection, &[self.group.row_id])?;
-        Ok(self.assembler.members(members.get(&self.group.row_id).map(Vec::as_slice).unwrap_or_default()))
+        let members = members::of_groups(self.connection, &[self.stored.row_id])?;
+        Ok(self.assembler.members(members.get(&self.stored.row_id).map(Vec::as_slice).unwrap_or_default()))
+    }
+
+    fn shown(&mut self) -> Result<Map<String, Value>> {
+        Ok(self.assembler.one(self.connection, self.stored.clone())?.body)
     }
 }

@@ -42,6 +42,8 @@ pub enum ErrorKind {
     NotFound,
     /// The endpoint exists and does not know the method.
     MethodNotAllowed,
+    /// The body did not arrive in time.
+    Timeout,
     /// An operation of a bulk request refers to a resource that another one failed to create, or that can't be created
     /// before it.
     DependencyFailed,
@@ -65,7 +67,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds, for tests that hold the table against its uses.
-    pub const ALL: [ErrorKind; 25] = [
+    pub const ALL: [ErrorKind; 26] = [
         ErrorKind::InvalidFilter,
         ErrorKind::Uniqueness,
         ErrorKind::Mutability,
@@ -82,6 +84,7 @@ impl ErrorKind {
         ErrorKind::Forbidden,
         ErrorKind::NotFound,
         ErrorKind::MethodNotAllowed,
+        ErrorKind::Timeout,
         ErrorKind::DependencyFailed,
         ErrorKind::PreconditionFailed,
         ErrorKind::PreconditionRequired,
@@ -126,6 +129,7 @@ impl ErrorKind {
             ErrorKind::Forbidden => (403, None),
             ErrorKind::NotFound => (404, None),
             ErrorKind::MethodNotAllowed => (405, None),
+            ErrorKind::Timeout => (408, None),
             ErrorKind::DependencyFailed => (409, None),
             ErrorKind::PreconditionFailed => (412, None),
             ErrorKind::PreconditionRequired => (428, None),

@@ -7,8 +7,9 @@ mod nesting;
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
 pub use nesting::{GroupOf, groups_of};
 
@@ -44,23 +45,26 @@ pub struct Target {
 }
 
 /// The live resources of a tenant with these ids; ids without one are missing from the result. Within a write: a
-/// resource that is being deleted at the moment is waited for, so that nobody becomes a member who is just leaving.
+/// resource that is being deleted or restored at the moment is waited for, so that nobody becomes a member who is just
+/// leaving, nor an unresolved one who is just coming back; and nobody comes back before the caller has said who is
+/// unresolved.
 ///
 /// # Errors
 /// Database failures.
 pub fn resolve(connection: &mut Connection, tenant_id: i64, ids: &[&str]) -> Result<HashMap<String, Target>> {
     let mut targets = HashMap::with_capacity(ids.len());
     for chunk in ids.chunks(CHUNK) {
-        let statement: Sql<(Text, BigInt, Text)> =
-            Sql::new("SELECT r.id, r.row_id, r.resource_type FROM resources r WHERE r.tenant_id = ");
+        let statement: Sql<(Text, BigInt, Text, Nullable<Timestamp>)> =
+            Sql::new("SELECT r.id, r.row_id, r.resource_type, r.deleted_at FROM resources r WHERE r.tenant_id = ");
         let statement = statement
             .bind(tenant_id)
-            .push(" AND r.deleted_at IS NULL AND r.id IN (")
+            .push(" AND r.id IN (")
             .bind_list(chunk.iter().copied())
             .push(") ORDER BY r.row_id")
             .push(connection.reference_clause());
-        let rows: Vec<(String, i64, String)> = kept(statement, chunk).load(connection)?;
-        targets.extend(rows.into_iter().map(|(id, row_id, resource_type)| (id, Target { row_id, resource_type })));
+        let rows: Vec<(String, i64, String, Option<NaiveDateTime>)> = kept(statement, chunk).load(connection)?;
+        let live = rows.into_iter().filter(|(.., deleted_at)| deleted_at.is_none());
+        targets.extend(live.map(|(id, row_id, resource_type, _)| (id, Target { row_id, resource_type })));
     }
     Ok(targets)
 }

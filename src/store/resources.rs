@@ -147,6 +147,15 @@ pub fn find(
     select_one(connection, of_id(live(tenant_id), resource_type, id))
 }
 
+/// How long the document of a live resource is, in bytes, without reading it.
+///
+/// # Errors
+/// Database failures.
+pub fn size(connection: &mut Connection, tenant_id: i64, resource_type: &str, id: &str) -> Result<Option<i64>> {
+    let statement: Sql<BigInt> = Sql::new("SELECT CAST(octet_length(r.document) AS BIGINT) FROM resources r WHERE ");
+    Ok(statement.append(of_id(live(tenant_id), resource_type, id)).load::<i64>(connection)?.pop())
+}
+
 /// The resource of a row, live or buried.
 ///
 /// # Errors
@@ -185,12 +194,18 @@ pub fn lock_for_deletion(
     select_one(connection, condition.push(clause))
 }
 
-/// The live resource that holds the unique value of `document`, kept from others until the transaction ends.
+/// The live and disabled resource that holds the unique value of `document` and has its `externalId`, kept from others
+/// until the transaction ends.
 ///
 /// # Errors
 /// Database failures.
-pub fn lock_holder(connection: &mut Connection, place: Place, document: &Document) -> Result<Option<StoredResource>> {
-    let Some(key) = unique_key(place.resource_type, document, place.settings.group_names) else {
+pub fn lock_disabled_holder(
+    connection: &mut Connection,
+    place: Place,
+    document: &Document,
+) -> Result<Option<StoredResource>> {
+    let key = unique_key(place.resource_type, document, place.settings.group_names);
+    let (Some(key), Some(external_id)) = (key, document.text("externalId")) else {
         return Ok(None);
     };
     let clause = connection.lock_clause();
@@ -199,6 +214,10 @@ pub fn lock_holder(connection: &mut Connection, place: Place, document: &Documen
         .bind(place.resource_type.name.as_str())
         .push(" AND r.unique_key = ")
         .bind(key)
+        .push(" AND r.external_id = ")
+        .bind(external_id)
+        .push(" AND r.active = ")
+        .bind(false)
         .push(clause);
     select_one(connection, condition)
 }
@@ -509,22 +528,48 @@ pub fn unbury(
     Ok(())
 }
 
-/// Recomputes the unique keys of a tenant's live groups after the rule of group names changed.
+/// Recomputes the unique keys of a tenant's live groups after the rule of group names changed, a piece of them at a time.
 ///
 /// # Errors
 /// `uniqueness` if two live groups clash under the new rule; database failures.
 pub fn rekey_groups(connection: &mut Connection, place: Place) -> Result<()> {
-    let condition = live(place.tenant_id).push(" AND r.resource_type = ").bind(place.resource_type.name.as_str());
-    let clause = connection.lock_clause();
-    for stored in select(connection, condition.push(" ORDER BY r.row_id").push(clause))? {
-        let key = unique_key(place.resource_type, &stored.document, place.settings.group_names);
-        diesel::update(resources::table.find(stored.row_id))
-            .set(resources::unique_key.eq(key))
-            .execute(connection)
-            .map_err(|error| conflict(error, place, &stored.document))?;
+    let mut last = 0;
+    loop {
+        let rows = keyed_after(connection, place, last)?;
+        let Some((row_id, ..)) = rows.last() else { return Ok(()) };
+        last = *row_id;
+        for (row_id, before, document) in rows {
+            let document = Document::from_json(&document).map_err(Error::internal)?;
+            let key = unique_key(place.resource_type, &document, place.settings.group_names);
+            if key == before {
+                continue;
+            }
+            diesel::update(resources::table.find(row_id))
+                .set(resources::unique_key.eq(key))
+                .execute(connection)
+                .map_err(|error| conflict(error, place, &document))?;
+        }
     }
-    Ok(())
 }
+
+/// The row, the unique key and the document of the next live resources of a type, in the order of creation.
+fn keyed_after(connection: &mut Connection, place: Place, row_id: i64) -> Result<Vec<(i64, Option<String>, String)>> {
+    let statement: Sql<(BigInt, Nullable<Text>, Text)> =
+        Sql::new("SELECT r.row_id, r.unique_key, r.document FROM resources r WHERE ");
+    let statement = statement
+        .append(live(place.tenant_id))
+        .push(" AND r.resource_type = ")
+        .bind(place.resource_type.name.as_str())
+        .push(" AND r.row_id > ")
+        .bind(row_id)
+        .push(" ORDER BY r.row_id LIMIT 0 + ")
+        .bind(PIECE)
+        .push(connection.lock_clause());
+    Ok(statement.load(connection)?)
+}
+
+/// How many resources are in memory at a time while all of a type are gone through.
+pub(super) const PIECE: i64 = 500;
 
 /// What of a document stands in columns of its own.
 struct Columns {

@@ -1,15 +1,13 @@
 //! Resource types from files (RES-21): everything that users and groups have, and what happens to the data when the
 //! files change.
 
-use std::sync::Arc;
-
-use scimd::auth::{Caller, Scopes};
-use scimd::provider::{Call, Provider, system_clock};
 use scimd::scim::schema::{Registry, SchemaFile};
 use scimd::scim::{ErrorKind, Profile};
-use serde_json::{Value, json};
+use scimd::store::{Connection, Reach, resources};
+use serde_json::{Map, Value, json};
 
-use crate::harness::{Api, Lasting, each_profile_with_test_type, each_with_test_type};
+use crate::harness::{Api, Lasting, each_profile_with_test_type, each_with_test_type, run};
+use crate::restore;
 use crate::support::test_type::{self, OPTIONAL, REQUIRED, TEST};
 
 const DEVICE: &str = "urn:example:params:scim:schemas:Device";
@@ -202,20 +200,60 @@ fn restore_of(objects: &Value, resource_type: &str, api: &Api, id: &str) -> scim
 }
 
 fn restored_by(registry: &'static Registry, resource_type: &str, api: &Api, id: &str) -> scimd::scim::Result<()> {
-    let provider = Provider::new(api.store.clone(), registry, &api.base_url, system_clock());
-    let caller = Caller {
-        tenant_id: api.tenant_id,
-        tenant: "test".to_owned(),
-        key_id: "operator".to_owned(),
-        profile: Profile::Compat,
-        scopes: Scopes::all(),
-        subject: None,
-        cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
-    };
-    let call = Call { caller: Arc::new(caller), request_id: "restore".into(), as_subject: false };
-    let restored = provider.restore(call, registry.resource_type(resource_type).unwrap(), id.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(restored).map(drop)
+    runtime.block_on(restore::restored_by(api, registry, resource_type, id)).map(drop)
+}
+
+#[test]
+fn cre_03_a_user_who_is_assigned_again_keeps_what_a_put_would_keep() {
+    let badge = json!([
+        {"id": BADGE, "name": "Badge", "attributes": [
+            attribute("colour", "string"),
+            {"name": "number", "type": "string", "mutability": "immutable"},
+            {"name": "pin", "type": "string", "returned": "never"},
+        ]},
+        {"id": "User", "schemaExtensions": [{"schema": BADGE, "required": false}]},
+    ]);
+    let user = |attributes: Value| {
+        let mut user = json!({"userName": "ada", "externalId": "okta-1"});
+        user.as_object_mut().unwrap().extend(attributes.as_object().unwrap().clone());
+        user
+    };
+    Lasting::each(|lasting| {
+        let api = lasting.serve(&badge).unwrap();
+        let whole =
+            user(json!({"title": "Analyst", "active": false, BADGE: {"colour": "red", "number": "7", "pin": "42"}}));
+        let at = format!("/Users/{}", id(&api.created("/Users", &whole)));
+
+        let another = api.post("/Users", &user(json!({BADGE: {"number": "8"}})));
+        let again = api.post("/Users", &user(json!({"displayName": "Ada"})));
+
+        assert_eq!((another.status, again.status), (409, 201), "{}", again.text());
+        assert_eq!(again.header("location"), Some(format!("{}{at}", api.base_url).as_str()));
+        let shown = api.get(&at).json();
+        assert_eq!((&shown["active"], &shown["displayName"]), (&json!(true), &json!("Ada")));
+        assert_eq!((shown.get("title"), &shown[BADGE]), (None, &json!({"number": "7"})), "the rest is cleared");
+        assert_eq!(kept(&api, &at)[BADGE], json!({"number": "7", "pin": "42"}));
+        // The same in a bulk request.
+        assert_eq!(api.put(&at, &user(json!({"active": false}))).status, 200);
+        let bulk = api.post(
+            "/Bulk",
+            &json!({"Operations": [
+                {"method": "POST", "path": "/Users", "bulkId": "ada", "data": user(json!({"title": "Countess"}))},
+            ]}),
+        );
+        assert_eq!(bulk.json()["Operations"][0]["status"], "201", "{}", bulk.text());
+        let kept = kept(&api, &at);
+        assert_eq!((&kept["title"], &kept["active"]), (&json!("Countess"), &json!(true)));
+        assert_eq!(kept[BADGE], json!({"number": "7", "pin": "42"}));
+    });
+}
+
+/// The attributes of a user as they are stored, those that nobody is shown included.
+fn kept(api: &Api, path: &str) -> Map<String, Value> {
+    let (tenant_id, id) = (api.tenant_id, path.trim_start_matches("/Users/").to_owned());
+    let find = move |connection: &mut Connection| resources::find(connection, tenant_id, "User", &id);
+    run(api.store.read(Reach::Point, find)).expect("a live user").document.into_members()
 }
 
 #[test]

@@ -295,3 +295,45 @@ fn patch_p10_nothing_in_the_place_of_nothing() {
         }
     });
 }
+
+#[test]
+fn patch_11_what_the_server_sets_may_be_written_back_as_it_was_read() {
+    each_profile(|api| {
+        let boss = api.created("/Users", &user_with("boss", json!({"displayName": "Boss"})));
+        let ines = user_with("ines", json!({ENTERPRISE: {"manager": {"value": boss["id"]}}}));
+        let ines = api.created("/Users", &ines);
+        let team = api.created("/Groups", &group("Team", &[&ines]));
+        let seen = api.get(&path_of(&ines)).json();
+        let replace = |path: &str, value: &Value| patch(json!([{"op": "replace", "path": path, "value": value}]));
+
+        let manager = format!("{ENTERPRISE}:manager");
+        for (path, value) in [
+            ("id", &seen["id"]),
+            ("schemas", &seen["schemas"]),
+            ("groups", &seen["groups"]),
+            ("meta", &seen["meta"]),
+            ("meta.location", &seen["meta"]["location"]),
+            ("meta.version", &seen["meta"]["version"]),
+            (&format!("{manager}.displayName"), &json!("Boss")),
+            (&format!("{manager}.$ref"), &seen[ENTERPRISE]["manager"]["$ref"]),
+        ] {
+            let echoed = api.patch(&path_of(&ines), &replace(path, value));
+            assert_eq!(assert_resource(&echoed, 200), seen, "{path}");
+        }
+        let whole = api.patch(&path_of(&ines), &patch(json!([{"op": "replace", "value": seen}])));
+        assert_eq!(assert_resource(&whole, 200), seen);
+        let group = api.get(&path_of(&team)).json();
+        let whole = api.patch(&path_of(&team), &patch(json!([{"op": "replace", "value": group}])));
+        assert_eq!(assert_resource(&whole, 200), group);
+
+        for (path, value) in [
+            ("groups", json!([])),
+            ("groups", json!([{"value": boss["id"]}])),
+            ("meta.version", json!("W/\"7\"")),
+            ("meta.location", json!(format!("{}/Users/7", api.base_url))),
+            (&format!("{manager}.displayName"), json!("Somebody else")),
+        ] {
+            assert_error(&api.patch(&path_of(&ines), &replace(path, &value)), 400, Some("mutability"));
+        }
+    });
+}

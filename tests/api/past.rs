@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::harness::{Api, Database, Lasting, run};
 use crate::messages::*;
-use crate::restore::{provider, restored};
+use crate::restore::{provider, provider_of, restored};
 
 /// What a client is shown of a resource, as far as it is the resource's own; `None` while it is deleted.
 type Seen = Option<Own>;
@@ -286,5 +286,5 @@ fn res_21_the_past_is_shown_in_the_form_that_it_had() {
 fn configured_provider(api: &Api, types: &Value) -> Provider {
     let file = scimd::scim::schema::SchemaFile { name: "types.json".to_owned(), text: types.to_string() };
     let registry = Registry::with_files(&[file], false).unwrap_or_else(|flaw| panic!("{flaw}"));
-    Provider::new(api.store.clone(), registry, &api.base_url, scimd::provider::system_clock())
+    provider_of(api, registry)
 }

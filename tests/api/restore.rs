@@ -19,11 +19,26 @@ pub fn restore(api: &Api, resource_type: &str, id: &str) {
 
 /// The operations behind the server.
 pub fn provider(api: &Api) -> Provider {
-    Provider::new(api.store.clone(), Registry::builtin(), &api.base_url, system_clock())
+    provider_of(api, Registry::builtin())
+}
+
+/// The operations of a program that knows these types.
+pub fn provider_of(api: &Api, registry: &'static Registry) -> Provider {
+    Provider::new(api.store.clone(), registry, &api.base_url, system_clock())
 }
 
 /// What comes of restoring a deleted resource.
 pub async fn restored(api: &Api, resource_type: &str, id: &str) -> scimd::scim::Result<Representation> {
+    restored_by(api, Registry::builtin(), resource_type, id).await
+}
+
+/// What comes of restoring a deleted resource by a program that knows these types.
+pub async fn restored_by(
+    api: &Api,
+    registry: &'static Registry,
+    resource_type: &str,
+    id: &str,
+) -> scimd::scim::Result<Representation> {
     let caller = Caller {
         tenant_id: api.tenant_id,
         tenant: "test".to_owned(),
@@ -34,8 +49,8 @@ pub async fn restored(api: &Api, resource_type: &str, id: &str) -> scimd::scim::
         cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
     };
     let call = Call { caller: Arc::new(caller), request_id: "restore".into(), as_subject: false };
-    let resource_type = Registry::builtin().resource_type(resource_type).unwrap();
-    provider(api).restore(call, resource_type, id.to_owned()).await
+    let resource_type = registry.resource_type(resource_type).unwrap();
+    provider_of(api, registry).restore(call, resource_type, id.to_owned()).await
 }
 
 fn user_in_group(api: &Api) -> (String, String) {

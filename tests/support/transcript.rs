@@ -32,6 +32,8 @@
 //!   inside a longer text for its characters. `{"$equals": "${before}"}` says that nothing changed.
 //! - `${token}` and `${base}` are known from the start.
 //! - `"repeat": 5` performs a step five times, with `${n}` from 1 to 5, also in the names under `save`.
+//! - `{"$times": 5, "of": x}` as an element of an array in a body or an expectation stands for five of `x`, with `${n}` in
+//!   it from 1 to 5, also within the name of a variable: `${user_${n}}`.
 //!
 //! Knows HTTP and JSON, nothing of how the server is started.
 
@@ -184,9 +186,31 @@ fn load(path: &Path, name: &Path) -> Transcript {
 }
 
 pub(crate) fn parse(text: &str) -> Result<Transcript, String> {
-    let transcript: Transcript = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut transcript: Transcript = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    for step in &mut transcript.steps {
+        step.request.body.iter_mut().chain(&mut step.expect.body).for_each(write_out);
+    }
     transcript.check()?;
     Ok(transcript)
+}
+
+/// Puts the elements that `$times` stands for in its place.
+fn write_out(value: &mut Value) {
+    match value {
+        Value::Array(elements) => {
+            *elements = elements.drain(..).flat_map(elements_of).collect();
+            elements.iter_mut().for_each(write_out);
+        }
+        Value::Object(members) => members.values_mut().for_each(write_out),
+        _ => {}
+    }
+}
+
+fn elements_of(element: Value) -> Vec<Value> {
+    let Some(times) = element.get("$times").and_then(Value::as_u64) else { return vec![element] };
+    let template = element["of"].to_string();
+    let numbered = (1..=times).map(|n| template.replace("${n}", &n.to_string()));
+    numbered.map(|text| text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))).collect()
 }
 
 impl Transcript {

@@ -7,11 +7,12 @@ use crate::scim::message::MEDIA_TYPE;
 
 /// Statuses of failure, the names under which they stand in the document, and when they come. `405` is none of them: it
 /// comes where there is no operation.
-const REFUSALS: [(u16, &str, &str); 13] = [
+const REFUSALS: [(u16, &str, &str); 14] = [
     (400, "BadRequest", "The request is not understood; `scimType` says in which way."),
     (401, "Unauthorized", "There is no key, or it is wrong, expired or revoked."),
     (403, "Forbidden", "The key lacks the scope; or the request filters where no filter may be."),
     (404, "NotFound", "There is no such thing for this key."),
+    (408, "RequestTimeout", "The body did not arrive in time; the connection is closed."),
     (409, "Conflict", "A value that must be unique is taken."),
     (412, "PreconditionFailed", "The resource does not have the version that the request expects."),
     (413, "ContentTooLarge", "The body, or the work that it asks for, is larger than this server takes."),

@@ -20,7 +20,7 @@ const ALWAYS: [u16; 5] = [401, 403, 429, 500, 503];
 /// What else may be wrong with a request that has parameters.
 const PARAMETERS: [u16; 1] = [400];
 /// What else may be wrong with a request that has a body.
-const BODY: [u16; 3] = [400, 413, 415];
+const BODY: [u16; 4] = [400, 408, 413, 415];
 /// What else may befall a change of a resource that there is.
 const CHANGE: [u16; 4] = [400, 404, 412, 428];
 

@@ -21,9 +21,9 @@ use crate::scim::{Error, ErrorKind, Profile, Result, tolerance};
 /// Applies the operations in order, each to the result of the one before (PATCH-06), and checks what is required at the
 /// end (PATCH-08).
 ///
-/// `identity` holds what the server adds and the client sees (`id`, `meta`, `schemas`, and `groups` where the caller
-/// knows them): writing an equal value back is no change (PATCH-11). `members` is asked only when an operation cannot
-/// be decided without it. What the operations look at is taken off the `budget`.
+/// `identity` holds what the server adds and the client sees, as far as it is at hand (`id`, `schemas`, most of `meta`):
+/// writing an equal value back is no change (PATCH-11). `members` is asked only when an operation cannot be decided
+/// without it. What the operations look at is taken off the `budget`.
 ///
 /// # Errors
 /// The kinds of RFC 7644 §3.12 for PATCH; [`ErrorKind::TooLarge`] if the operations cost more than the budget has left;
@@ -221,11 +221,7 @@ impl Engine<'_> {
     }
 
     fn stored(&mut self, attribute: Resolved, change: Change<'_>) -> Result<()> {
-        if attribute.leaf().role == Role::Referenced {
-            let detail = format!("{attribute} is computed by the server.");
-            return Err(Error::new(ErrorKind::Mutability, detail));
-        }
-        if is_read_only(attribute) {
+        if attribute.leaf().role == Role::Referenced || is_read_only(attribute) {
             return self.read_only(attribute, change);
         }
         self.unless_immutable(attribute, |engine| match (attribute.attribute.multi_valued, attribute.sub_attribute) {
@@ -362,16 +358,34 @@ impl Engine<'_> {
     }
 
     /// Writing back what is there already is no change (PATCH-11).
-    fn read_only(&self, attribute: Resolved, change: Change<'_>) -> Result<()> {
-        let top = self.identity.get(&attribute.attribute.name).or_else(|| self.document.get(attribute));
-        let current = match attribute.sub_attribute {
-            Some(part) => top.and_then(|value| value.get(&part.name)),
-            None => top,
+    fn read_only(&mut self, attribute: Resolved, change: Change<'_>) -> Result<()> {
+        let (Change::Add(value) | Change::Replace(value)) = change else {
+            return Err(read_only(attribute));
         };
-        match change {
-            Change::Add(value) | Change::Replace(value) if echoes(value, current) => Ok(()),
-            _ => Err(read_only(attribute)),
-        }
+        let is_kept_here = attribute.attribute.role == Role::Stored && attribute.leaf().role != Role::Referenced;
+        let is_echo = if is_kept_here {
+            echoes(value, part_of(attribute, self.document.get(attribute)))
+        } else {
+            told(attribute, self.identity).is_some_and(|known| echoes(value, Some(known)))
+                || echoes(value, told(attribute, self.members.shown()?))
+        };
+        if is_echo { Ok(()) } else { Err(read_only(attribute)) }
+    }
+}
+
+/// What a representation says of an attribute, or of a part of it.
+fn told(attribute: Resolved, representation: &Map<String, Value>) -> Option<&Value> {
+    let container = match attribute.container() {
+        Some(urn) => representation.get(urn)?.as_object()?,
+        None => representation,
+    };
+    part_of(attribute, container.get(&attribute.attribute.name))
+}
+
+fn part_of(attribute: Resolved, value: Option<&Value>) -> Option<&Value> {
+    match attribute.sub_attribute {
+        Some(part) => value?.get(&part.name),
+        None => value,
     }
 }
 

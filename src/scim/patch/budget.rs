@@ -1,4 +1,5 @@
-//! How much one PATCH may cost. Operations times values is work that a small body can ask for without measure.
+//! How much one PATCH, or the operations of a bulk request together, may cost. Operations times values is work that a
+//! small body can ask for without measure.
 
 use serde_json::Value;
 
@@ -11,6 +12,10 @@ pub const MAX_WORK: usize = 5_000_000;
 
 /// Text that one look takes in, in bytes. Folding it for a comparison takes about as long as all the rest of a look.
 const TEXT_OF_A_LOOK: usize = 64;
+
+/// What of a stored document one look reads and writes again, in bytes: to parse it, to hold it against another one and
+/// to store it takes less for a byte than to compare it does.
+const DOCUMENT_OF_A_LOOK: usize = 8;
 
 /// What it costs to ask the store for one member.
 const LOOK_UP: usize = 500;
@@ -34,8 +39,20 @@ impl Budget {
         self.check()
     }
 
+    /// Takes off the cost of another operation on a resource that an earlier one of the same request was about: of reading
+    /// and writing its document of so many bytes, and of showing what it has beside it, in [`looks`].
+    ///
+    /// # Errors
+    /// As for all other work: [`ErrorKind::TooLarge`].
+    pub fn go_over_again(&mut self, document: usize, beside: usize) -> Result<()> {
+        self.spend(document / DOCUMENT_OF_A_LOOK + beside, 1)
+    }
+
     /// Refuses to begin what could not be paid.
-    pub(super) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] if there was not enough left for something before.
+    pub fn check(&self) -> Result<()> {
         if self.0.is_some() {
             return Ok(());
         }
@@ -56,7 +73,7 @@ impl Budget {
 }
 
 /// How many looks it takes to see all of these values.
-pub(super) fn looks<'v>(values: impl IntoIterator<Item = &'v Value>) -> usize {
+pub fn looks<'v>(values: impl IntoIterator<Item = &'v Value>) -> usize {
     values.into_iter().map(|value| 1 + size(value) / TEXT_OF_A_LOOK).sum()
 }
 

@@ -48,13 +48,8 @@ fn collect(filter: &Filter, attribute: Resolved, profile: Profile, found: &mut E
 mod tests {
     use super::*;
     use crate::scim::filter::parse_path;
-    use crate::scim::schema::Registry;
+    use crate::scim::patch::tests::emails;
     use serde_json::json;
-
-    fn emails() -> Resolved {
-        let user = Registry::builtin().resource_type("User").expect("User is built in");
-        user.attribute("emails").expect("an attribute of User")
-    }
 
     #[test]
     fn t_07_only_equalities_joined_by_and_describe_an_element() {

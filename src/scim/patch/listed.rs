@@ -48,13 +48,8 @@ fn equality(attribute: Resolved, value: &Value) -> Condition {
 mod tests {
     use super::*;
     use crate::scim::filter::matches_element;
-    use crate::scim::schema::Registry;
+    use crate::scim::patch::tests::emails;
     use serde_json::json;
-
-    fn emails() -> Resolved {
-        let user = Registry::builtin().resource_type("User").expect("User is built in");
-        user.attribute("emails").expect("an attribute of User")
-    }
 
     #[test]
     fn t_06_listed_elements_select_by_type_and_value() {

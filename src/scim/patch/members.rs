@@ -13,7 +13,8 @@ use crate::scim::filter::{Condition, Filter, Operator, matches_element};
 use crate::scim::schema::{Attribute, Resolved};
 use crate::scim::{Error, ErrorKind, Profile, Result, tolerance};
 
-/// The members that a group has before the request, for the operations that cannot be decided without them.
+/// What a resource has in other places than its document, above all the members of a group: as it is before the request,
+/// for the operations that cannot be decided without it.
 pub trait MemberSource {
     /// Whether there is a member with that id.
     ///
@@ -26,6 +27,15 @@ pub trait MemberSource {
     /// # Errors
     /// Whatever the look-up fails with.
     fn all(&mut self) -> Result<Vec<Value>>;
+
+    /// The whole resource as a client sees it by default, for the operations that write back what the server computes of
+    /// other resources; nothing where nobody has seen it.
+    ///
+    /// # Errors
+    /// Whatever the look-up fails with.
+    fn shown(&mut self) -> Result<Map<String, Value>> {
+        Ok(Map::new())
+    }
 }
 
 /// Whether somebody shall be a member.
@@ -61,11 +71,12 @@ pub(super) struct Membership<'a> {
     cleared: bool,
     changes: IndexMap<String, (Option<String>, Presence)>,
     before: Option<IndexMap<String, Value>>,
+    shown: Option<Map<String, Value>>,
 }
 
 impl<'a> Membership<'a> {
     pub(super) fn new(source: &'a mut dyn MemberSource, profile: Profile) -> Membership<'a> {
-        Membership { source, profile, cleared: false, changes: IndexMap::new(), before: None }
+        Membership { source, profile, cleared: false, changes: IndexMap::new(), before: None, shown: None }
     }
 
     pub(super) fn into_changes(self) -> MemberChanges {
@@ -73,6 +84,15 @@ impl<'a> Membership<'a> {
         let changes = self.changes.into_iter().filter(|(_, (_, presence))| !cleared || *presence == Presence::Present);
         let changes = changes.map(|(value, (claimed_type, presence))| (MemberClaim { value, claimed_type }, presence));
         MemberChanges { cleared, changes: changes.collect() }
+    }
+
+    /// The resource before the request, as a client sees it.
+    pub(super) fn shown(&mut self) -> Result<&Map<String, Value>> {
+        let shown = match self.shown.take() {
+            Some(shown) => shown,
+            None => self.source.shown()?,
+        };
+        Ok(self.shown.insert(shown))
     }
 
     /// `members` as a whole, or `members.part`.

@@ -27,7 +27,7 @@ use super::resource::Document;
 use super::{Error, ErrorKind, Profile, Result};
 
 pub use apply::{apply, password_of};
-pub use budget::{Budget, MAX_WORK};
+pub use budget::{Budget, MAX_WORK, looks};
 pub use members::{MemberChanges, MemberSource, Presence};
 
 /// A PATCH message: operations in order, not yet held against a resource type.

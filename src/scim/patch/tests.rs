@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::scim::schema::{ENTERPRISE_URN, Registry, ResourceType, USER_URN};
+use crate::scim::schema::{ENTERPRISE_URN, Registry, Resolved, ResourceType, USER_URN};
 
 mod add;
 mod bounded;
@@ -23,6 +23,11 @@ fn resource_type(name: &str) -> &'static ResourceType {
     Registry::builtin().resource_type(name).expect("it is built in")
 }
 
+/// An attribute with many complex values.
+pub(super) fn emails() -> Resolved {
+    resource_type("User").attribute("emails").expect("an attribute of User")
+}
+
 fn object(value: Value) -> Map<String, Value> {
     value.as_object().expect("an object").clone()
 }
@@ -31,12 +36,13 @@ fn message(operations: Value) -> Map<String, Value> {
     object(json!({"schemas": [PATCH_OP], "Operations": operations}))
 }
 
-/// A group's members, which also counts how often it was asked.
+/// A group's members, which also counts how often it was asked, and for what.
 #[derive(Default)]
 struct Members {
     elements: BTreeMap<String, Value>,
     asked: usize,
     listed: usize,
+    shown: usize,
 }
 
 impl Members {
@@ -58,13 +64,21 @@ impl MemberSource for Members {
         self.listed += 1;
         Ok(self.elements.values().cloned().collect())
     }
+
+    fn shown(&mut self) -> Result<Map<String, Value>> {
+        self.shown += 1;
+        Ok(object(json!({
+            "groups": [{"value": "g1", "display": "Group 1"}],
+            "meta": {"created": "2026-03-01T09:30:00.123Z", "version": "W/\"1\""},
+            ENTERPRISE_URN: {"manager": {"value": "7", "displayName": "Boss"}},
+        })))
+    }
 }
 
 fn run(type_name: &str, current: Value, operations: Value, members: &mut Members, profile: Profile) -> Result<Patched> {
     let request = parse(&message(operations), profile)?;
     let current = Document::from_json(&current.to_string()).expect("an object");
-    let identity = object(json!({"id": "2819c223", "schemas": [USER_URN], "groups": [{"value": "g1"}],
-        "meta": {"resourceType": type_name, "version": "W/\"1\""}}));
+    let identity = object(json!({"id": "2819c223", "schemas": [USER_URN], "meta": {"resourceType": type_name}}));
     apply(&request, resource_type(type_name), &current, &identity, members, profile, &mut Budget::full())
 }
 

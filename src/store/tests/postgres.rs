@@ -4,6 +4,11 @@ use diesel::sql_types::Integer;
 use diesel_migrations::MigrationHarness;
 
 use super::*;
+use crate::scim::resource::Document;
+use crate::scim::schema::Registry;
+use crate::store::members;
+use crate::store::resources::{self as rows, Place};
+use crate::store::tenants::TenantSettings;
 
 fn on_postgres<F: Future<Output = ()>>(test: impl Fn(Store) -> F) {
     on_each_database(|fixture| {
@@ -158,5 +163,87 @@ fn equal_internal_names_run_again_instead_of_blaming_the_client() {
             .unwrap();
 
         assert_eq!(runs, 2);
+    });
+}
+
+fn place(resource_type: &str) -> Place {
+    let resource_type = Registry::builtin().resource_type(resource_type).unwrap();
+    Place { tenant_id: 1, settings: TenantSettings::default(), resource_type }
+}
+
+/// A live group, and a deleted user of the id `ines`; their rows.
+fn group_and_deleted_user(store: &Store) -> (i64, i64) {
+    let mut c = store.inner.connector.open(Purpose::Writer).unwrap();
+    let now = at("2026-03-01T09:30:00").and_utc();
+    c.begin_write(Duration::ZERO).unwrap();
+    let team = Document::from_json(r#"{"displayName":"Team"}"#).unwrap();
+    let team = rows::insert(&mut c, place("Group"), "team", &team, now).unwrap();
+    let ines = Document::from_json(r#"{"userName":"ines"}"#).unwrap();
+    let ines = rows::insert(&mut c, place("User"), "ines", &ines, now).unwrap();
+    rows::bury(&mut c, place("User"), &ines, "test", now).unwrap();
+    c.commit().unwrap();
+    (team.row_id, ines.row_id)
+}
+
+/// What restoring the user does to her rows and to the group that names her, up to the end of the transaction.
+fn restore(c: &mut Connection) {
+    let mut ines = rows::lock_buried(c, 1, "User", "ines").unwrap().unwrap();
+    rows::unbury(c, place("User"), &mut ines, at("2026-03-02T09:30:00").and_utc()).unwrap();
+    members::resolve_pending(c, 1, "ines", ines.row_id).unwrap();
+}
+
+/// What making her a member does to the rows of the group, up to the end of the transaction.
+fn join(c: &mut Connection, team: i64) {
+    match members::resolve(c, 1, &["ines"]).unwrap().get("ines") {
+        Some(ines) => drop(members::add(c, team, &[ines.row_id]).unwrap()),
+        None => drop(members::add_unresolved(c, team, &["ines"]).unwrap()),
+    }
+}
+
+/// Runs a transaction beside another one that is open; the other one ends as soon as this one waits for it or has ended.
+fn beside(store: &Store, mut open: Connection, work: impl FnOnce(&mut Connection) + Send) {
+    let mut second = store.inner.connector.open(Purpose::Writer).unwrap();
+    let pid = backend_pid(&mut second).unwrap();
+    let mut operator = store.inner.connector.open(Purpose::Pool).unwrap();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(move || {
+            second.begin_write(Duration::ZERO).unwrap();
+            work(&mut second);
+            second.commit().unwrap();
+        });
+        let waits = format!("SELECT 1 WHERE cardinality(pg_blocking_pids({pid})) > 0");
+        while !second.is_finished() && diesel::sql_query(&waits).execute(&mut operator).unwrap() == 0 {
+            std::thread::yield_now();
+        }
+        open.commit().unwrap();
+    });
+}
+
+#[test]
+fn del_07_who_is_named_while_being_restored_is_a_member_once() {
+    on_each_url(|settings| {
+        if settings.database_url.has_single_writer() {
+            return;
+        }
+        for restored_first in [true, false] {
+            let store = migrated(&settings);
+            let (team, ines) = group_and_deleted_user(&store);
+            let mut first = store.inner.connector.open(Purpose::Writer).unwrap();
+            first.begin_write(Duration::ZERO).unwrap();
+
+            if restored_first {
+                restore(&mut first);
+                beside(&store, first, |c| join(c, team));
+            } else {
+                join(&mut first, team);
+                beside(&store, first, restore);
+            }
+
+            let mut c = store.inner.connector.open(Purpose::Pool).unwrap();
+            let listed = members::of_groups(&mut c, &[team]).unwrap().remove(&team).unwrap();
+            let live = members::ids(&mut c, team).unwrap()["ines"];
+            assert_eq!((listed.len(), live), (1, Some(ines)), "restored first: {restored_first}");
+            c.batch_execute("TRUNCATE resources CASCADE").unwrap();
+        }
     });
 }

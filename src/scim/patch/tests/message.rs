@@ -192,10 +192,32 @@ fn patch_11_q_50_row_06_what_the_server_sets_may_be_echoed() {
         without_value("remove", "id"),
         without_value("remove", "meta"),
         without_value("remove", "groups[value eq \"g1\"]"),
+        at("replace", "groups", json!([])),
+        without_value("remove", &enterprise("manager.displayName")),
         at("replace", &enterprise("manager.displayName"), json!("x")),
         at("replace", &enterprise("manager.$ref"), json!("x")),
     ] {
         fails(json!({}), operations, ErrorKind::Mutability);
+    }
+}
+
+#[test]
+fn patch_11_what_is_computed_of_others_may_be_echoed_and_is_looked_up_only_then() {
+    for (operations, shown) in [
+        (at("replace", "groups", json!([{"value": "g1", "display": "Group 1"}])), 1),
+        (at("add", "groups", json!([{"value": "g1"}])), 1),
+        (at("replace", "meta", json!({"created": "2026-03-01T09:30:00.123Z", "version": "W/\"1\""})), 1),
+        (at("replace", &enterprise("manager.displayName"), json!("Boss")), 1),
+        (at("replace", "meta", json!({"resourceType": "User"})), 0),
+        (at("replace", "id", json!("2819c223")), 0),
+        (at("replace", "title", json!("t")), 0),
+    ] {
+        for profile in BOTH {
+            let mut members = Members::default();
+            let patched = run("User", json!({"userName": "x"}), operations.clone(), &mut members, profile);
+            assert!(patched.is_ok(), "{operations}: {patched:?}");
+            assert_eq!(members.shown, shown, "{operations}");
+        }
     }
 }
 
