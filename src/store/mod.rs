@@ -17,6 +17,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod credentials;
 pub mod error;
+pub mod integrity;
 pub mod members;
 pub mod resources;
 pub mod schema;
