@@ -4,6 +4,7 @@
 //! and `/admin/v1` serves the same operations. Each does its work in transactions of the database, so it does not matter
 //! how many servers run beside it. Knows nothing of HTTP and of terminals.
 
+pub mod doctor;
 mod operation;
 pub mod tenants;
 
@@ -23,7 +24,13 @@ use crate::store::{Reach, Store};
 /// Every operation.
 pub fn offers() -> &'static [Offer] {
     static OFFERS: LazyLock<Vec<Offer>> = LazyLock::new(|| {
-        vec![Offer::of::<tenants::List>(), Offer::of::<tenants::Create>(), Offer::of::<tenants::Change>()]
+        vec![
+            Offer::of::<tenants::List>(),
+            Offer::of::<tenants::Create>(),
+            Offer::of::<tenants::Change>(),
+            Offer::of::<doctor::Examine>(),
+            Offer::of::<doctor::Repair>(),
+        ]
     });
     &OFFERS
 }

@@ -112,26 +112,24 @@ pub enum FlawKind {
 }
 
 impl FlawKind {
-    /// The word for programs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            FlawKind::Document => "document",
-            FlawKind::Owner => "owner",
-            FlawKind::Column => "column",
-            FlawKind::MissingValue => "missingValue",
-            FlawKind::SurplusValue => "surplusValue",
-            FlawKind::MissingUniqueValue => "missingUniqueValue",
-            FlawKind::SurplusUniqueValue => "surplusUniqueValue",
-            FlawKind::Membership => "membership",
-            FlawKind::UnresolvedMember => "unresolvedMember",
-            FlawKind::Credential => "credential",
-            FlawKind::Touch => "touch",
-            FlawKind::Event => "event",
-            FlawKind::History => "history",
-            FlawKind::BoundKey => "boundKey",
-            FlawKind::Reference => "reference",
-        }
-    }
+    /// All of them.
+    pub const ALL: [FlawKind; 15] = [
+        FlawKind::Document,
+        FlawKind::Owner,
+        FlawKind::Column,
+        FlawKind::MissingValue,
+        FlawKind::SurplusValue,
+        FlawKind::MissingUniqueValue,
+        FlawKind::SurplusUniqueValue,
+        FlawKind::Membership,
+        FlawKind::UnresolvedMember,
+        FlawKind::Credential,
+        FlawKind::Touch,
+        FlawKind::Event,
+        FlawKind::History,
+        FlawKind::BoundKey,
+        FlawKind::Reference,
+    ];
 
     /// Whether the database is damaged. The others are what clients and operators may bring about: a user is deleted
     /// whose key is not, a manager is named who was never provisioned.
