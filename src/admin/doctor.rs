@@ -6,6 +6,7 @@
 mod database;
 mod integrity;
 mod keys;
+mod names;
 
 use chrono::NaiveDateTime;
 use schemars::JsonSchema;
@@ -125,11 +126,12 @@ async fn diagnosis(desk: &Desk, repair: bool) -> Result<Diagnosis> {
         findings.push(structure(desk).await?);
         findings.push(clock(desk, &condition).await?);
         findings.push(schemas(desk).await?);
+        findings.push(names::finding(desk));
         findings.push(keys::finding(desk).await?);
         findings.push(unresolved_members(desk).await?);
         findings.extend(integrity::findings(desk, repair).await?);
     } else {
-        let rest = ["structure", "clock", "schemas", "keys", "unresolvedMembers"];
+        let rest = ["structure", "clock", "schemas", "clientNames", "keys", "unresolvedMembers"];
         let rest = rest.into_iter().chain(integrity::checks());
         findings.extend(rest.map(|check| Finding::not_checked(check, "the tables are not up to date")));
     }

@@ -5,10 +5,11 @@
 use diesel::RunQueryDsl;
 use diesel::sql_types::BigInt;
 
+use super::flaw::{Column, Cure, Flaw, Outcome};
 use super::known::Known;
+use super::relations;
 use super::row::{Row, rows};
 use super::sums::IndexRow;
-use super::{Column, Cure, Flaw, Outcome, relations};
 use crate::scim::resource::Document;
 use crate::scim::schema::Registry;
 use crate::scim::{ErrorKind, Result};

@@ -4,8 +4,8 @@ use chrono::NaiveDateTime;
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
+use super::flaw::{Cure, Flaw, FlawKind, Subject};
 use super::known::{Known, has_members, may_be_member};
-use super::{Cure, Flaw, FlawKind, Subject};
 use crate::scim::Result;
 use crate::store::Connection;
 use crate::store::sql::Sql;

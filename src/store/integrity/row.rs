@@ -6,7 +6,7 @@ use chrono::NaiveDateTime;
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamp};
 
-use super::{Column, FlawKind};
+use super::flaw::{Column, FlawKind};
 use crate::scim::Result;
 use crate::scim::group_name;
 use crate::scim::resource::Document;

@@ -2,13 +2,15 @@
 
 use diesel::connection::SimpleConnection;
 
+use super::inspection::{Inspection, RESOURCES};
 use super::*;
+use crate::scim::resource::Document;
 use crate::scim::schema::{ENTERPRISE_URN, SchemaFile};
 use crate::store::audit::{self, Changes, Operation, Record};
 use crate::store::connection::Purpose;
-use crate::store::resources::{self, StoredResource};
+use crate::store::resources::{self, Place, StoredResource};
 use crate::store::tests::{Fixture, at, on_each_database};
-use crate::store::{credentials, tenants};
+use crate::store::{credentials, members, tenants};
 
 /// A type with two unique attributes, one of which has no column of its own.
 const DEVICES: &str = r#"[
@@ -370,7 +372,7 @@ fn a_walk_beside_changes_suspects_nobody() {
             let piece = store.next_piece(&shared).await.expect("a piece");
             inspection = Arc::into_inner(shared).expect("nobody else").into_inner().expect("no panic");
             let Some(flaws) = piece else { break };
-            assert_eq!(flaws, [], "in {:?}", inspection.stage);
+            assert_eq!(flaws, [], "round {round}");
             round += 1;
             // Between any two pieces everything changes.
             let change = move |c: &mut Connection| {
