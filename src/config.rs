@@ -65,6 +65,8 @@ pub struct Config {
     pub log: String,
     /// The server that commands ask instead of the database at hand.
     pub remote: Option<Remote>,
+    /// Files of settings with secrets in them.
+    pub secret_files: Vec<PathBuf>,
 }
 
 /// A scimd elsewhere, and the key to its admin API.
@@ -134,6 +136,7 @@ impl Config {
                 .map_or_else(|| "info,actix_server=warn,actix_http=off".to_owned(), |setting| setting.text.clone()),
             data_dir,
             remote: remote(&sources)?,
+            secret_files: sources.secret_files(),
         })
     }
 

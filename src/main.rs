@@ -12,6 +12,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 use scimd::admin::Desk;
 use scimd::auth::{Authenticator, StoredKeys};
+use scimd::cli::doctor::{self, Premises};
 use scimd::cli::{self, Office, Report, Server, healthcheck, migrate, quickstart};
 use scimd::config::{self, Config, Remote, Settings, TlsFiles};
 use scimd::http::peers::Peers;
@@ -58,6 +59,15 @@ enum Command {
     /// `scimd serve` and the commands that need the tables do this by themselves.
     #[command(after_help = "Example:\n  scimd migrate --database-url postgres://scimd@db/scimd")]
     Migrate,
+    /// Check configuration, database and everything in it, a line each: what is wrong, and what to do about it
+    ///
+    /// Looks, makes nothing and migrates nothing; beside a running server or without one. With --url the server tells of
+    /// itself, and of this machine only what concerns it is looked at.
+    ///
+    /// Exit code 0: nothing is wrong, though there may be warnings. 1: something is wrong.
+    #[command(after_help = "Examples:\n  scimd doctor\n  scimd doctor --repair\n  scimd doctor --json\n  \
+        scimd doctor --url https://scim.example.com --admin-key-file key")]
+    Doctor(doctor::Command),
     /// Ask the server that listens on the configured address whether it is alive; exit code 1 if not
     #[command(after_help = "Example:\n  scimd healthcheck --listen 127.0.0.1:8080")]
     Healthcheck,
@@ -130,6 +140,9 @@ fn main() -> ExitCode {
     if let Command::Conformance(command) = &command {
         return check_conformance(command);
     }
+    if let Command::Doctor(command) = &command {
+        return examine(&settings, command);
+    }
     match run(&settings, command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(sentence)) => {
@@ -164,7 +177,7 @@ fn run(settings: &Settings, command: Command) -> Result<(), Failure> {
             asked.map_err(Failure)
         }
         Command::Openapi => print(openapi(&config)?.as_bytes()),
-        Command::Completions(_) | Command::Conformance(_) => Ok(()),
+        Command::Completions(_) | Command::Conformance(_) | Command::Doctor(_) => Ok(()),
     }
 }
 
@@ -176,6 +189,67 @@ fn check_conformance(command: &conformance::Command) -> ExitCode {
     let ended =
         command.run(config::conformance_token(), &mut conformance::Voice { result: &mut result, note: &mut note });
     ExitCode::from(ended as u8)
+}
+
+/// Looks at what there is, and says so also where there is no configuration.
+fn examine(settings: &Settings, command: &doctor::Command) -> ExitCode {
+    let known = Config::load(settings).map_err(Failure::from);
+    let known = known.and_then(|config| Ok((registry(&config)?, config)));
+    let premises =
+        known.as_ref().map_err(|Failure(sentence)| sentence.clone()).and_then(|(_, config)| premises(config));
+    let office = || match &known {
+        Ok((registry, config)) => office_as_it_is(registry, config).map_err(|Failure(sentence)| sentence),
+        Err(Failure(sentence)) => Err(sentence.clone()),
+    };
+    let examined = runtime().and_then(|runtime| {
+        let examined = runtime.block_on(command.run(premises, office, (provider::system_clock())()))?;
+        tell(&examined.report).map(|()| examined.is_sound)
+    });
+    match examined {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(Failure(sentence)) => {
+            say(format_args!("error: {sentence}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn premises(config: &Config) -> Result<Premises, String> {
+    let url = || config.database_url.expose().parse().map_err(|error| Failure::from(error).0);
+    let database = match &config.remote {
+        Some(remote) => doctor::Database::Elsewhere(remote.url.clone()),
+        None => match url()? {
+            DatabaseUrl::Sqlite(file) => doctor::Database::File(file),
+            DatabaseUrl::Postgres(_) => doctor::Database::Postgres,
+        },
+    };
+    let is_here = config.remote.is_none();
+    let tls = config.tls.clone().filter(|_| is_here);
+    Ok(Premises {
+        database,
+        certificate: tls.map(|TlsFiles { certificate, key }| [certificate, key]),
+        secret_files: config.secret_files.clone(),
+        public_url: config.public_url.clone(),
+        listen: config.listen,
+        is_behind_proxy: !config.trusted_proxies.is_empty(),
+    })
+}
+
+/// Where to ask, without a file or a table being made.
+fn office_as_it_is(registry: &'static Registry, config: &Config) -> Result<Office, Failure> {
+    if let Some(Remote { url, key }) = &config.remote {
+        return Ok(Office::There(Server::new(url, key.clone())?));
+    }
+    let settings = store::Settings { readers: 2, postgres_connections: 2, as_it_is: true, ..store_settings(config)? };
+    let store = Store::open(&settings)?;
+    let provider = provider(config, registry, store.clone(), config.listen);
+    Ok(Office::Here(Box::new(Desk::new(store, provider))))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.map_err(|cause| Failure(format!("No work can be started ({cause}).")))
 }
 
 fn openapi(config: &Config) -> Result<String, Failure> {
@@ -190,8 +264,7 @@ fn openapi(config: &Config) -> Result<String, Failure> {
 
 /// A command of the operator: beside a running server, before the first one, or asked of one elsewhere.
 fn manage(config: &Config, command: cli::Command) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.map_err(|cause| Failure(format!("No work can be started ({cause}).")))?;
+    let runtime = runtime()?;
     if let Some(Remote { url, key }) = &config.remote {
         let office = Office::There(Server::new(url, key.clone())?);
         return tell(&runtime.block_on(command.run(&office))?);

@@ -4,6 +4,8 @@
 //! and `/admin/v1` serves the same operations. Each does its work in transactions of the database, so it does not matter
 //! how many servers run beside it. Knows nothing of HTTP and of terminals.
 
+pub mod doctor;
+mod hosts;
 mod operation;
 pub mod resources;
 pub mod tenants;
@@ -14,6 +16,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::hosts::Hosts;
 pub use self::operation::{Asked, Offer, Operation, Route, Verb};
 use crate::auth::{Caller, Scopes};
 use crate::provider::{Call, Provider};
@@ -33,6 +36,8 @@ pub fn offers() -> &'static [Offer] {
             Offer::of::<resources::History>(),
             Offer::of::<resources::Restore>(),
             Offer::of::<resources::ListUnresolved>(),
+            Offer::of::<doctor::Examine>(),
+            Offer::of::<doctor::Repair>(),
         ]
     });
     &OFFERS
@@ -66,6 +71,8 @@ pub struct Desk {
     pub store: Store,
     /// The operations on resources.
     pub provider: Provider,
+    /// By which names clients reach this process.
+    pub hosts: Hosts,
     actor: Actor,
 }
 
@@ -85,7 +92,8 @@ impl Desk {
     pub fn new(store: Store, provider: Provider) -> Desk {
         let request_id = uuid::Uuid::now_v7().to_string();
         let cursor_secret = cursor::Secret::derive(&[&request_id]);
-        Desk { store, provider, actor: Actor { name: "operator".into(), request_id: request_id.into(), cursor_secret } }
+        let actor = Actor { name: "operator".into(), request_id: request_id.into(), cursor_secret };
+        Desk { store, provider, hosts: Hosts::default(), actor }
     }
 
     /// The same desk, for the holder of a key.

@@ -21,6 +21,7 @@ use moka::sync::Cache;
 use tokio::sync::OnceCell;
 
 use super::caller::Caller;
+use super::counters::Refusal;
 use super::token::{KeyId, TokenDigest};
 
 /// How long a record may be believed without another look: a revocation takes effect within a second.
@@ -33,6 +34,8 @@ const VERIFIED_AGE: TimeDelta = TimeDelta::hours(12);
 const VERIFIED_GRAIN: TimeDelta = TimeDelta::minutes(1);
 /// How often the last use of a key reaches the store.
 const USE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
+/// How often the log is told that a key is in use that has ended.
+const TELL_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 /// Unverified tokens per key id: so many at once …
 const BUDGET_BURST: f64 = 10.0;
 /// … and so many per second after that.
@@ -50,9 +53,19 @@ pub(super) struct KnownKey {
     pub looked_up_at: NaiveDateTime,
     /// When the last use was last written down. Shared with the record that replaces this one.
     pub use_recorded_at: Arc<AtomicI64>,
+    /// Shared as well.
+    pub ended_uses: Arc<EndedUses>,
 }
 
 impl KnownKey {
+    /// Why the key opens nothing any more, if so.
+    pub fn end(&self, now: NaiveDateTime) -> Option<Refusal> {
+        if self.revoked {
+            return Some(Refusal::Revoked);
+        }
+        self.expires_at.filter(|expiry| *expiry <= now).map(|_| Refusal::Expired)
+    }
+
     /// Whether the last use is due to be written down; true for one caller only.
     pub fn claim_use(&self, now: NaiveDateTime) -> bool {
         let recorded = self.use_recorded_at.load(Ordering::Relaxed);
@@ -61,6 +74,27 @@ impl KnownKey {
         }
         let now = now.and_utc().timestamp_millis();
         self.use_recorded_at.compare_exchange(recorded, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// The uses of a key that has ended, of which the log is told now and then.
+#[derive(Default)]
+pub(super) struct EndedUses {
+    told_at: AtomicI64,
+    untold: AtomicU64,
+}
+
+impl EndedUses {
+    /// Counts a use. Once a minute, for one caller: how many there have been since the log was told last.
+    pub fn count(&self, now: NaiveDateTime) -> Option<u64> {
+        self.untold.fetch_add(1, Ordering::Relaxed);
+        let told_at = self.told_at.load(Ordering::Relaxed);
+        if near(now, millis(told_at), TELL_INTERVAL) {
+            return None;
+        }
+        let now = now.and_utc().timestamp_millis();
+        self.told_at.compare_exchange(told_at, now, Ordering::Relaxed, Ordering::Relaxed).ok()?;
+        Some(self.untold.swap(0, Ordering::Relaxed))
     }
 }
 
@@ -242,6 +276,7 @@ mod tests {
             revoked: false,
             looked_up_at,
             use_recorded_at: Arc::new(AtomicI64::new(0)),
+            ended_uses: Arc::default(),
         })
     }
 
@@ -307,6 +342,16 @@ mod tests {
         assert_eq!(spent(3), 3);
         assert_eq!(spent(2), 0, "a clock that steps back gives nothing");
         assert_eq!(spent(1000), 10);
+    }
+
+    #[test]
+    fn auth_04_uses_of_an_ended_key_are_told_once_a_minute_and_none_is_left_out() {
+        let uses = EndedUses::default();
+        assert_eq!(uses.count(at(0)), Some(1));
+        assert!((1..60).all(|second| uses.count(at(second)).is_none()));
+        assert_eq!(uses.count(at(60)), Some(60));
+        assert_eq!(uses.count(at(61)), None);
+        assert_eq!(uses.count(at(1000)), Some(2));
     }
 
     #[test]

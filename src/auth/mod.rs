@@ -124,14 +124,15 @@ impl Authenticator {
         let Some(key) = self.key(&token, now).await? else {
             return Err(self.refuse(Refusal::Unknown));
         };
-        if key.revoked {
-            return Err(self.refuse(Refusal::Revoked));
-        }
-        if key.expires_at.is_some_and(|expiry| expiry <= now) {
-            return Err(self.refuse(Refusal::Expired));
-        }
         let digest = token.digest();
-        if !bool::from(fingerprint_of(&digest).ct_eq(key.fingerprint.as_bytes())) {
+        let has_right_secret = bool::from(fingerprint_of(&digest).ct_eq(key.fingerprint.as_bytes()));
+        if let Some(reason) = key.end(now) {
+            if has_right_secret {
+                tell_of_ended(&key, reason, now);
+            }
+            return Err(self.refuse(reason));
+        }
+        if !has_right_secret {
             return Err(self.refuse(Refusal::WrongSecret));
         }
         let verified = self.cache.is_verified(&digest, &key.secret_hash, now);
@@ -266,6 +267,18 @@ impl Authenticator {
     }
 }
 
+/// Tells the operator which key somebody goes on with. Only of tokens whose fingerprint is right: everybody may know the
+/// id of a key, and with another secret it is no use of that key. Argon2 would tell more, and is for those alone whom it
+/// may let in.
+fn tell_of_ended(key: &KnownKey, reason: Refusal, now: NaiveDateTime) {
+    let Some(uses) = key.ended_uses.count(now) else { return };
+    let (key, tenant) = (key.caller.key_id.as_str(), key.caller.tenant.as_str());
+    match reason {
+        Refusal::Revoked => tracing::warn!(key, tenant, uses, "a revoked API key is still in use"),
+        _ => tracing::warn!(key, tenant, uses, "an expired API key is still in use"),
+    }
+}
+
 /// Look-ups of unknown key ids at a time.
 const STRANGERS: usize = 2;
 /// How long a request waits for its turn before it is told to come again.
@@ -280,6 +293,7 @@ fn cursor_secret(record: &KeyRecord) -> cursor::Secret {
 
 fn known_key(record: KeyRecord, before: Option<&KnownKey>, now: NaiveDateTime) -> KnownKey {
     let use_recorded_at = before.map(|key| Arc::clone(&key.use_recorded_at)).unwrap_or_default();
+    let ended_uses = before.map(|key| Arc::clone(&key.ended_uses)).unwrap_or_default();
     if let Some(at) = record.last_used_at {
         // Another process may have written it down.
         use_recorded_at.fetch_max(at.and_utc().timestamp_millis(), Ordering::Relaxed);
@@ -301,5 +315,6 @@ fn known_key(record: KeyRecord, before: Option<&KnownKey>, now: NaiveDateTime) -
         revoked: record.revoked_at.is_some(),
         looked_up_at: now,
         use_recorded_at,
+        ended_uses,
     }
 }

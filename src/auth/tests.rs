@@ -179,6 +179,52 @@ async fn auth_01_unknown_expired_revoked_and_wrong_tokens_never_reach_argon2() {
     assert_eq!(house.door.counters().argon2_runs(), 0);
 }
 
+/// Everything that is logged while it is in place.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn auth_04_a_key_that_is_used_after_its_end_is_named_by_its_id_and_never_by_its_secret() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let house = House::new();
+    let expired = house.keys.issue(|key| key.expires_at = Some(at(0)));
+    let revoked = house.keys.issue(|key| key.revoked_at = Some(at(0)));
+    let guessed = house.keys.issue(|key| key.revoked_at = Some(at(0)));
+
+    for second in 0..90 {
+        for token in [&expired, &revoked, &with_other_secret(&guessed), &Token::generate()] {
+            house.present(token, at(second * 1000)).await.expect_err("must be refused");
+        }
+    }
+
+    let log = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
+    let lines: Vec<&str> = log.lines().collect();
+    let told = |token: &Token| lines.iter().filter(|line| line.contains(token.key_id())).copied().collect::<Vec<_>>();
+    for (token, what) in [(&expired, "an expired API key"), (&revoked, "a revoked API key")] {
+        let [first, second] = told(token)[..] else { panic!("{log}") };
+        assert!(first.contains(what) && first.contains("uses=1 ") | first.ends_with("uses=1"), "{first}");
+        assert!(second.contains(what) && second.contains("uses=60"), "{second}");
+        assert!(first.contains(r#"tenant="default""#), "{first}");
+        assert!(!log.contains(&token.expose()[19..]), "{log}");
+    }
+    assert!(told(&guessed).is_empty(), "a wrong secret is no use of the key: {log}");
+    assert_eq!(lines.len(), 4, "{log}");
+    assert_eq!(house.door.counters().argon2_runs(), 0);
+}
+
 #[tokio::test]
 async fn auth_08_five_thousand_guesses_cost_one_look_up_and_no_argon2() {
     let house = House::new();

@@ -3,6 +3,7 @@
 //! A command asks at an [`Office`] and does not know whether that is the database at hand or another server. Only the
 //! door prints, and only it knows of configuration and exit codes.
 
+pub mod doctor;
 pub mod healthcheck;
 pub mod keys;
 pub mod migrate;

@@ -183,6 +183,18 @@ impl Sources {
         self.get(name).map(|setting| parse_at(&setting.place, &setting.text, parse)).transpose()
     }
 
+    /// The files in which somebody has written a secret: those of one secret alone, and a file of settings that has one.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let of_one = ["database-url-file", "admin-key-file"].into_iter().filter_map(|name| self.get(name));
+        let of_many = ["database-url", "admin-key"].into_iter().filter_map(|name| match &self.get(name)?.place {
+            Place::Line { file, .. } => Some(file.clone()),
+            Place::Flag(_) | Place::Variable(_) => None,
+        });
+        let mut files: Vec<PathBuf> = of_one.map(|setting| PathBuf::from(&setting.text)).chain(of_many).collect();
+        files.dedup();
+        files
+    }
+
     /// The same for a setting that may stand in a file of its own, whose path is the setting `file_name`.
     pub fn secret<T>(
         &self,

@@ -74,7 +74,18 @@ pub(super) async fn authenticate(service: &Service, request: &HttpRequest) -> Re
         return Err(Error::new(ErrorKind::Forbidden, detail));
     }
     let authorization = request.headers().get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
-    service.authenticator.authenticate(authorization, service.provider.now().naive_utc()).await
+    let now = service.provider.now();
+    let caller = service.authenticator.authenticate(authorization, now.naive_utc()).await?;
+    if let Some(host) = named_host(request) {
+        service.desk.hosts.note(host, now);
+    }
+    Ok(caller)
+}
+
+/// What the client calls this server: `Host`, or `:authority` in HTTP/2.
+fn named_host(request: &HttpRequest) -> Option<&str> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    host.or_else(|| request.uri().authority().map(|authority| authority.as_str()))
 }
 
 impl Exchange {

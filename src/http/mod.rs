@@ -6,6 +6,7 @@ mod body;
 mod bulk;
 mod discovery;
 mod exchange;
+mod expiry;
 mod health;
 mod me;
 mod metrics;
@@ -76,6 +77,7 @@ pub fn bind(
     options: &Options,
 ) -> std::io::Result<Server> {
     metrics::install(service.provider.clone());
+    actix_web::rt::spawn(expiry::keep_telling(service.provider.clone()));
     let (signals, traffic) = (Signals::heed()?, web::Data::new(Traffic::default()));
     let workers = options.workers.max(1);
     let main_shows_health = metrics_listener.is_none();

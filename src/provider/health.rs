@@ -1,8 +1,10 @@
 //! How we are: for whoever watches the server.
 
+use chrono::{NaiveDateTime, TimeDelta};
+
 use super::Provider;
 use crate::scim::Result;
-use crate::store::survey::{self, Survey};
+use crate::store::survey::{self, EXPIRY_DAYS, EndingKey, Survey};
 use crate::store::{PoolUse, Reach, tenants};
 
 /// What this process knows of itself without asking the database.
@@ -47,5 +49,14 @@ impl Provider {
             survey::take(connection, &names, now)
         };
         self.store.read(Reach::Scan, look).await
+    }
+
+    /// The keys that end within the longest of [`EXPIRY_DAYS`], those that end first before the others.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub async fn keys_ending(&self, now: NaiveDateTime) -> Result<Vec<EndingKey>> {
+        let to = now + TimeDelta::days(EXPIRY_DAYS[0].into());
+        self.store.read(Reach::Scan, move |connection| survey::keys_ending(connection, now, to)).await
     }
 }

@@ -38,7 +38,7 @@ pub use health::Health;
 pub use modify::Modified;
 pub use search::{Paged, Results};
 
-pub use crate::store::survey::{EXPIRY_DAYS, Survey};
+pub use crate::store::survey::{EXPIRY_DAYS, EndingKey, Survey};
 pub use crate::store::{CHANGES_PER_COMMIT, COMMIT_SECONDS};
 
 use crate::scim::version::Preconditions;

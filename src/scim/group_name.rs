@@ -40,6 +40,13 @@ pub fn distinct(name: &str, taken: impl Iterator<Item = String>) -> String {
     numbered.expect("there are more numbers than groups")
 }
 
+/// Whether [`distinct`] may have made this name for a group of that displayName.
+pub fn is_of(name: &str, display_name: &str) -> bool {
+    let Some(rest) = name.strip_prefix(folded(display_name).as_str()) else { return false };
+    let number = |rest: &str| rest.strip_prefix('_').and_then(|digits| digits.parse::<u64>().ok());
+    rest.is_empty() || number(rest).is_some_and(|number| number >= 2 && rest == format!("_{number}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +73,15 @@ mod tests {
         assert_eq!(distinct(&["team"]), "team_2");
         assert_eq!(distinct(&["team", "team_2", "team_4"]), "team_3");
         assert_eq!(distinct(&["team_2"]), "team");
+    }
+
+    #[test]
+    fn a_name_is_known_with_its_number() {
+        for name in ["team", "team_2", "team_10"] {
+            assert!(is_of(name, "TEAM"), "{name}");
+        }
+        for name in ["", "tea", "teams", "team_", "team_1", "team_02", "team_2_3", "team_x"] {
+            assert!(!is_of(name, "TEAM"), "{name}");
+        }
     }
 }

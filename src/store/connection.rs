@@ -253,6 +253,7 @@ pub(super) enum Purpose {
 pub(super) struct Connector {
     pub(super) url: DatabaseUrl,
     pub(super) busy_timeout: Duration,
+    pub(super) as_it_is: bool,
 }
 
 impl Connector {
@@ -265,7 +266,10 @@ impl Connector {
     }
 
     fn open_sqlite(&self, file: &Path, purpose: Purpose) -> Result<SqliteConnection> {
-        create_if_missing(file)?;
+        match self.as_it_is {
+            true => check_existence(file)?,
+            false => create_if_missing(file)?,
+        }
         let unusable = |cause: String| {
             let detail = format!(
                 "The SQLite database {} cannot be opened ({cause}); \
@@ -289,7 +293,9 @@ impl Connector {
     /// No statistics are gathered: those of the first migration stand for a large store, and the plans stay the same.
     fn set_pragmas(&self, connection: &mut SqliteConnection, purpose: Purpose) -> QueryResult<()> {
         connection.batch_execute(&format!("PRAGMA busy_timeout = {}", self.busy_timeout.as_millis()))?;
-        self.use_write_ahead_log(connection)?;
+        if !self.as_it_is {
+            self.use_write_ahead_log(connection)?;
+        }
         connection.batch_execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY")?;
         connection.batch_execute(match purpose {
             Purpose::Pool => "PRAGMA cache_size = -4096; PRAGMA query_only = ON",
@@ -352,6 +358,20 @@ fn create_if_missing(file: &Path) -> Result<()> {
             Err(Error::new(ErrorKind::Unavailable, detail).with_source(cause))
         }
     }
+}
+
+/// SQLite would make what is not there.
+fn check_existence(file: &Path) -> Result<()> {
+    let cause = match file.metadata() {
+        Ok(_) => return Ok(()),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            let detail = format!("The SQLite database {} is not there.", file.display());
+            return Err(Error::new(ErrorKind::Unavailable, detail));
+        }
+        Err(cause) => cause,
+    };
+    let detail = format!("The SQLite database {} cannot be looked at ({cause}).", file.display());
+    Err(Error::new(ErrorKind::Unavailable, detail).with_source(cause))
 }
 
 /// Errors are told apart by their English text where diesel has no kind for them; only superusers may choose the language,
@@ -423,7 +443,7 @@ mod tests {
     #[test]
     fn a_server_that_is_not_there_is_reported_with_advice_and_without_the_password() {
         let url: DatabaseUrl = "postgres://u:geheim@127.0.0.1:1/d".parse().unwrap();
-        let error = Connector { url, busy_timeout: Duration::ZERO }.open(Purpose::Pool).unwrap_err();
+        let error = Connector { url, busy_timeout: Duration::ZERO, as_it_is: false }.open(Purpose::Pool).unwrap_err();
 
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.detail().contains("check that PostgreSQL is running"), "{error}");
@@ -433,8 +453,11 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_created_is_reported_with_advice() {
         let directory = tempfile::tempdir().unwrap();
-        let connector =
-            |file: PathBuf| Connector { url: DatabaseUrl::Sqlite(file), busy_timeout: Duration::from_millis(10) };
+        let connector = |file: PathBuf| Connector {
+            url: DatabaseUrl::Sqlite(file),
+            busy_timeout: Duration::from_millis(10),
+            as_it_is: false,
+        };
         let text = directory.path().join("text");
         std::fs::write(&text, "not a database, but long enough to be taken for one".repeat(100)).unwrap();
 
@@ -453,7 +476,7 @@ mod tests {
         let file = directory.path().join("scimd.db");
 
         let url = DatabaseUrl::Sqlite(file.clone());
-        Connector { url, busy_timeout: Duration::from_secs(1) }.open(Purpose::Pool).unwrap();
+        Connector { url, busy_timeout: Duration::from_secs(1), as_it_is: false }.open(Purpose::Pool).unwrap();
 
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }

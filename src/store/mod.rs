@@ -15,8 +15,10 @@ mod writer;
 
 pub mod api_keys;
 pub mod audit;
+pub mod condition;
 pub mod credentials;
 pub mod error;
+pub mod integrity;
 pub mod members;
 pub mod resources;
 pub mod schema;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub busy_timeout: Duration,
     /// How many writes may wait for SQLite's writer; one more is told to come back.
     pub queue_limit: usize,
+    /// Whether to take the database as it is: no file is made, and none put into another mode.
+    pub as_it_is: bool,
 }
 
 impl Settings {
@@ -74,6 +78,7 @@ impl Settings {
             readers: 8,
             busy_timeout: Duration::from_secs(5),
             queue_limit: 4096,
+            as_it_is: false,
         }
     }
 }
@@ -121,7 +126,8 @@ impl Store {
     /// Fails with [`ErrorKind::Unavailable`] and a sentence that tells an operator what to do: a file that cannot be created,
     /// a server that cannot be reached, credentials that are refused.
     pub fn open(settings: &Settings) -> Result<Store> {
-        let connector = Connector { url: settings.database_url.clone(), busy_timeout: settings.busy_timeout };
+        let Settings { database_url, busy_timeout, as_it_is, .. } = settings.clone();
+        let connector = Connector { url: database_url, busy_timeout, as_it_is };
         let single_writer = connector.url.has_single_writer();
         // The pool only knows that it timed out; one connection made by hand knows why.
         let writer = match single_writer {

@@ -572,15 +572,17 @@ fn keyed_after(connection: &mut Connection, place: Place, row_id: i64) -> Result
 pub(super) const PIECE: i64 = 500;
 
 /// What of a document stands in columns of its own.
-struct Columns {
-    unique_key: Option<String>,
-    external_id: Option<String>,
-    display_name: Option<String>,
-    active: bool,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub unique_key: Option<String>,
+    pub external_id: Option<String>,
+    pub display_name: Option<String>,
+    pub active: bool,
 }
 
 impl Columns {
-    fn of(place: Place, document: &Document) -> Columns {
+    /// Those of a live resource.
+    pub fn of(place: Place, document: &Document) -> Columns {
         Columns {
             unique_key: unique_key(place.resource_type, document, place.settings.group_names),
             external_id: document.text("externalId").map(str::to_owned),
@@ -598,13 +600,13 @@ fn conflict(failure: diesel::result::Error, place: Place, document: &Document) -
     error::unique(unique::refusal(place.resource_type, document))(failure)
 }
 
-fn is_group(resource_type: &ResourceType) -> bool {
+pub(super) fn is_group(resource_type: &ResourceType) -> bool {
     resource_type.schema.id == GROUP_URN
 }
 
 /// The internal name of a group: the folded displayName, with a number where that is taken. It stays when a rename
 /// leaves the folded form as it was (decision on group names).
-fn internal_name(
+pub(super) fn internal_name(
     connection: &mut Connection,
     place: Place,
     document: &Document,

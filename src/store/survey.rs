@@ -93,17 +93,54 @@ fn keys_expiring(connection: &mut Connection, now: NaiveDateTime) -> Result<Hash
     for end in within {
         statement = statement.push(", count(CASE WHEN k.expires_at <= ").bind(end).push(" THEN 1 END)");
     }
-    let statement = statement
-        .push(" FROM api_keys k WHERE k.revoked_at IS NULL AND k.expires_at > ")
-        .bind(now)
-        .push(" AND k.expires_at <= ")
-        .bind(within[0])
-        .push(
-            " AND NOT EXISTS (SELECT 1 FROM api_keys s WHERE s.rotated_from = k.key_id AND s.revoked_at IS NULL \
-             AND (s.expires_at IS NULL OR s.expires_at > k.expires_at)) GROUP BY k.tenant_id",
-        );
+    let statement =
+        statement.push(" FROM api_keys k WHERE ").append(ending_between(now, within[0])).push(" GROUP BY k.tenant_id");
     let rows: Vec<(i64, i64, i64, i64, i64)> = statement.load(connection)?;
     Ok(rows.into_iter().map(|(tenant_id, a, b, c, d)| (tenant_id, [a, b, c, d])).collect())
+}
+
+/// Of keys `k` those that end after `from` and up to `to`, and are not revoked. One that has a successor is expected to
+/// end.
+fn ending_between(from: NaiveDateTime, to: NaiveDateTime) -> Sql {
+    Sql::new("k.revoked_at IS NULL AND k.expires_at > ").bind(from).push(" AND k.expires_at <= ").bind(to).push(
+        " AND NOT EXISTS (SELECT 1 FROM api_keys s WHERE s.rotated_from = k.key_id AND s.revoked_at IS NULL \
+         AND (s.expires_at IS NULL OR s.expires_at > k.expires_at))",
+    )
+}
+
+/// A key that ends or has ended, and has no successor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndingKey {
+    /// The public part of the token.
+    pub key_id: String,
+    /// What operators call it.
+    pub name: String,
+    /// The name of its tenant.
+    pub tenant: String,
+    /// When it ends.
+    pub expires_at: NaiveDateTime,
+    /// When it was last seen, more or less.
+    pub last_used_at: Option<NaiveDateTime>,
+}
+
+/// How many keys are told of, those that end first: one by one they are of use to people alone.
+const MOST_KEYS: i64 = 1_000;
+
+/// The keys that end after `from` and up to `to`, in that order.
+///
+/// # Errors
+/// Database failures.
+pub fn keys_ending(connection: &mut Connection, from: NaiveDateTime, to: NaiveDateTime) -> Result<Vec<EndingKey>> {
+    let statement: Sql<(Text, Text, Text, Timestamp, Nullable<Timestamp>)> = Sql::new(
+        "SELECT k.key_id, k.name, t.name, k.expires_at, k.last_used_at FROM api_keys k \
+         JOIN tenants t ON t.tenant_id = k.tenant_id WHERE ",
+    );
+    let statement = statement.append(ending_between(from, to));
+    let statement = statement.push(" ORDER BY k.expires_at, k.key_id LIMIT 0 + ").bind(MOST_KEYS);
+    let rows: Vec<(String, String, String, NaiveDateTime, Option<NaiveDateTime>)> = statement.load(connection)?;
+    let key =
+        |(key_id, name, tenant, expires_at, last_used_at)| EndingKey { key_id, name, tenant, expires_at, last_used_at };
+    Ok(rows.into_iter().map(key).collect())
 }
 
 #[cfg(test)]
@@ -156,12 +193,18 @@ mod tests {
                 ] {
                     api_keys::insert(c, &key)?;
                 }
-                take(c, &["User"], at("2026-03-01T00:00:00"))
+                let now = at("2026-03-01T00:00:00");
+                let ending = keys_ending(c, now, at("2026-03-31T00:00:00"))?;
+                Ok((take(c, &["User"], now)?, ending, keys_ending(c, at("2026-02-01T00:00:00"), now)?))
             });
-            let survey = survey.await.unwrap();
+            let (survey, ending, ended) = survey.await.unwrap();
 
             let counts: Vec<_> = survey.tenants.iter().map(|one| (one.name.as_str(), one.keys_expiring)).collect();
             assert_eq!(counts, [("default", [3, 2, 2, 1]), ("acme", [2, 2, 0, 0])]);
+            let ids = |keys: &[EndingKey]| keys.iter().map(|key| key.key_id.clone()).collect::<Vec<_>>();
+            assert_eq!(ids(&ending), ["hour", "week", "short", "ten", "month"]);
+            assert_eq!((ending[2].tenant.as_str(), ending[2].name.as_str()), ("acme", "okta"));
+            assert_eq!(ids(&ended), ["past"]);
         });
     }
 

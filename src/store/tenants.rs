@@ -142,6 +142,18 @@ pub fn check_forms(connection: &mut Connection, registry: &Registry) -> Result<(
     registry.resource_types().iter().try_for_each(|resource_type| forms.check(resource_type))
 }
 
+/// The names of the tenants whose data is kept for other definitions than these.
+pub fn kept_for_other_schemas(connection: &mut Connection, registry: &Registry) -> Result<Vec<String>> {
+    let rows = tenants::table.order(tenants::tenant_id).select((tenants::name, tenants::schemas));
+    let mut names = Vec::new();
+    for (name, forms) in rows.load::<(String, String)>(connection)? {
+        let forms = Forms::parse(&forms)?;
+        let fits = registry.resource_types().iter().all(|resource_type| forms.check(resource_type).is_ok());
+        names.extend((!fits).then_some(name));
+    }
+    Ok(names)
+}
+
 /// Replaces what is set for a tenant; [`ErrorKind::NotFound`] if there is none of that number.
 pub fn set_settings(connection: &mut Connection, tenant_id: i64, settings: &TenantSettings) -> Result<()> {
     let text = serde_json::to_string(settings).map_err(Error::internal)?;

@@ -5,11 +5,14 @@
 
 use std::collections::BTreeSet;
 
+use diesel::RunQueryDsl;
+use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Connection;
 use super::error::unique;
+use super::sql::Sql;
 use super::statement::{OnConflict, delete_rows, insert_rows};
 use super::tenants::GroupNames;
 use crate::scim::Result;
@@ -107,6 +110,71 @@ pub fn replace(
 }
 
 const TABLE: &str = "unique_values";
+
+/// Those of a resource's further unique values that stand under its row.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn find(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &ResourceType,
+    row_id: i64,
+    values: &UniqueValues,
+) -> Result<UniqueValues> {
+    let mut found = BTreeSet::new();
+    for (path, key) in &values.0 {
+        let statement: Sql<BigInt> = Sql::new("SELECT u.row_id FROM unique_values u WHERE u.tenant_id = ");
+        let statement = statement
+            .bind(tenant_id)
+            .push(" AND u.resource_type = ")
+            .bind(resource_type.name.as_str())
+            .push(" AND u.path = ")
+            .bind(*path)
+            .push(" AND u.key = ")
+            .bind(key.as_str());
+        if statement.load::<i64>(connection)?.contains(&row_id) {
+            found.insert((*path, key.clone()));
+        }
+    }
+    Ok(UniqueValues(found))
+}
+
+/// A row of `unique_values`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct UniqueKey {
+    pub tenant_id: i64,
+    pub resource_type: String,
+    pub path: String,
+    pub key: String,
+    pub row_id: i64,
+}
+
+/// The next rows of `unique_values` in the order of their key, after this one or from the first.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn rows_after(connection: &mut Connection, after: Option<&UniqueKey>, limit: i64) -> Result<Vec<UniqueKey>> {
+    let mut statement: Sql<(BigInt, Text, Text, Text, BigInt)> =
+        Sql::new("SELECT u.tenant_id, u.resource_type, u.path, u.key, u.row_id FROM unique_values u");
+    if let Some(after) = after {
+        let UniqueKey { tenant_id, resource_type, path, key, .. } = after;
+        statement = statement.push(" WHERE (u.tenant_id, u.resource_type, u.path, u.key) > (").bind(*tenant_id);
+        statement = statement.push(", ").bind_list([resource_type.as_str(), path.as_str(), key.as_str()]).push(")");
+    }
+    let statement = statement.push(" ORDER BY u.tenant_id, u.resource_type, u.path, u.key LIMIT 0 + ").bind(limit);
+    let rows: Vec<(i64, String, String, String, i64)> = statement.load(connection)?;
+    let row = |(tenant_id, resource_type, path, key, row_id)| UniqueKey { tenant_id, resource_type, path, key, row_id };
+    Ok(rows.into_iter().map(row).collect())
+}
+
+/// Takes such a row away.
+pub(super) fn deletion(row: &UniqueKey) -> Sql {
+    let statement = Sql::new("DELETE FROM unique_values WHERE tenant_id = ").bind(row.tenant_id);
+    let statement = statement.push(" AND resource_type = ").bind(row.resource_type.as_str());
+    let statement = statement.push(" AND path = ").bind(row.path.as_str()).push(" AND key = ").bind(row.key.as_str());
+    statement.push(" AND row_id = ").bind(row.row_id)
+}
 
 /// The sentence for a value of the row's own key that another live resource holds.
 pub fn refusal(resource_type: &ResourceType, document: &Document) -> String {

@@ -6,9 +6,12 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use diesel::RunQueryDsl;
+use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 
 use super::Connection;
+use super::sql::Sql;
 use super::statement::{OnConflict, delete_rows, insert_rows};
 use crate::scim::Result;
 use crate::scim::key::Key;
@@ -111,6 +114,38 @@ pub fn split(key: &str) -> (&str, &str) {
         None => (key, ""),
     }
 }
+
+/// What the index has of one resource where these values should be: under their paths, keys and elements.
+///
+/// # Errors
+/// Database failures.
+pub fn find<'a>(
+    connection: &mut Connection,
+    tenant_id: i64,
+    row_id: i64,
+    values: impl IntoIterator<Item = &'a IndexedValue>,
+) -> Result<HashSet<IndexedValue>> {
+    let mut values = values.into_iter().peekable();
+    let mut found = HashSet::new();
+    while values.peek().is_some() {
+        let mut statement: Sql<(Text, Text, Text, BigInt)> =
+            Sql::new("SELECT v.path, v.key, v.tail, v.element FROM resource_values v WHERE ").uncached();
+        for (index, value) in values.by_ref().take(AT_ONCE).enumerate() {
+            statement = statement.push(if index == 0 { "(" } else { " OR (" }).push("v.tenant_id = ").bind(tenant_id);
+            statement = statement.push(" AND v.path = ").bind(value.path.as_str());
+            statement = statement.push(" AND v.key = ").bind(value.head.as_str());
+            statement = statement.push(" AND v.row_id = ").bind(row_id).push(" AND v.element = ").bind(value.element);
+            statement = statement.push(")");
+        }
+        let rows: Vec<(String, String, String, i64)> = statement.load(connection)?;
+        let value = |(path, head, tail, element)| IndexedValue { path, head, tail, element };
+        found.extend(rows.into_iter().map(value));
+    }
+    Ok(found)
+}
+
+/// Alternatives of one condition; SQLite nests them, and not without limit.
+const AT_ONCE: usize = 50;
 
 /// Puts values of one resource into the index.
 ///

@@ -55,7 +55,7 @@ fn on_each_url(test: impl Fn(Settings)) {
     let Ok(server) = std::env::var("TEST_DATABASE_URL") else { return };
 
     let schema = format!("store_{}_{}", std::process::id(), SCHEMAS.fetch_add(1, Ordering::Relaxed));
-    let connector = Connector { url: server.parse().unwrap(), busy_timeout: Duration::ZERO };
+    let connector = Connector { url: server.parse().unwrap(), busy_timeout: Duration::ZERO, as_it_is: false };
     let mut connection = connector.open(Purpose::Pool).unwrap();
     connection.batch_execute(&format!("CREATE SCHEMA {schema}")).unwrap();
     let separator = if server.contains('?') { '&' } else { '?' };
