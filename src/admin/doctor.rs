@@ -203,8 +203,13 @@ async fn unresolved_members(desk: &Desk) -> Result<Finding> {
     let look = |connection: &mut Connection| {
         let mut groups = Vec::new();
         for tenant in tenants::list(connection)? {
-            let found = members::unresolved_by_group(connection, tenant.tenant_id)?;
-            groups.extend(found.into_iter().map(|(id, _, count)| (tenant.name.clone(), id, count)));
+            let (mut after, mut is_last) = (String::new(), false);
+            while !is_last {
+                let found = members::unresolved_by_group(connection, tenant.tenant_id, &after, PIECE)?;
+                is_last = (found.len() as i64) < PIECE;
+                after = found.last().map(|(id, ..)| id.clone()).unwrap_or_default();
+                groups.extend(found.into_iter().map(|(id, _, count)| (tenant.name.clone(), id, count)));
+            }
         }
         Ok(groups)
     };
@@ -223,6 +228,9 @@ async fn unresolved_members(desk: &Desk) -> Result<Finding> {
     let example = |(tenant, id, count): &(String, String, i64)| format!("tenant {tenant}: Group {id}: {count}");
     Ok(Finding::warning(CHECK, what, advice).with_examples(groups.iter().take(MOST_EXAMPLES).map(example).collect()))
 }
+
+/// How many groups are read at once.
+const PIECE: i64 = 1000;
 
 /// How many examples a finding has at most.
 const MOST_EXAMPLES: usize = 20;
