@@ -62,8 +62,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.ingress.enabled .Values.tls.secretName }}
 {{- fail "ingress.enabled and tls.secretName are both set: an Ingress speaks plain HTTP to scimd unless its controller is told otherwise. Let one of the two end TLS." }}
 {{- end }}
-{{- if and (eq .Values.service.type "LoadBalancer") (not .Values.tls.secretName) }}
-{{- fail "service.type LoadBalancer needs tls.secretName: scimd takes no plain HTTP from the world. Or put an Ingress in front." }}
+{{- /* To scimd, what comes in through a node has the node's own, private address. */ -}}
+{{- if and (ne .Values.service.type "ClusterIP") (not .Values.tls.secretName) }}
+{{- fail (printf "service.type %s needs tls.secretName: scimd takes no plain HTTP from the world. Or put an Ingress in front." .Values.service.type) }}
 {{- end }}
 {{- end }}
 
