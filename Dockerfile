@@ -2,7 +2,7 @@
 # scimd in a small image without a shell, with TLS to PostgreSQL and traces.
 #   docker build -t scimd .
 #   docker run --read-only --cap-drop ALL --security-opt no-new-privileges --stop-timeout 65 \
-#       -p 127.0.0.1:8080:8080 -v scimd:/data --name scimd scimd
+#       -p 127.0.0.1:8080:8080 -p 127.0.0.1:9464:9464 -v scimd:/data --name scimd scimd
 #   docker exec scimd scimd key create --name okta
 #   docker cp scimd:/usr/share/doc/scimd/scimd.cdx.json .      # what it is made of
 
@@ -30,15 +30,17 @@ LABEL org.opencontainers.image.title="scimd" \
 COPY --from=build /out/scimd /usr/local/bin/scimd
 COPY --from=build /out/scimd.cdx.json /usr/share/doc/scimd/scimd.cdx.json
 COPY --from=build --chown=65532:65532 /out/data /data
-# OpenSSL is linked statically and would look in a directory of its own.
+# OpenSSL is linked statically and would look in a directory of its own. Metrics name tenants: not on the
+# port that a proxy forwards to.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     SCIMD_LISTEN=0.0.0.0:8080 \
+    SCIMD_METRICS_LISTEN=0.0.0.0:9464 \
     SCIMD_TRUSTED_PROXIES=private \
     SCIMD_DATA_DIR=/data
 # A number, so that an orchestrator can see that it is not root.
 USER 65532:65532
 VOLUME /data
-EXPOSE 8080
+EXPOSE 8080 9464
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["scimd", "healthcheck"]
 ENTRYPOINT ["scimd"]
 CMD ["serve"]

@@ -194,10 +194,14 @@ fn the_standard_variables_of_opentelemetry_are_heeded() {
 #[test]
 fn without_its_collector_a_server_serves_and_stops_as_ever() {
     let workplace = Workplace::sqlite();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (server, address) = Server::start(&workplace, &["serve", "--otlp-endpoint", &format!("http://{nobody}")]);
+    let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // It takes connections and says nothing, as long as it lives.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    for nobody in [refusing, silent.local_addr().unwrap()] {
+        let (server, address) = Server::start(&workplace, &["serve", "--otlp-endpoint", &format!("http://{nobody}")]);
 
-    assert_eq!(Client::new(&address).call("none", "GET", "/scim/v2/Users", None).unwrap().status, 401);
+        assert_eq!(Client::new(&address).call("none", "GET", "/scim/v2/Users", None).unwrap().status, 401);
 
-    assert_eq!(server.stop(), Some(0));
+        assert_eq!(server.stop(), Some(0));
+    }
 }
