@@ -3,13 +3,14 @@
 //! A setting has one name. `--database-url` is `SCIMD_DATABASE_URL` in the environment and `database-url` in the file
 //! (`database_url` is understood as well). An unknown name is an error in all three, with the name that was probably meant.
 //! An empty value is no value. Only `main` reads this; each room receives what it needs of it. Nothing else in the tree
-//! looks at the environment, except the libraries that draw colours.
+//! looks at the environment, except the libraries that draw colours and those that send traces (`OTEL_*`).
 //!
 //! The data directory is `$XDG_DATA_HOME/scimd`, else `$HOME/.local/share/scimd`, else `/var/lib/scimd`: it does not
 //! depend on the working directory, so that `scimd key create` finds the database of `scimd serve` from anywhere.
 
 mod schemas;
 mod sources;
+mod traces;
 mod values;
 
 #[cfg(test)]
@@ -57,8 +58,12 @@ pub struct Config {
     pub passwords: bool,
     /// Threads that serve HTTP.
     pub workers: usize,
-    /// How long requests may take to finish after SIGTERM.
+    /// How long to serve on after SIGTERM though nothing may be in flight, until balancers have noticed.
+    pub shutdown_delay: Duration,
+    /// How long requests may take to finish after that.
     pub shutdown_timeout: Duration,
+    /// Where traces are sent, `http://127.0.0.1:4318/v1/traces`.
+    pub otlp_endpoint: Option<String>,
     /// The form of the log.
     pub log_format: Format,
     /// What is logged, in the language of `tracing_subscriber::EnvFilter`.
@@ -128,6 +133,8 @@ impl Config {
             schemas: sources.parse("schemas", |text| Ok(values::paths(text)))?.unwrap_or_default(),
             passwords: sources.parse("passwords", values::boolean)?.unwrap_or(false),
             workers: sources.parse("workers", values::count)?.map_or(cores, |count| count as usize),
+            shutdown_delay: sources.parse("shutdown-delay", values::duration)?.unwrap_or(Duration::ZERO),
+            otlp_endpoint: traces::endpoint(&sources, &environment)?,
             shutdown_timeout: sources.parse("shutdown-timeout", values::duration)?.unwrap_or(Duration::from_secs(30)),
             log_format: sources.parse("log-format", str::parse)?.unwrap_or_default(),
             // To the HTTP library, a stranger who speaks no HTTP is an error. To an operator it is none.

@@ -282,7 +282,7 @@ fn manage(config: &Config, command: cli::Command) -> Result<(), Failure> {
 }
 
 fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure> {
-    telemetry::init(config.log_format, &config.log)?;
+    let _telemetry = telemetry::init(config.log_format, &config.log, config.otlp_endpoint.as_deref())?;
     telemetry::log_panics();
     let registry = registry(config)?;
     // A port in use is told before anything is made.
@@ -305,7 +305,12 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
         peers,
     };
     let tls = config.tls.clone().map(|TlsFiles { certificate, key }| http::tls::Files { certificate, key });
-    let options = http::Options { workers: config.workers, shutdown_timeout: config.shutdown_timeout, tls };
+    let options = http::Options {
+        workers: config.workers,
+        shutdown_delay: config.shutdown_delay,
+        shutdown_timeout: config.shutdown_timeout,
+        tls,
+    };
     let ended = actix_web::rt::System::new().block_on(async {
         let server = http::bind(listener, metrics_listener, service, &options)
             .map_err(|cause| Failure(format!("The server cannot be started ({cause}).")))?;

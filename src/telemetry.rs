@@ -1,17 +1,27 @@
-//! The log: one line per event on standard error, for people on a terminal and as JSON elsewhere.
+//! The log: one line per event on standard error, for people on a terminal and as JSON elsewhere. And traces, where they
+//! are wanted ([`traces`]).
 //!
 //! What may stand in a field: method, route, status, time, request id, tenant, key id, resource id, counts, error chains.
 //! What may never: tokens, passwords and other secrets; names, addresses and other personal data; filter values, query
-//! strings and bodies. A log is copied to more places than anybody remembers, and DELETE does not reach them.
+//! strings and bodies. A log is copied to more places than anybody remembers, and DELETE does not reach them. The same
+//! holds for spans.
 //!
 //! Nothing here knows what is logged; the rule is kept where events are written.
+
+pub mod traces;
 
 use std::any::Any;
 use std::fmt;
 use std::io::IsTerminal;
 use std::str::FromStr;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use self::traces::TRACES;
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,28 +60,69 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Starts the log of this process. `filter` is a level, or a list such as `info,scimd=debug`.
+/// What runs beside the requests; when dropped, it sends the spans that wait.
+#[must_use]
+#[derive(Debug)]
+pub struct Telemetry {
+    #[cfg(feature = "otlp")]
+    _sender: Option<traces::otlp::Sender>,
+}
+
+type Boxed<S> = Box<dyn Layer<S> + Send + Sync>;
+
+/// Starts the log of this process. `filter` is a level, or a list such as `info,scimd=debug`. With an endpoint
+/// (`http://127.0.0.1:4318/v1/traces`), spans are sent there by OTLP.
 ///
 /// # Errors
-/// A sentence about a filter that says nothing, or about a log that runs already.
-pub fn init(format: Format, filter: &str) -> Result<(), Error> {
+/// A sentence about a filter that says nothing, a log that runs already, or an endpoint that cannot be used.
+pub fn init(format: Format, filter: &str, otlp_endpoint: Option<&str>) -> Result<Telemetry, Error> {
     let filter = parse_filter(filter)?;
+    let (telemetry, traces) = Telemetry::start(otlp_endpoint)?;
+    let log = log(format).with_filter(filter);
+    let started = tracing_subscriber::registry().with(traces).with(log).try_init();
+    started.map_err(|error| Error(format!("The log cannot be started: {error}.")))?;
+    Ok(telemetry)
+}
+
+impl Telemetry {
+    #[cfg(feature = "otlp")]
+    fn start<S>(otlp_endpoint: Option<&str>) -> Result<(Telemetry, Option<Boxed<S>>), Error>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+    {
+        let sender = otlp_endpoint.map(traces::otlp::Sender::start).transpose();
+        let sender = sender.map_err(|cause| Error(format!("Traces cannot be sent: {cause}.")))?;
+        let layer = sender.as_ref().map(traces::otlp::Sender::layer);
+        Ok((Telemetry { _sender: sender }, layer))
+    }
+
+    #[cfg(not(feature = "otlp"))]
+    fn start<S>(otlp_endpoint: Option<&str>) -> Result<(Telemetry, Option<Boxed<S>>), Error> {
+        match otlp_endpoint {
+            Some(_) => Err(Error("This build of scimd sends no traces.".to_owned())),
+            None => Ok((Telemetry {}, None)),
+        }
+    }
+}
+
+fn log<S>(format: Format) -> Boxed<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+{
     let terminal = std::io::stderr().is_terminal();
     // A log that can't be written must not fail the requests: complaining about it to the same place would panic.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let pretty = match format {
         Format::Auto => terminal,
         Format::Pretty => true,
         Format::Json => false,
     };
-    let started = if pretty {
-        let log = log.compact().with_target(false);
-        // Left alone on a terminal, the layer itself heeds NO_COLOR.
-        if terminal { log.try_init() } else { log.with_ansi(false).try_init() }
-    } else {
-        log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
-    };
-    started.map_err(|error| Error(format!("The log cannot be started: {error}.")))
+    if !pretty {
+        return log.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed();
+    }
+    let log = log.compact().with_target(false);
+    // Left alone on a terminal, the layer itself heeds NO_COLOR.
+    if terminal { log.boxed() } else { log.with_ansi(false).boxed() }
 }
 
 /// Makes panics events of this log, with their place. The words of a panic quote values more often than not (those of
@@ -99,9 +150,11 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, Error> {
             return Err(Error(format!("`{word}` is not a log level. Did you mean `{level}`?")));
         }
     }
-    EnvFilter::try_new(filter).map_err(|error| {
+    let parsed = EnvFilter::try_new(filter).map_err(|error| {
         Error(format!("`{filter}` is not a log filter ({error}): write a level such as `info`, or `info,scimd=debug`."))
-    })
+    })?;
+    // In the log, the spans of a trace would stand in the place of the request's id.
+    Ok(parsed.add_directive(format!("{TRACES}=off").parse().expect("a target and a level")))
 }
 
 #[cfg(test)]
@@ -149,7 +202,9 @@ mod tests {
 
     #[test]
     fn a_second_start_is_an_error_and_no_panic() {
-        let _ = init(Format::Json, "off");
-        assert!(init(Format::Pretty, "off").is_err());
+        let _telemetry = init(Format::Json, "off", None);
+        assert!(init(Format::Pretty, "off", None).is_err());
+        let level = tracing::level_filters::LevelFilter::current();
+        assert_eq!(level, tracing::level_filters::LevelFilter::OFF, "what nobody logs costs nothing");
     }
 }

@@ -13,21 +13,21 @@ use scimd::scim::ErrorKind;
 /// Each room and the rooms that it may import.
 const ROOMS: [(&str, &[&str]); 12] = [
     ("scim", &[]),
-    ("store", &["scim"]),
+    ("store", &["scim", "telemetry"]),
     ("auth", &["store", "scim"]),
     ("provider", &["auth", "store", "scim"]),
     ("admin", &["provider", "auth", "store", "scim"]),
-    ("http", &["admin", "provider", "auth", "scim"]),
+    ("http", &["admin", "provider", "auth", "scim", "telemetry"]),
     ("cli", &["admin", "provider", "auth", "store", "scim", "config", "outbound"]),
     ("conformance", &["outbound"]),
     ("outbound", &[]),
     ("config", &["telemetry"]),
-    ("telemetry", &[]),
+    ("telemetry", &["outbound"]),
     ("main", &["scim", "store", "auth", "provider", "admin", "http", "cli", "conformance", "config", "telemetry"]),
 ];
 
 /// Crates that have one home, and who lives there.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("actix_web", &["http", "main"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
@@ -35,7 +35,12 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("argon2", &["auth"]),
     ("rustls", &["http", "cli", "outbound"]),
     ("rustls_native_certs", &["outbound"]),
-    ("ureq", &["outbound", "cli", "conformance"]),
+    ("ureq", &["outbound", "cli", "conformance", "telemetry"]),
+    ("opentelemetry", &["telemetry"]),
+    ("opentelemetry_http", &["telemetry"]),
+    ("opentelemetry_otlp", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry"]),
+    ("tracing_opentelemetry", &["telemetry"]),
     ("clap", &["cli", "config", "conformance", "telemetry", "main"]),
 ];
 

@@ -7,7 +7,12 @@ mod conformance;
 mod health;
 #[path = "command_line/remote.rs"]
 mod remote;
+#[path = "command_line/rollout.rs"]
+mod rollout;
 mod support;
+#[cfg(feature = "otlp")]
+#[path = "command_line/traces.rs"]
+mod traces;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -376,7 +381,10 @@ struct Server {
 impl Server {
     /// Starts the command on a free port and waits for the line that says where it listens.
     fn start(workplace: &Workplace, arguments: &[&str]) -> (Server, String) {
-        let mut command = workplace.command(arguments);
+        Server::launch(workplace.command(arguments))
+    }
+
+    fn launch(mut command: Command) -> (Server, String) {
         command.args(["--listen", "127.0.0.1:0", "--log-format", "pretty", "--workers", "1"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = child.stderr.take().unwrap();

@@ -204,7 +204,8 @@ fn served_to(workplace: &Workplace, network: &str) -> String {
         peers: Peers::proxies(&[network.parse().unwrap()]),
     };
     std::thread::spawn(move || {
-        let options = Options { workers: 1, shutdown_timeout: Duration::from_secs(1), tls: None };
+        let options =
+            Options { workers: 1, shutdown_delay: Duration::ZERO, shutdown_timeout: Duration::from_secs(1), tls: None };
         let system = actix_web::rt::System::new();
         system.block_on(async { bind(listener, None, service, &options)?.await })
     });

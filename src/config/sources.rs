@@ -67,9 +67,15 @@ pub struct Settings {
     /// Threads that serve HTTP [env: SCIMD_WORKERS] [default: one per core]
     #[arg(long, global = true, value_name = "COUNT")]
     pub workers: Option<String>,
-    /// How long requests may take to finish after SIGTERM [env: SCIMD_SHUTDOWN_TIMEOUT] [default: 30s]
+    /// How long to go on as before after SIGTERM, until balancers have noticed [env: SCIMD_SHUTDOWN_DELAY] [default: 0s]
+    #[arg(long, global = true, value_name = "DURATION")]
+    pub shutdown_delay: Option<String>,
+    /// How long requests may take to finish after that [env: SCIMD_SHUTDOWN_TIMEOUT] [default: 30s]
     #[arg(long, global = true, value_name = "DURATION")]
     pub shutdown_timeout: Option<String>,
+    /// Send traces to this OpenTelemetry collector, by OTLP over HTTP [env: SCIMD_OTLP_ENDPOINT] [default: $OTEL_EXPORTER_OTLP_ENDPOINT]
+    #[arg(long, global = true, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
     /// Ask the scimd that clients reach by this URL, instead of the database at hand; for the commands that manage [env: SCIMD_URL]
     #[arg(long, global = true, value_name = "URL")]
     pub url: Option<String>,
@@ -82,7 +88,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 21] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 23] {
         let Settings {
             config,
             listen,
@@ -101,7 +107,9 @@ impl Settings {
             schemas,
             metrics_listen,
             workers,
+            shutdown_delay,
             shutdown_timeout,
+            otlp_endpoint,
             url,
             admin_key_file,
             admin_key,
@@ -124,14 +132,16 @@ impl Settings {
             ("schemas", schemas),
             ("metrics-listen", metrics_listen),
             ("workers", workers),
+            ("shutdown-delay", shutdown_delay),
             ("shutdown-timeout", shutdown_timeout),
+            ("otlp-endpoint", otlp_endpoint),
             ("url", url),
             ("admin-key-file", admin_key_file),
             ("admin-key", admin_key),
         ]
     }
 
-    pub(super) fn names() -> [&'static str; 21] {
+    pub(super) fn names() -> [&'static str; 23] {
         Settings::default().entries().map(|(name, _)| name)
     }
 }
@@ -237,15 +247,18 @@ fn flags_layer(flags: &Settings) -> Layer {
 }
 
 /// The variables of the process that concern us.
+#[derive(Default)]
 pub(super) struct Environment {
     settings: BTreeMap<&'static str, (String, String)>,
+    /// `OTEL_*`, which every program reads that sends traces.
+    pub otel: BTreeMap<String, String>,
     data_home: Option<PathBuf>,
     home: Option<PathBuf>,
 }
 
 impl Environment {
     pub fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Environment, Error> {
-        let mut environment = Environment { settings: BTreeMap::new(), data_home: None, home: None };
+        let mut environment = Environment::default();
         for (variable, value) in variables {
             // A name that is not UTF-8 is none of ours.
             let Some(variable) = variable.to_str() else { continue };
@@ -255,6 +268,10 @@ impl Environment {
                 "HOME" => environment.home = Some(PathBuf::from(value)).filter(|path| path.is_absolute()),
                 // No setting of a server, though whoever checks one may have it set.
                 CONFORMANCE_TOKEN => {}
+                _ if variable.starts_with("OTEL_") => {
+                    let value = value.into_string().ok().filter(|value| !value.trim().is_empty());
+                    environment.otel.extend(value.map(|value| (variable.to_owned(), value)));
+                }
                 _ if variable.starts_with(PREFIX) && !is_service_link(variable, &value) => {
                     environment.add(variable, value)?;
                 }

@@ -62,7 +62,8 @@ fn without_any_setting_everything_has_its_default() {
     assert_eq!(config.database_url.expose(), "sqlite:/home/ada/.local/share/scimd/scimd.db");
     assert_eq!((config.postgres_connections, config.open_discovery), (10, false));
     assert!(config.workers >= 1);
-    assert_eq!(config.shutdown_timeout, Duration::from_secs(30));
+    assert_eq!((config.shutdown_delay, config.shutdown_timeout), (Duration::ZERO, Duration::from_secs(30)));
+    assert_eq!(config.otlp_endpoint, None);
     assert_eq!((config.log_format, config.log.as_str()), (Format::Auto, "info,actix_server=warn,actix_http=off"));
 }
 
@@ -317,4 +318,49 @@ fn res_21_a_directory_stands_for_its_json_files_in_order() {
     assert_eq!(texts, ["1", "2"]);
     assert!(missing.contains("names the file") && missing.contains("c.json, which cannot be read"), "{missing}");
     assert!(empty.contains("which has no *.json file"), "{empty}");
+}
+
+#[test]
+#[cfg(not(feature = "otlp"))]
+fn a_build_without_traces_refuses_our_setting_and_leaves_the_standard_variables_alone() {
+    let refused = Start::flags(&["--otlp-endpoint", "http://127.0.0.1:4318"]).complaint();
+    let ambient = Start::default().variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+
+    assert_eq!(refused, "`--otlp-endpoint` needs a build with the feature `otlp`: this one sends no traces.");
+    assert_eq!(ambient.config().expect("valid").otlp_endpoint, None);
+}
+
+#[test]
+#[cfg(feature = "otlp")]
+fn traces_go_where_our_setting_says_else_where_the_standard_variables_say() {
+    let endpoint = |start: Start| start.config().expect("valid").otlp_endpoint.unwrap_or_default();
+    let ambient = || Start::default().variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
+    let special = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+
+    assert_eq!(endpoint(Start::default()), "");
+    assert_eq!(endpoint(ambient()), "http://collector:4318/v1/traces");
+    assert_eq!(
+        endpoint(ambient().variable("SCIMD_OTLP_ENDPOINT", "https://o.example/x")),
+        "https://o.example/x/v1/traces"
+    );
+    assert_eq!(endpoint(ambient().variable(special, "http://traces:1/spans")), "http://traces:1/spans");
+    assert_eq!(endpoint(ambient().variable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")), endpoint(ambient()));
+    assert_eq!(endpoint(ambient().variable("OTEL_SDK_DISABLED", "TRUE")), "");
+    assert_eq!(endpoint(ambient().variable("OTEL_TRACES_EXPORTER", "none")), "");
+}
+
+#[test]
+#[cfg(feature = "otlp")]
+fn an_endpoint_that_spans_cannot_be_sent_to_is_refused() {
+    let ambient = |text| Start::default().variable("OTEL_EXPORTER_OTLP_ENDPOINT", text);
+    let grpc = ambient("http://collector:4317").variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+
+    for (start, part) in [
+        (Start::flags(&["--otlp-endpoint", "collector:4318"]), "`--otlp-endpoint` must be"),
+        (ambient("collector:4318"), "`OTEL_EXPORTER_OTLP_ENDPOINT` must be"),
+        (grpc, "`OTEL_EXPORTER_OTLP_PROTOCOL` is grpc"),
+    ] {
+        let complaint = start.complaint();
+        assert!(complaint.contains(part), "{complaint}");
+    }
 }

@@ -24,10 +24,19 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// An absolute http or https URL, without a slash at its end.
+/// What clients call this server.
 pub(super) fn public_url(text: &str) -> Result<String, String> {
+    let url = url(text, "https://scim.example.com")?;
+    match url.strip_suffix("/scim/v2") {
+        Some(right) => Err(format!("must stop before /scim/v2, which scimd adds by itself; write {right}.")),
+        None => Ok(url),
+    }
+}
+
+/// An absolute http or https URL, without a slash at its end.
+pub(super) fn url(text: &str, example: &str) -> Result<String, String> {
     let url = text.trim().trim_end_matches('/');
-    let example = "write for example https://scim.example.com";
+    let example = format!("write for example {example}");
     let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("must be an absolute URL; {example}."))?;
     let scheme = scheme.to_ascii_lowercase();
     if scheme != "http" && scheme != "https" {
@@ -42,10 +51,6 @@ pub(super) fn public_url(text: &str) -> Result<String, String> {
     }
     if !is_authority(authority) || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!("must name a host, perhaps with a port and a path; {example}."));
-    }
-    if let Some(before) = path.strip_suffix("/scim/v2") {
-        let right = format!("{scheme}://{authority}{before}");
-        return Err(format!("must stop before /scim/v2, which scimd adds by itself; write {right}."));
     }
     Ok(format!("{scheme}://{authority}{path}"))
 }

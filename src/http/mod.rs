@@ -18,6 +18,7 @@ mod respond;
 pub mod routes;
 mod search;
 pub mod tls;
+mod trace;
 mod traffic;
 mod unserved;
 
@@ -32,7 +33,7 @@ use actix_web::{App, HttpServer, Route, guard, web};
 
 use self::peers::Peers;
 use self::routes::{ADMIN, BASES, Endpoint, OPENAPI, Operation};
-use self::traffic::{Signals, Traffic};
+use self::traffic::{Farewell, Signals, Traffic};
 use crate::admin::Desk;
 use crate::auth::Authenticator;
 use crate::provider::Provider;
@@ -57,7 +58,9 @@ pub struct Service {
 pub struct Options {
     /// Threads that serve requests.
     pub workers: usize,
-    /// How long requests in flight may take after a signal to stop.
+    /// How long the server goes on as before after a signal to stop, but for saying that it is draining.
+    pub shutdown_delay: Duration,
+    /// How long requests in flight may take after that.
     pub shutdown_timeout: Duration,
     /// The certificate, where TLS is ours.
     pub tls: Option<tls::Files>,
@@ -107,8 +110,8 @@ pub fn bind(
         }
     };
     let server = server.run();
-    let stop = traffic::stop_on_signal(signals, traffic.clone(), server.handle(), options.shutdown_timeout);
-    actix_web::rt::spawn(stop);
+    let farewell = Farewell { delay: options.shutdown_delay, patience: options.shutdown_timeout };
+    actix_web::rt::spawn(traffic::stop_on_signal(signals, traffic.clone(), server.handle(), farewell));
     let Some(metrics_listener) = metrics_listener else {
         return Ok(server);
     };

@@ -1,4 +1,4 @@
-//! Around every request: an id, a line in the log, a measurement.
+//! Around every request: an id, a line in the log, a measurement, a span.
 //!
 //! Paths, query strings and bodies hold ids and personal data; what is logged is the pattern of the route (SEC-02).
 
@@ -15,8 +15,8 @@ use actix_web::{HttpMessage, HttpRequest};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::metrics;
 use super::traffic::{Passage, Traffic};
+use super::{metrics, trace};
 use crate::auth::Caller;
 
 /// The id of a request, in logs, in the history and in the answer's header.
@@ -35,7 +35,8 @@ pub(super) async fn request(
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let span = tracing::info_span!("request", id = %id);
     let method = method_name(request.method());
-    let mut response = next.call(request).instrument(span.clone()).await?;
+    let trace = trace::begin(&request, method, &id);
+    let mut response = next.call(request).instrument(span.clone()).instrument(trace.clone()).await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
@@ -45,6 +46,7 @@ pub(super) async fn request(
     }
     let (route, status, took) = (route(response.request()), response.status().as_u16(), started.elapsed());
     span.in_scope(|| log(response.request(), method, &route, status, took.as_micros() as u64));
+    trace::end(&trace, response.request(), method, &route, status);
     metrics::request(route, method, status, took);
     Ok(response)
 }

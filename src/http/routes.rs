@@ -18,6 +18,10 @@ pub const BASES: [&str; 3] = ["/scim/v2", "/api/scim/v2", "/scim"];
 /// Where the OpenAPI document is. Tools look for it at the root, so it answers there as well.
 pub const OPENAPI: &str = "/openapi.json";
 
+/// Where whoever watches the server asks, and what for. They have no base, and may have a port of their own.
+const HEALTH: [(&str, Operation); 3] =
+    [("/healthz", Operation::Alive), ("/readyz", Operation::Ready), ("/metrics", Operation::Metrics)];
+
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
@@ -154,13 +158,14 @@ pub fn scim(registry: &Registry) -> Vec<Endpoint> {
     endpoints
 }
 
-/// The endpoints for whoever watches the server; they have no base, and may have a port of their own.
+/// The endpoints for whoever watches the server.
 pub fn health() -> Vec<Endpoint> {
-    vec![
-        Endpoint::new("/healthz", [(Method::GET, Operation::Alive)]),
-        Endpoint::new("/readyz", [(Method::GET, Operation::Ready)]),
-        Endpoint::new("/metrics", [(Method::GET, Operation::Metrics)]),
-    ]
+    HEALTH.map(|(path, operation)| Endpoint::new(path, [(Method::GET, operation)])).into()
+}
+
+/// Whether that is the path of one of them.
+pub fn is_health(path: &str) -> bool {
+    HEALTH.iter().any(|(known, _)| *known == path)
 }
 
 /// The endpoints for operators, below [`ADMIN`].

@@ -1,5 +1,5 @@
-//! The requests in flight, and the end: after a signal to stop, readiness is withdrawn, what is in flight is answered,
-//! and then the listeners close.
+//! The requests in flight, and the end: after a signal to stop, readiness is withdrawn, whoever sends requests here gets
+//! the time to notice, what is in flight is answered, and then the listeners close.
 //!
 //! The listeners stay open till then, so that whoever asks is told to go elsewhere, and nobody who has not heard of it yet
 //! meets a closed door.
@@ -54,21 +54,34 @@ impl Drop for Passage {
     }
 }
 
-/// Stops the server after a signal: when no request is in flight any more, when `patience` is at its end, or at once with a
-/// second signal.
+/// How long the way to the end is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Farewell {
+    /// How long the server stays, though nothing may be in flight: balancers hear of its end later than it does.
+    pub delay: Duration,
+    /// How long requests may take after that.
+    pub patience: Duration,
+}
+
+/// Stops the server after a signal: when the delay is over and no request is in flight any more, when patience is at its
+/// end, or at once with a second signal.
 pub(super) async fn stop_on_signal(
     mut signals: Signals,
     traffic: Data<Traffic>,
     server: ServerHandle,
-    patience: Duration,
+    Farewell { delay, patience }: Farewell,
 ) {
     signals.next().await;
     traffic.draining.store(true, Ordering::Relaxed);
     let in_flight = traffic.in_flight.load(Ordering::Acquire);
     tracing::info!(in_flight, "draining: stopping when the requests in flight are answered");
+    let ended = async {
+        tokio::time::sleep(delay).await;
+        traffic.ended().await;
+    };
     let gracefully = tokio::select! {
-        () = traffic.ended() => true,
-        () = tokio::time::sleep(patience) => false,
+        () = ended => true,
+        () = tokio::time::sleep(delay.saturating_add(patience)) => false,
         () = signals.next() => false,
     };
     if !gracefully {

@@ -45,6 +45,7 @@ use self::connection::{Connector, Purpose};
 pub use self::database_url::DatabaseUrl;
 use self::writer::Writer;
 use crate::scim::{Error, ErrorKind, Result};
+use crate::telemetry::traces::TRACES;
 
 /// How long somebody waits for a connection before he is told to come back.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -176,6 +177,7 @@ impl Store {
         reach: Reach,
         work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let _trace = tracing::info_span!(target: TRACES, "store.read", scimd.reach = ?reach);
         self.inner.check_open()?;
         if reach == Reach::Point
             && self.inner.writer.is_some()
@@ -200,6 +202,7 @@ impl Store {
         &self,
         work: impl FnMut(&mut Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let _trace = tracing::info_span!(target: TRACES, "store.write");
         self.inner.check_open()?;
         if let Some(writer) = &self.inner.writer {
             return writer.write(work).await;

@@ -381,7 +381,8 @@ fn serve(store: &Store, registry: &'static Registry, keys: Arc<dyn KeySource>, o
         peers: Peers::anybody(),
     };
     std::thread::spawn(move || {
-        let options = Options { workers: 2, shutdown_timeout: Duration::from_secs(1), tls: None };
+        let options =
+            Options { workers: 2, shutdown_delay: Duration::ZERO, shutdown_timeout: Duration::from_secs(1), tls: None };
         let system = actix_web::rt::System::new();
         system.block_on(async { bind(listener, None, service, &options).expect("the server starts").await })
     });

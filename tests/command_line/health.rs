@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::support::http::Client;
 use super::{PATIENCE, Server, Workplace, key_id, on_each_database};
 
-fn get(client: &Client, path: &str) -> (u16, String) {
+pub fn get(client: &Client, path: &str) -> (u16, String) {
     let answer = client.send("GET", path, &[], None).unwrap();
     (answer.status, answer.text())
 }
@@ -208,7 +208,7 @@ fn held_request(address: &str, token: &str, length: usize) -> BufReader<TcpStrea
     stream
 }
 
-fn wait_until_draining(client: &Client) {
+pub fn wait_until_draining(client: &Client) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match get(client, "/readyz") {
