@@ -8,6 +8,8 @@ mod health;
 #[path = "command_line/remote.rs"]
 mod remote;
 mod support;
+#[path = "command_line/tenants.rs"]
+mod tenants;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -91,6 +93,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// The public part of a token.
 fn key_id(token: &str) -> &str {
     token.split('_').nth(1).unwrap()
 }
