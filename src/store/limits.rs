@@ -4,7 +4,7 @@
 //! number of live resources, in the transaction of each change, so no creation has to count them.
 
 use diesel::RunQueryDsl;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 
 use super::Connection;
 use super::sql::Sql;
@@ -90,3 +90,27 @@ fn begin(connection: &mut Connection, tenant_id: i64, resource_type: &ResourceTy
     statement.push(" AND r.deleted_at IS NULL ON CONFLICT DO NOTHING").execute(connection)?;
     Ok(())
 }
+
+/// The tenants and types whose number is not that of the live resources that there are.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn wrong(connection: &mut Connection) -> Result<Vec<(i64, String)>> {
+    let statement: Sql<(BigInt, Text)> =
+        Sql::new("SELECT c.tenant_id, c.resource_type FROM live_counts c WHERE c.live <> ");
+    Ok(statement.push(COUNTED).push(" ORDER BY c.tenant_id, c.resource_type").load(connection)?)
+}
+
+/// Counts once more, with the tenant kept from others; whether the number was another one.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn recount(connection: &mut Connection, tenant_id: i64, resource_type: &str) -> Result<bool> {
+    let statement: Sql = Sql::new("UPDATE live_counts AS c SET live = ").push(COUNTED).push(" WHERE c.live <> ");
+    let statement = statement.push(COUNTED).push(" AND c.tenant_id = ").bind(tenant_id);
+    Ok(statement.push(" AND c.resource_type = ").bind(resource_type).execute(connection)? > 0)
+}
+
+/// The number of live resources that a row `c` tells of.
+const COUNTED: &str = "(SELECT count(*) FROM resources r WHERE r.tenant_id = c.tenant_id AND r.resource_type = c.resource_type \
+                       AND r.deleted_at IS NULL)";

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::http::Client;
-use crate::{Server, Workplace, on_each_database, text};
+use crate::{Server, on_each_database, text};
 
 fn status(client: &Client, token: &str, method: &str, body: Option<&Value>) -> u16 {
     client.call(token.trim_end(), method, "/Users", body).unwrap().status

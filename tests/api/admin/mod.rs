@@ -43,11 +43,11 @@ fn tenant_of(api: &Api) -> String {
     run(api.store.read(Reach::Point, move |c| store::tenants::find(c, tenant_id))).unwrap().name
 }
 
-/// The history of a key or a tenant: what was done, by whom, and what changed.
+/// The history of a key or a tenant, oldest first: what was done, by whom, and what changed.
 fn history(api: &Api, tenant_id: i64, id: &str) -> Vec<(&'static str, String, Value)> {
     let id = id.to_owned();
-    let entries = run(api.store.read(Reach::Scan, move |c| audit::entries(c, tenant_id, &id, 100)));
-    entries.into_iter().map(|entry| (entry.operation.as_str(), entry.caller, entry.changes)).collect()
+    let entries = run(api.store.read(Reach::Scan, move |c| audit::entries(c, tenant_id, &id, None, 100)));
+    entries.into_iter().rev().map(|entry| (entry.operation.as_str(), entry.caller, entry.changes)).collect()
 }
 
 /// The public part of a token.
