@@ -10,7 +10,7 @@ use std::sync::Arc;
 use actix_web::rt::task::JoinHandle;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
-use scimd::admin::Desk;
+use scimd::admin::{self, Desk};
 use scimd::auth::{Authenticator, StoredKeys};
 use scimd::cli::doctor::{self, Premises};
 use scimd::cli::{self, Office, Report, Server, healthcheck, migrate, quickstart};
@@ -296,14 +296,10 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
     }
     conform(&store, registry)?;
     let provider = provider(config, registry, store.clone(), bound);
-    let desk = Desk::new(store.clone(), provider.clone());
-    let service = http::Service {
-        provider,
-        desk: desk.clone(),
-        authenticator: Arc::new(Authenticator::new(Arc::new(StoredKeys::new(store.clone())))),
-        open_discovery: config.open_discovery,
-        peers,
-    };
+    let authenticator = Arc::new(Authenticator::new(Arc::new(StoredKeys::new(store.clone()))));
+    let desk = Desk::new(store.clone(), provider.clone()).at_the_door(Arc::clone(&authenticator));
+    let service =
+        http::Service { provider, desk: desk.clone(), authenticator, open_discovery: config.open_discovery, peers };
     let tls = config.tls.clone().map(|TlsFiles { certificate, key }| http::tls::Files { certificate, key });
     let options = http::Options {
         workers: config.workers,
@@ -341,9 +337,9 @@ async fn greet(config: &Config, bound: SocketAddr, desk: &Desk, quickstart: Opti
     if let Some(Quickstart { new_key }) = quickstart {
         let token = quickstart::make_key(desk, new_key).await?;
         let local_url = scim_url(&Config { public_url: None, ..config.clone() }, bound);
-        return tell(&quickstart::welcome(token.as_ref(), &base_url, &local_url));
+        return tell(&quickstart::welcome(token.as_deref(), &base_url, &local_url));
     }
-    if !quickstart::any_key(desk).await? {
+    if !admin::keys::any_active(desk, None).await? {
         tracing::info!("no key exists yet; make one: scimd key create --name NAME");
     }
     Ok(())

@@ -10,6 +10,8 @@ mod remote;
 #[path = "command_line/rollout.rs"]
 mod rollout;
 mod support;
+#[path = "command_line/tenants.rs"]
+mod tenants;
 #[cfg(feature = "otlp")]
 #[path = "command_line/traces.rs"]
 mod traces;
@@ -96,6 +98,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// The public part of a token.
 fn key_id(token: &str) -> &str {
     token.split('_').nth(1).unwrap()
 }

@@ -6,7 +6,9 @@
 
 pub mod doctor;
 mod hosts;
+pub mod keys;
 mod operation;
+mod record;
 pub mod resources;
 pub mod tenants;
 
@@ -18,11 +20,14 @@ use serde::{Deserialize, Serialize};
 
 pub use self::hosts::Hosts;
 pub use self::operation::{Asked, Offer, Operation, Route, Verb};
-use crate::auth::{Caller, Scopes};
+use crate::auth::{Authenticator, Caller, Scopes};
 use crate::provider::{Call, Provider};
 use crate::scim::{Error, ErrorKind, Profile, Result, cursor};
 use crate::store::tenants::Tenant;
-use crate::store::{Reach, Store};
+use crate::store::{self, Connection, Reach, Store};
+
+/// How many tenants are named to whoever asks for one that is not there.
+const TENANTS_NAMED: i64 = 20;
 
 /// Every operation.
 pub fn offers() -> &'static [Offer] {
@@ -30,7 +35,16 @@ pub fn offers() -> &'static [Offer] {
         vec![
             Offer::of::<tenants::List>(),
             Offer::of::<tenants::Create>(),
+            Offer::of::<tenants::Show>(),
             Offer::of::<tenants::Change>(),
+            Offer::of::<tenants::Suspend>(),
+            Offer::of::<tenants::Resume>(),
+            Offer::of::<tenants::Delete>(),
+            Offer::of::<keys::List>(),
+            Offer::of::<keys::Create>(),
+            Offer::of::<keys::Show>(),
+            Offer::of::<keys::Revoke>(),
+            Offer::of::<keys::Rotate>(),
             Offer::of::<resources::List>(),
             Offer::of::<resources::Show>(),
             Offer::of::<resources::History>(),
@@ -46,6 +60,7 @@ pub fn offers() -> &'static [Offer] {
 /// One page of a list.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", bound(deserialize = "T: serde::de::DeserializeOwned"))]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T> {
     /// What stands on it, in the order of the list.
     pub items: Vec<T>,
@@ -73,6 +88,8 @@ pub struct Desk {
     pub provider: Provider,
     /// By which names clients reach this process.
     pub hosts: Hosts,
+    /// What remembers keys in this process, where it serves.
+    door: Option<Arc<Authenticator>>,
     actor: Actor,
 }
 
@@ -81,6 +98,8 @@ pub struct Desk {
 struct Actor {
     /// What the history calls them: the id of a key, or `operator`.
     name: Arc<str>,
+    /// The tenant that their key belongs to.
+    tenant_id: Option<i64>,
     /// The request that the work comes with.
     request_id: Arc<str>,
     cursor_secret: cursor::Secret,
@@ -92,14 +111,20 @@ impl Desk {
     pub fn new(store: Store, provider: Provider) -> Desk {
         let request_id = uuid::Uuid::now_v7().to_string();
         let cursor_secret = cursor::Secret::derive(&[&request_id]);
-        let actor = Actor { name: "operator".into(), request_id: request_id.into(), cursor_secret };
-        Desk { store, provider, hosts: Hosts::default(), actor }
+        let actor = Actor { name: "operator".into(), tenant_id: None, request_id: request_id.into(), cursor_secret };
+        Desk { store, provider, hosts: Hosts::default(), door: None, actor }
+    }
+
+    /// The same desk in the process that lets keys in here: what becomes of them takes effect at once.
+    pub fn at_the_door(self, authenticator: Arc<Authenticator>) -> Desk {
+        Desk { door: Some(authenticator), ..self }
     }
 
     /// The same desk, for the holder of a key.
     pub fn used_by(&self, caller: &Caller, request_id: Arc<str>) -> Desk {
         let name = caller.key_id.as_str().into();
-        let actor = Actor { name, request_id, cursor_secret: caller.cursor_secret.clone() };
+        let (tenant_id, cursor_secret) = (Some(caller.tenant_id), caller.cursor_secret.clone());
+        let actor = Actor { name, tenant_id, request_id, cursor_secret };
         Desk { actor, ..self.clone() }
     }
 
@@ -113,12 +138,28 @@ impl Desk {
     /// # Errors
     /// 404 with the names that there are.
     pub async fn tenant(&self, name: &str) -> Result<Tenant> {
-        let all = self.store.read(Reach::Scan, crate::store::tenants::list).await?;
-        let names: Vec<String> = all.iter().map(|tenant| format!("`{}`", tenant.name)).collect();
-        all.into_iter().find(|tenant| tenant.name == name).ok_or_else(|| {
-            let detail = format!("There is no tenant `{name}`. There are: {}.", names.join(", "));
-            Error::new(ErrorKind::NotFound, detail)
+        let wanted = name.to_owned();
+        let read = move |connection: &mut Connection| match store::tenants::find_by_name(connection, &wanted)? {
+            Some(tenant) => Ok(Ok(tenant)),
+            None => store::tenants::list_after(connection, 0, TENANTS_NAMED + 1).map(Err),
+        };
+        self.store.read(Reach::Scan, read).await?.map_err(|others| {
+            let named = others.iter().take(TENANTS_NAMED as usize).map(|tenant| format!("`{}`", tenant.name));
+            let named = named.collect::<Vec<String>>().join(", ");
+            let more = if others.len() as i64 > TENANTS_NAMED { " and more" } else { "" };
+            let name: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+            Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`. There are: {named}{more}."))
         })
+    }
+
+    /// Lets what became of a key take effect at once, where keys are let in here.
+    fn forget_key(&self, key_id: &str) {
+        self.door.iter().for_each(|door| door.forget(key_id));
+    }
+
+    /// The same for all keys of a tenant.
+    fn forget_tenant(&self, tenant_id: i64) {
+        self.door.iter().for_each(|door| door.forget_tenant(tenant_id));
     }
 
     /// A call of an operation on resources by whoever works here, who may do everything within the tenant.

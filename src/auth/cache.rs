@@ -50,6 +50,7 @@ pub(super) struct KnownKey {
     pub fingerprint: String,
     pub expires_at: Option<NaiveDateTime>,
     pub revoked: bool,
+    pub tenant_is_suspended: bool,
     pub looked_up_at: NaiveDateTime,
     /// When the last use was last written down. Shared with the record that replaces this one.
     pub use_recorded_at: Arc<AtomicI64>,
@@ -174,6 +175,13 @@ impl KeyCache {
         self.drop_record(id);
     }
 
+    pub fn forget_tenant(&self, tenant_id: i64) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        for (id, _) in self.known.iter().filter(|(_, key)| key.caller.tenant_id == tenant_id) {
+            self.drop_record(&id);
+        }
+    }
+
     fn drop_record(&self, id: &KeyId) {
         self.known.invalidate(id);
         self.unknown.invalidate(id);
@@ -260,9 +268,13 @@ mod tests {
     }
 
     fn known(looked_up_at: NaiveDateTime) -> Arc<KnownKey> {
-        Arc::new(KnownKey {
+        Arc::new(known_in(1, looked_up_at))
+    }
+
+    fn known_in(tenant_id: i64, looked_up_at: NaiveDateTime) -> KnownKey {
+        KnownKey {
             caller: Arc::new(Caller {
-                tenant_id: 1,
+                tenant_id,
                 tenant: "default".into(),
                 key_id: "4fT9kQ2mZx7B".into(),
                 profile: crate::scim::Profile::Compat,
@@ -274,10 +286,11 @@ mod tests {
             fingerprint: String::new(),
             expires_at: None,
             revoked: false,
+            tenant_is_suspended: false,
             looked_up_at,
             use_recorded_at: Arc::new(AtomicI64::new(0)),
             ended_uses: Arc::default(),
-        })
+        }
     }
 
     const ID: KeyId = *b"4fT9kQ2mZx7B";
@@ -321,6 +334,19 @@ mod tests {
         cache.keep(ID, Some(&known(at(0))), at(0), epoch);
 
         assert!(matches!(cache.recall(&ID, at(0)), Recalled::Stranger));
+    }
+
+    #[test]
+    fn auth_03_what_is_remembered_of_a_tenant_is_forgotten_and_of_others_kept() {
+        let cache = KeyCache::new();
+        let other: KeyId = *b"9aB8cD7eF6gH";
+        cache.keep(ID, Some(&known(at(0))), at(0), cache.epoch());
+        cache.keep(other, Some(&Arc::new(known_in(2, at(0)))), at(0), cache.epoch());
+
+        cache.forget_tenant(1);
+
+        assert!(matches!(cache.recall(&ID, at(0)), Recalled::Stranger));
+        assert!(matches!(cache.recall(&other, at(0)), Recalled::Known(_)));
     }
 
     #[test]

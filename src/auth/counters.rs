@@ -19,6 +19,8 @@ pub enum Refusal {
     Revoked,
     /// A known key id with another secret than its own.
     WrongSecret,
+    /// A good key of a tenant that an operator has suspended: answered 403.
+    Suspended,
     /// More unverified tokens for one key id than its budget allows: answered 429.
     Budget,
     /// Too many look-ups or argon2 runs waiting already: answered 429.
@@ -27,13 +29,14 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them, for a metrics page.
-    pub const ALL: [Refusal; 8] = [
+    pub const ALL: [Refusal; 9] = [
         Refusal::Missing,
         Refusal::Malformed,
         Refusal::Unknown,
         Refusal::Expired,
         Refusal::Revoked,
         Refusal::WrongSecret,
+        Refusal::Suspended,
         Refusal::Budget,
         Refusal::Queue,
     ];
@@ -47,6 +50,7 @@ impl Refusal {
             Refusal::Expired => "expired",
             Refusal::Revoked => "revoked",
             Refusal::WrongSecret => "wrong_secret",
+            Refusal::Suspended => "suspended",
             Refusal::Budget => "budget",
             Refusal::Queue => "queue",
         }

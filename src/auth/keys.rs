@@ -5,7 +5,8 @@ use chrono::NaiveDateTime;
 use super::{Answer, KeyRecord, KeySource};
 use crate::scim::{Error, Result};
 use crate::store::api_keys::{self, ApiKey};
-use crate::store::{Reach, Store, tenants};
+use crate::store::tenants::{self, Tenant};
+use crate::store::{Reach, Store};
 
 /// Keys as rows of the database.
 pub struct StoredKeys(Store);
@@ -24,7 +25,9 @@ impl KeySource for StoredKeys {
             let Some(key) = api_keys::find(connection, &key_id)? else {
                 return Ok(None);
             };
-            let tenant = tenants::find(connection, key.tenant_id)?.map(|tenant| tenant.name).unwrap_or_default();
+            let Some(tenant) = tenants::find(connection, key.tenant_id)? else {
+                return Ok(None);
+            };
             key_record(key, tenant).map(Some)
         }))
     }
@@ -35,14 +38,15 @@ impl KeySource for StoredKeys {
     }
 }
 
-fn key_record(key: ApiKey, tenant: String) -> Result<KeyRecord> {
+fn key_record(key: ApiKey, tenant: Tenant) -> Result<KeyRecord> {
     Ok(KeyRecord {
         // A row that this program did not write is our problem, not the caller's.
         scopes: key.scopes.parse().map_err(Error::internal)?,
         profile: key.profile.parse().map_err(Error::internal)?,
         key_id: key.key_id,
         tenant_id: key.tenant_id,
-        tenant,
+        tenant_is_suspended: tenant.suspended_at.is_some(),
+        tenant: tenant.name,
         secret_hash: key.secret_hash,
         fingerprint: key.fingerprint,
         subject: key.subject_row_id,

@@ -64,6 +64,8 @@ pub struct KeyRecord {
     pub tenant_id: i64,
     /// The name of that tenant.
     pub tenant: String,
+    /// Whether an operator has suspended that tenant: its keys open nothing until it is resumed.
+    pub tenant_is_suspended: bool,
     /// The PHC string that [`hash`] made.
     pub secret_hash: String,
     /// What [`Token::fingerprint`] gave.
@@ -113,6 +115,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// `Unauthorized` if there is no bearer token, and with one other sentence for every token that is wrong in any way;
+    /// `Forbidden` for a good token of a suspended tenant;
     /// `Busy` if too many unverified tokens wait; whatever the [`KeySource`] fails with.
     pub async fn authenticate(&self, authorization: Option<&[u8]>, now: NaiveDateTime) -> Result<Arc<Caller>> {
         let Some(credentials) = authorization.and_then(bearer) else {
@@ -139,6 +142,9 @@ impl Authenticator {
         if !verified && !self.verify(&token, digest, &key, now).await? {
             return Err(self.refuse(Refusal::WrongSecret));
         }
+        if key.tenant_is_suspended {
+            return Err(self.refuse(Refusal::Suspended));
+        }
         self.note_use(&key, now);
         Ok(Arc::clone(&key.caller))
     }
@@ -148,6 +154,12 @@ impl Authenticator {
         if let Ok(id) = KeyId::try_from(key_id.as_bytes()) {
             self.cache.forget(&id);
         }
+    }
+
+    /// Forgets what is remembered of all keys of a tenant, so that its suspension or other name takes effect with the next
+    /// request.
+    pub fn forget_tenant(&self, tenant_id: i64) {
+        self.cache.forget_tenant(tenant_id);
     }
 
     /// What a metrics page may show.
@@ -261,6 +273,10 @@ impl Authenticator {
             Refusal::Budget | Refusal::Queue => {
                 Error::new(ErrorKind::Busy, "Too many API keys are waiting to be checked; try again in a few seconds.")
             }
+            Refusal::Suspended => Error::new(
+                ErrorKind::Forbidden,
+                "The tenant of this API key is suspended; ask whoever operates this server.",
+            ),
             // One sentence for all of them: which part was wrong is nobody's business.
             _ => Error::new(ErrorKind::Unauthorized, "The API key is not valid: it is wrong, expired or revoked."),
         }
@@ -287,7 +303,7 @@ const QUEUE_TIME: Duration = Duration::from_secs(2);
 /// The secret of a key's cursors: the same on every server, kept nowhere, and another one once the key has another token
 /// or other powers (CUR-09). It follows from the stored hash, whose salt nobody outside knows, the holder of the key included.
 fn cursor_secret(record: &KeyRecord) -> cursor::Secret {
-    let powers = [record.tenant.clone(), record.scopes.to_string(), record.profile.to_string()];
+    let powers = [record.tenant_id.to_string(), record.scopes.to_string(), record.profile.to_string()];
     cursor::Secret::derive(&[&record.secret_hash, &record.key_id, &powers[0], &powers[1], &powers[2]])
 }
 
@@ -313,6 +329,7 @@ fn known_key(record: KeyRecord, before: Option<&KnownKey>, now: NaiveDateTime) -
         fingerprint: record.fingerprint,
         expires_at: record.expires_at,
         revoked: record.revoked_at.is_some(),
+        tenant_is_suspended: record.tenant_is_suspended,
         looked_up_at: now,
         use_recorded_at,
         ended_uses,

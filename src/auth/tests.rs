@@ -49,6 +49,7 @@ impl Keys {
             key_id: token.key_id().to_owned(),
             tenant_id: 7,
             tenant: "default".to_owned(),
+            tenant_is_suspended: false,
             secret_hash: hash(&token),
             fingerprint: token.fingerprint(),
             scopes: Scopes::all(),
@@ -325,6 +326,27 @@ async fn auth_03_revocation_here_takes_effect_at_once() {
 }
 
 #[tokio::test]
+async fn auth_02_a_good_key_of_a_suspended_tenant_is_forbidden_until_it_is_resumed() {
+    let house = House::new();
+    let token = house.keys.issue(|_| ());
+    house.present(&token, at(0)).await.expect("let in");
+    let suspend = |suspended| house.keys.change(token.key_id(), |key| key.tenant_is_suspended = suspended);
+
+    suspend(true);
+    assert!(house.present(&token, at(999)).await.is_ok(), "what is known of a key is believed for a second");
+    house.door.forget_tenant(7);
+    let here = house.present(&token, at(999)).await.expect_err("suspended");
+    let other = house.present(&with_other_secret(&token), at(999)).await.expect_err("no key");
+    suspend(false);
+    let resumed = house.present(&token, at(1999)).await;
+
+    assert_eq!((here.kind(), other.kind()), (ErrorKind::Forbidden, ErrorKind::Unauthorized));
+    assert!(here.detail().contains("suspended"), "{here}");
+    assert_eq!(house.door.counters().refused(Refusal::Suspended), 1);
+    assert!(resumed.is_ok());
+}
+
+#[tokio::test]
 async fn auth_03_a_removed_key_is_unknown_within_a_second() {
     let house = House::new();
     let token = house.keys.issue(|_| ());
@@ -435,10 +457,15 @@ fn cur_09_cursors_end_with_the_powers_of_their_key_and_are_read_by_every_server(
     let secret = cursor_secret(&record);
 
     assert_eq!(changed(|record| record.last_used_at = Some(at(5))), secret, "it follows from the key alone");
+    assert_eq!(
+        changed(|record| record.tenant = "another".to_owned()),
+        secret,
+        "the name of the tenant is nothing to it"
+    );
     for other in [
         changed(|record| record.secret_hash = "another".to_owned()),
         changed(|record| record.key_id = "another".to_owned()),
-        changed(|record| record.tenant = "another".to_owned()),
+        changed(|record| record.tenant_id = 8),
         changed(|record| record.scopes = "read".parse().expect("a scope")),
         changed(|record| record.profile = Profile::Compat),
     ] {

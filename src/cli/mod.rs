@@ -26,7 +26,7 @@ pub enum Command {
     /// Make, list, show, revoke and rotate API keys
     #[command(subcommand)]
     Key(keys::Command),
-    /// Make, list and set up tenants: namespaces that see nothing of each other
+    /// Make, list, set up, suspend and delete tenants: namespaces that see nothing of each other
     #[command(subcommand)]
     Tenant(tenants::Command),
     /// Look at users, also deleted ones, as they are and as they were, and restore them
@@ -47,7 +47,7 @@ impl Command {
     /// What the operator can do something about, in one sentence; database failures.
     pub async fn run(self, office: &Office) -> Result<Report> {
         match self {
-            Command::Key(command) => command.run(office.desk()?).await,
+            Command::Key(command) => command.run(office).await,
             Command::Tenant(command) => command.run(office).await,
             Command::User(command) => command.run(office).await,
             Command::Group(command) => command.run(office).await,

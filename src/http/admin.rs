@@ -24,7 +24,7 @@ pub(super) async fn carry_out(place: usize, request: HttpRequest, payload: Paylo
 async fn asked(exchange: &mut Exchange, route: &Route) -> Result<Asked> {
     exchange.administers(route.verb.access()).await?;
     let body = match route.verb.has_body() {
-        true => exchange.read_body().await?,
+        true => exchange.read_body_if_any().await?,
         false => {
             exchange.ignore_body().await;
             Default::default()

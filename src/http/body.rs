@@ -21,10 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// `invalidSyntax` for anything that is no JSON object in UTF-8, for duplicate keys and for too deep nesting (HTTP-03,
 /// HTTP-04).
 pub(super) async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Map<String, Value>> {
-    read_within(PATIENCE, request, payload).await
+    json::object(&bytes_within(PATIENCE, request, payload).await?)
 }
 
-async fn read_within(patience: Duration, request: &HttpRequest, payload: &mut Payload) -> Result<Map<String, Value>> {
+/// The same where there may be no body: then there is nothing in it.
+///
+/// # Errors
+/// As [`read`].
+pub(super) async fn read_if_any(request: &HttpRequest, payload: &mut Payload) -> Result<Map<String, Value>> {
+    let bytes = bytes_within(PATIENCE, request, payload).await?;
+    if bytes.is_empty() { Ok(Map::new()) } else { json::object(&bytes) }
+}
+
+async fn bytes_within(patience: Duration, request: &HttpRequest, payload: &mut Payload) -> Result<BytesMut> {
     let refused = check_media_type(request).and_then(|()| check_length(request)).err();
     let bytes = match refused {
         Some(error) => Err(error),
@@ -34,7 +43,7 @@ async fn read_within(patience: Duration, request: &HttpRequest, payload: &mut Pa
     if bytes.is_err() {
         drain(payload).await;
     }
-    json::object(&bytes?)
+    bytes
 }
 
 fn late() -> Error {
@@ -120,7 +129,7 @@ mod tests {
     use crate::http::respond;
 
     async fn impatient(request: HttpRequest, mut payload: Payload) -> HttpResponse {
-        match read_within(Duration::from_millis(1), &request, &mut payload).await {
+        match bytes_within(Duration::from_millis(1), &request, &mut payload).await {
             Ok(_) => HttpResponse::NoContent().finish(),
             Err(error) => respond::error(&request, &error),
         }

@@ -209,6 +209,14 @@ impl Exchange {
         body::read(&self.request, &mut self.payload).await
     }
 
+    /// The JSON object in the body, whoever sent it; an empty one where there is no body.
+    ///
+    /// # Errors
+    /// 415, 413, `invalidSyntax`.
+    pub async fn read_body_if_any(&mut self) -> Result<Map<String, Value>> {
+        body::read_if_any(&self.request, &mut self.payload).await
+    }
+
     /// Takes what is left of the body off the connection, so that it can serve the next request.
     pub async fn ignore_body(&mut self) {
         body::drain(&mut self.payload).await;

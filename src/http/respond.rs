@@ -84,11 +84,12 @@ pub(super) fn json(request: &HttpRequest, document: &Value) -> HttpResponse {
     json_body(&mut json_builder(request, StatusCode::OK), document)
 }
 
-/// A JSON document that is no message of SCIM, and that only the holder of this key sees.
+/// A JSON document that is no message of SCIM, and that only the holder of this key sees. It may hold a token, so nobody
+/// keeps it.
 pub(super) fn plain_json(document: &Value) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CONTENT_TYPE, "application/json"));
-    cached(&mut response);
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
     json_body(&mut response, document)
 }
 

@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Unauthorized,
     /// The caller is known and may not do this.
     Forbidden,
+    /// There are as many resources already as an operator allows.
+    LimitReached,
     /// No such resource or endpoint for this caller.
     NotFound,
     /// The endpoint exists and does not know the method.
@@ -67,7 +69,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds, for tests that hold the table against its uses.
-    pub const ALL: [ErrorKind; 26] = [
+    pub const ALL: [ErrorKind; 27] = [
         ErrorKind::InvalidFilter,
         ErrorKind::Uniqueness,
         ErrorKind::Mutability,
@@ -82,6 +84,7 @@ impl ErrorKind {
         ErrorKind::Sensitive,
         ErrorKind::Unauthorized,
         ErrorKind::Forbidden,
+        ErrorKind::LimitReached,
         ErrorKind::NotFound,
         ErrorKind::MethodNotAllowed,
         ErrorKind::Timeout,
@@ -126,7 +129,7 @@ impl ErrorKind {
             ErrorKind::InvalidCount => (400, Some("invalidCount")),
             ErrorKind::Sensitive => (403, Some("sensitive")),
             ErrorKind::Unauthorized => (401, None),
-            ErrorKind::Forbidden => (403, None),
+            ErrorKind::Forbidden | ErrorKind::LimitReached => (403, None),
             ErrorKind::NotFound => (404, None),
             ErrorKind::MethodNotAllowed => (405, None),
             ErrorKind::Timeout => (408, None),

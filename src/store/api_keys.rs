@@ -84,15 +84,35 @@ pub fn find(connection: &mut Connection, key_id: &str) -> Result<Option<ApiKey>>
     Ok(api_keys::table.find(key_id).first(connection).optional()?)
 }
 
-/// The keys of a tenant, or all, oldest first, good or not.
-pub fn list(connection: &mut Connection, tenant_id: Option<i64>) -> Result<Vec<ApiKey>> {
-    let order = (api_keys::tenant_id, api_keys::created_at, api_keys::key_id);
-    let all = api_keys::table.order(order);
-    let keys = match tenant_id {
-        Some(tenant_id) => all.filter(api_keys::tenant_id.eq(tenant_id)).load(connection)?,
-        None => all.load(connection)?,
+/// The keys of a tenant, or all, tenant by tenant and oldest first, good or not: those behind `after`, at most `limit`.
+pub fn list(
+    connection: &mut Connection,
+    tenant_id: Option<i64>,
+    after: Option<&ApiKey>,
+    limit: i64,
+) -> Result<Vec<ApiKey>> {
+    use api_keys::{created_at, key_id};
+    let mut keys = api_keys::table.order((api_keys::tenant_id, created_at, key_id)).limit(limit).into_boxed();
+    if let Some(tenant_id) = tenant_id {
+        keys = keys.filter(api_keys::tenant_id.eq(tenant_id));
+    }
+    if let Some(after) = after {
+        let later = created_at.gt(after.created_at).or(created_at.eq(after.created_at).and(key_id.gt(&after.key_id)));
+        let of_tenant = api_keys::tenant_id.eq(after.tenant_id).and(later);
+        keys = keys.filter(api_keys::tenant_id.gt(after.tenant_id).or(of_tenant));
+    }
+    Ok(keys.load(connection)?)
+}
+
+/// Whether there is a key that opens something at `now`, of this tenant or of any.
+pub fn any_active(connection: &mut Connection, tenant_id: Option<i64>, now: NaiveDateTime) -> Result<bool> {
+    let unexpired = api_keys::expires_at.is_null().or(api_keys::expires_at.assume_not_null().gt(now));
+    let good = api_keys::table.filter(api_keys::revoked_at.is_null()).filter(unexpired).select(api_keys::key_id);
+    let found: Option<String> = match tenant_id {
+        Some(tenant_id) => good.filter(api_keys::tenant_id.eq(tenant_id)).first(connection).optional()?,
+        None => good.first(connection).optional()?,
     };
-    Ok(keys)
+    Ok(found.is_some())
 }
 
 /// Withdraws a key from `at` on; false if there is none of that id or it was withdrawn before, at a time that stays.
@@ -153,7 +173,13 @@ mod tests {
                 .read(Reach::Scan, |c| {
                     let ids = |keys: Vec<ApiKey>| keys.into_iter().map(|key| key.key_id).collect::<Vec<_>>();
                     let found = (find(c, "a")?, find(c, "A")?);
-                    Ok((found.0, found.1, ids(list(c, Some(1))?), ids(list(c, Some(2))?), ids(list(c, None)?)))
+                    Ok((
+                        found.0,
+                        found.1,
+                        ids(list(c, Some(1), None, 9)?),
+                        ids(list(c, Some(2), None, 9)?),
+                        ids(list(c, None, None, 9)?),
+                    ))
                 })
                 .await
                 .unwrap();

@@ -6,6 +6,7 @@
 //! `lastModified`. No row has a copy of what another row has.
 
 mod changes;
+mod erasure;
 mod past;
 
 use chrono::{DateTime, Utc};
@@ -19,6 +20,7 @@ use super::statement::{OnConflict, insert_rows};
 use crate::scim::{Error, Result};
 
 pub use changes::Changes;
+pub use erasure::{Mark, erase_of_tenant};
 pub use past::{Entry, Step, changes_of, entries, last_touch, steps};
 
 /// One change of one resource.

@@ -19,6 +19,7 @@ pub mod condition;
 pub mod credentials;
 pub mod error;
 pub mod integrity;
+pub mod limits;
 pub mod members;
 pub mod resources;
 pub mod schema;

@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
 use super::Connection;
 use super::error;
+use super::limits;
 use super::schema::resources;
 use super::sql::Sql;
 use super::tenants::TenantSettings;
@@ -84,7 +85,7 @@ pub struct Place {
 /// Inserts a live resource with its search index. The unique index is the judge of uniqueness.
 ///
 /// # Errors
-/// `uniqueness` if a live resource holds the unique value; database failures.
+/// `uniqueness` if a live resource holds the unique value; 403 if the tenant may have no more; database failures.
 pub fn insert(
     connection: &mut Connection,
     place: Place,
@@ -122,6 +123,7 @@ pub fn insert(
         .bind(now.naive_utc())
         .push(") RETURNING row_id");
     let row_id: i64 = statement.get_result(connection).map_err(|error| conflict(error, place, document))?;
+    limits::added(connection, place.tenant_id, &place.settings, place.resource_type, 1)?;
     index(connection, place, row_id, None, Some(document))?;
     Ok(StoredResource {
         row_id,
@@ -472,6 +474,7 @@ pub fn bury(
             resources::deleted_by.eq(Some(deleted_by)),
         ))
         .execute(connection)?;
+    limits::removed(connection, place.tenant_id, &place.settings, place.resource_type)?;
     index(connection, place, stored.row_id, Some(&stored.document), None)
 }
 
@@ -498,7 +501,7 @@ fn index(
 /// Brings a buried resource back under its id, with its last attributes. Version and `last_modified` move.
 ///
 /// # Errors
-/// `uniqueness` if a live resource holds its unique value by now; database failures.
+/// `uniqueness` if a live resource holds its unique value by now; 403 if the tenant may have no more; database failures.
 pub fn unbury(
     connection: &mut Connection,
     place: Place,
@@ -522,6 +525,7 @@ pub fn unbury(
         ))
         .execute(connection)
         .map_err(|error| conflict(error, place, &document))?;
+    limits::added(connection, place.tenant_id, &place.settings, place.resource_type, 1)?;
     index(connection, place, stored.row_id, None, Some(&document))?;
     stored.name = name;
     stored.deleted = None;

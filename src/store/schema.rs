@@ -16,6 +16,10 @@ diesel::table! {
         created_at -> Timestamp,
         /// JSON: by resource type, the form for which documents and search index are made.
         schemas -> Text,
+        /// Since when its keys open nothing.
+        suspended_at -> Nullable<Timestamp>,
+        /// Since when it is being deleted.
+        deleted_at -> Nullable<Timestamp>,
     }
 }
 
@@ -88,6 +92,18 @@ diesel::table! {
         key -> Text,
         /// The resource.
         row_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// How many live resources there are, of types that a tenant may have only so many of.
+    live_counts (tenant_id, resource_type) {
+        /// Whose.
+        tenant_id -> BigInt,
+        /// `User`, `Group`.
+        resource_type -> Text,
+        /// Their number.
+        live -> BigInt,
     }
 }
 
@@ -210,6 +226,7 @@ diesel::joinable!(resource_values -> resources (row_id));
 diesel::joinable!(unresolved_members -> resources (group_row_id));
 diesel::joinable!(credentials -> resources (row_id));
 diesel::joinable!(api_keys -> tenants (tenant_id));
+diesel::joinable!(live_counts -> tenants (tenant_id));
 diesel::joinable!(outbox -> audit (audit_row_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -217,6 +234,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit,
     credentials,
     group_members,
+    live_counts,
     outbox,
     resource_values,
     resources,

@@ -33,7 +33,8 @@ pub struct Survey {
 pub struct TenantSurvey {
     /// Its name.
     pub name: String,
-    /// When a client last changed something that is still there, or deleted something.
+    /// When a client last changed something that is still there, or deleted something. Nothing while the tenant is
+    /// suspended: nobody waits for its clients.
     pub last_write: Option<NaiveDateTime>,
     /// How many live keys end within each of [`EXPIRY_DAYS`]. One that has a successor is expected to end.
     pub keys_expiring: [i64; EXPIRY_DAYS.len()],
@@ -52,12 +53,12 @@ pub fn take(connection: &mut Connection, resource_types: &[&str], now: NaiveDate
             *last = (*last).max(modified_at).max(deleted_at);
         }
     }
-    let tenants: Sql<(BigInt, Text)> =
-        Sql::new("SELECT t.tenant_id, t.name FROM tenants t ORDER BY t.tenant_id LIMIT 0 + ").bind(MOST_TENANTS);
-    let tenants: Vec<(i64, String)> = tenants.load(connection)?;
-    let tenants = tenants.into_iter().map(|(tenant_id, name)| TenantSurvey {
+    let tenants: Sql<(BigInt, Text, Nullable<Timestamp>)> =
+        Sql::new("SELECT t.tenant_id, t.name, t.suspended_at FROM tenants t ORDER BY t.tenant_id LIMIT 0 + ");
+    let tenants: Vec<(i64, String, Option<NaiveDateTime>)> = tenants.bind(MOST_TENANTS).load(connection)?;
+    let tenants = tenants.into_iter().map(|(tenant_id, name, suspended_at)| TenantSurvey {
         name,
-        last_write: last_writes.get(&tenant_id).copied().flatten(),
+        last_write: last_writes.get(&tenant_id).copied().flatten().filter(|_| suspended_at.is_none()),
         keys_expiring: expiring.get(&tenant_id).copied().unwrap_or_default(),
     });
     Ok(Survey { tenants: tenants.collect(), unresolved_members: members::count_unresolved(connection)? })
@@ -205,6 +206,32 @@ mod tests {
             assert_eq!(ids(&ending), ["hour", "week", "short", "ten", "month"]);
             assert_eq!((ending[2].tenant.as_str(), ending[2].name.as_str()), ("acme", "okta"));
             assert_eq!(ids(&ended), ["past"]);
+        });
+    }
+
+    #[test]
+    fn nobody_waits_for_the_clients_of_a_suspended_tenant() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let last_write = |since: Option<NaiveDateTime>| {
+                let looked = store.write(move |c| {
+                    tenants::set_suspended(c, 1, since)?;
+                    take(c, &["User"], at("2026-03-02T00:00:00"))
+                });
+                async { looked.await.unwrap().tenants[0].last_write }
+            };
+            let write = |c: &mut Connection| {
+                let statement: Sql = Sql::new(
+                    "INSERT INTO resources (tenant_id, id, resource_type, active, document, version, created_at, modified_at) \
+                     VALUES (1, 'mira', 'User', true, '{}', 1, '2026-03-01 09:30:00', '2026-03-01 09:30:00')",
+                );
+                Ok(statement.execute(c)?)
+            };
+            store.write(write).await.unwrap();
+
+            let written = Some(at("2026-03-01T09:30:00"));
+            assert_eq!(last_write(None).await, written);
+            assert_eq!(last_write(Some(at("2026-03-01T12:00:00"))).await, None);
+            assert_eq!(last_write(None).await, written);
         });
     }
 

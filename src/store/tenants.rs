@@ -1,8 +1,11 @@
 //! Tenants: namespaces that see nothing of each other, and what an operator may set for each.
 
+mod contents;
+mod removal;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
@@ -10,8 +13,11 @@ use super::error;
 use super::forms::Forms;
 use super::schema::tenants;
 use super::sql::Sql;
-use crate::scim::schema::{Registry, ResourceType};
-use crate::scim::{Error, ErrorKind, Result};
+use crate::scim::schema::{GROUP_URN, Registry, ResourceType, USER_URN};
+use crate::scim::{Error, ErrorKind, Profile, Result};
+
+pub use contents::{Contents, TypeCount, contents};
+pub use removal::{Piece, Removal, delete_events, events};
 
 /// A namespace: what one identity provider pushes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +30,20 @@ pub struct Tenant {
     pub settings: TenantSettings,
     /// When it was made, UTC, whole milliseconds.
     pub created_at: NaiveDateTime,
+    /// Since when its keys open nothing.
+    pub suspended_at: Option<NaiveDateTime>,
+    /// Since when it is being deleted: parts of it may be gone, and nothing is written into it any more.
+    pub deleted_at: Option<NaiveDateTime>,
+}
+
+impl Tenant {
+    /// Refuses what would add to a tenant that is being deleted.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn check_not_deleted(&self) -> Result<()> {
+        if self.deleted_at.is_none() { Ok(()) } else { Err(is_being_deleted()) }
+    }
 }
 
 /// What an operator may set for one tenant; kept as JSON, absent members have their defaults.
@@ -34,6 +54,23 @@ pub struct TenantSettings {
     pub group_names: GroupNames,
     /// Whether PUT, PATCH and DELETE must name the version that they expect (VER-09). Off: many clients know no versions.
     pub require_if_match: bool,
+    /// The profile of new keys of which nobody says it.
+    pub default_profile: Profile,
+    /// The most live users that there may be; without it any number.
+    pub max_users: Option<u32>,
+    /// The most live groups that there may be; without it any number.
+    pub max_groups: Option<u32>,
+}
+
+impl TenantSettings {
+    /// The most live resources of a type that there may be, where there is a limit.
+    pub fn most(&self, resource_type: &ResourceType) -> Option<u32> {
+        match resource_type.schema.id.as_str() {
+            USER_URN => self.max_users,
+            GROUP_URN => self.max_groups,
+            _ => None,
+        }
+    }
 }
 
 /// When two live groups of a tenant may share a `displayName`.
@@ -49,11 +86,24 @@ pub enum GroupNames {
     Free,
 }
 
-type Row = (i64, String, String, NaiveDateTime);
+type Row = (i64, String, String, NaiveDateTime, Option<NaiveDateTime>, Option<NaiveDateTime>);
 
 /// The columns of [`Row`].
-const COLUMNS: (tenants::tenant_id, tenants::name, tenants::settings, tenants::created_at) =
-    (tenants::tenant_id, tenants::name, tenants::settings, tenants::created_at);
+const COLUMNS: (
+    tenants::tenant_id,
+    tenants::name,
+    tenants::settings,
+    tenants::created_at,
+    tenants::suspended_at,
+    tenants::deleted_at,
+) = (
+    tenants::tenant_id,
+    tenants::name,
+    tenants::settings,
+    tenants::created_at,
+    tenants::suspended_at,
+    tenants::deleted_at,
+);
 
 /// Makes a tenant with default settings; [`ErrorKind::Uniqueness`] if there is one of that name.
 pub fn insert(connection: &mut Connection, name: &str, at: NaiveDateTime) -> Result<Tenant> {
@@ -87,6 +137,28 @@ pub fn find(connection: &mut Connection, tenant_id: i64) -> Result<Option<Tenant
     row.map(read).transpose()
 }
 
+/// The tenant of that number, kept from others until the transaction ends: whoever would write its resources waits.
+/// [`ErrorKind::NotFound`] if there is none.
+pub fn lock(connection: &mut Connection, tenant_id: i64) -> Result<Tenant> {
+    let clause = connection.lock_clause();
+    held(connection, tenant_id, clause)
+}
+
+/// The tenant of that number, to which something is about to be added; it stays as it is until the transaction ends.
+/// [`ErrorKind::NotFound`] if there is none, [`ErrorKind::Forbidden`] if it is being deleted.
+pub fn lock_shared(connection: &mut Connection, tenant_id: i64) -> Result<Tenant> {
+    let clause = connection.share_clause();
+    let tenant = held(connection, tenant_id, clause)?;
+    tenant.check_not_deleted()?;
+    Ok(tenant)
+}
+
+fn held(connection: &mut Connection, tenant_id: i64, clause: &'static str) -> Result<Tenant> {
+    let row: Sql<BigInt> = Sql::new("SELECT t.tenant_id FROM tenants t WHERE t.tenant_id = ");
+    row.bind(tenant_id).push(clause).load::<i64>(connection)?;
+    find(connection, tenant_id)?.ok_or_else(no_such_tenant)
+}
+
 /// All tenants in the order of their creation.
 pub fn list(connection: &mut Connection) -> Result<Vec<Tenant>> {
     let rows = tenants::table.order(tenants::tenant_id).select(COLUMNS).load::<Row>(connection)?;
@@ -103,28 +175,34 @@ pub fn list_after(connection: &mut Connection, after: i64, limit: i64) -> Result
 /// What is set for a tenant, and stays set until the transaction ends; [`ErrorKind::NotFound`] if there is none of that
 /// number. Within a write.
 pub fn settings(connection: &mut Connection, tenant_id: i64) -> Result<TenantSettings> {
-    settings_and_forms(connection, tenant_id).map(|(settings, _)| settings)
+    settings_and_forms(connection, tenant_id).map(|(settings, ..)| settings)
 }
 
 /// The same before a write of a resource of this type; [`ErrorKind::Unavailable`] if what is stored is kept for another
-/// definition of the type than ours.
+/// definition of the type than ours, [`ErrorKind::Forbidden`] if the tenant is being deleted.
 pub fn settings_for(
     connection: &mut Connection,
     tenant_id: i64,
     resource_type: &ResourceType,
 ) -> Result<TenantSettings> {
-    let (settings, forms) = settings_and_forms(connection, tenant_id)?;
+    let (settings, forms, deleted_at) = settings_and_forms(connection, tenant_id)?;
+    if deleted_at.is_some() {
+        return Err(is_being_deleted());
+    }
     forms.check(resource_type)?;
     Ok(settings)
 }
 
-fn settings_and_forms(connection: &mut Connection, tenant_id: i64) -> Result<(TenantSettings, Forms)> {
+type SettingsAndForms = (TenantSettings, Forms, Option<NaiveDateTime>);
+
+fn settings_and_forms(connection: &mut Connection, tenant_id: i64) -> Result<SettingsAndForms> {
     let clause = connection.share_clause();
-    let query: Sql<(Text, Text)> =
-        Sql::new("SELECT t.settings, t.schemas FROM tenants t WHERE t.tenant_id = ").bind(tenant_id).push(clause);
-    let found = query.get_result::<(String, String)>(connection).optional()?;
-    let (settings, forms) = found.ok_or_else(no_such_tenant)?;
-    Ok((parse(&settings)?, Forms::parse(&forms)?))
+    let query: Sql<(Text, Text, Nullable<Timestamp>)> =
+        Sql::new("SELECT t.settings, t.schemas, t.deleted_at FROM tenants t WHERE t.tenant_id = ");
+    let query = query.bind(tenant_id).push(clause);
+    let found = query.get_result::<(String, String, Option<NaiveDateTime>)>(connection).optional()?;
+    let (settings, forms, deleted_at) = found.ok_or_else(no_such_tenant)?;
+    Ok((parse(&settings)?, Forms::parse(&forms)?, deleted_at))
 }
 
 /// For which definitions the data of a tenant is kept, as of now.
@@ -161,12 +239,38 @@ pub fn set_settings(connection: &mut Connection, tenant_id: i64, settings: &Tena
     if updated == 0 { Err(no_such_tenant()) } else { Ok(()) }
 }
 
-fn read((tenant_id, name, settings, created_at): Row) -> Result<Tenant> {
-    Ok(Tenant { tenant_id, name, settings: parse(&settings)?, created_at })
+/// Gives a tenant another name; [`ErrorKind::Uniqueness`] if another one has it.
+pub fn rename(connection: &mut Connection, tenant_id: i64, name: &str) -> Result<()> {
+    diesel::update(tenants::table.find(tenant_id))
+        .set(tenants::name.eq(name))
+        .execute(connection)
+        .map_err(error::unique(format!("There is a tenant named `{name}` already.")))?;
+    Ok(())
+}
+
+/// Lets the keys of a tenant open nothing from `since` on, or everything again.
+pub fn set_suspended(connection: &mut Connection, tenant_id: i64, since: Option<NaiveDateTime>) -> Result<()> {
+    diesel::update(tenants::table.find(tenant_id)).set(tenants::suspended_at.eq(since)).execute(connection)?;
+    Ok(())
+}
+
+/// Marks a tenant as one that is being deleted, and suspended. Nothing takes that back; [`Removal`] does the work.
+pub fn begin_deletion(connection: &mut Connection, tenant_id: i64, at: NaiveDateTime) -> Result<()> {
+    set_suspended(connection, tenant_id, Some(at))?;
+    diesel::update(tenants::table.find(tenant_id)).set(tenants::deleted_at.eq(at)).execute(connection)?;
+    Ok(())
+}
+
+fn read((tenant_id, name, settings, created_at, suspended_at, deleted_at): Row) -> Result<Tenant> {
+    Ok(Tenant { tenant_id, name, settings: parse(&settings)?, created_at, suspended_at, deleted_at })
 }
 
 fn parse(settings: &str) -> Result<TenantSettings> {
     serde_json::from_str(settings).map_err(Error::internal)
+}
+
+fn is_being_deleted() -> Error {
+    Error::new(ErrorKind::Forbidden, "This tenant is being deleted.")
 }
 
 fn no_such_tenant() -> Error {

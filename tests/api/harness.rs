@@ -373,10 +373,11 @@ fn serve(store: &Store, registry: &'static Registry, keys: Arc<dyn KeySource>, o
     let address = listener.local_addr().expect("an address").to_string();
     let base_url = format!("http://{address}/scim/v2");
     let provider = Provider::new(store.clone(), registry, &base_url, system_clock());
+    let authenticator = Arc::new(Authenticator::new(keys));
     let service = Service {
-        desk: Desk::new(store.clone(), provider.clone()),
+        desk: Desk::new(store.clone(), provider.clone()).at_the_door(Arc::clone(&authenticator)),
         provider,
-        authenticator: Arc::new(Authenticator::new(keys)),
+        authenticator,
         open_discovery,
         peers: Peers::anybody(),
     };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Server, Workplace, text};
+use crate::{Server, Workplace, key_id, text};
 
 /// A server with a database of its own, and a workplace elsewhere that knows its URL and an admin key.
 fn elsewhere(at: &Workplace) -> (Server, Workplace, [String; 4]) {
@@ -66,4 +66,44 @@ fn a_url_that_leads_nowhere_or_shows_the_key_is_refused() {
     assert!(ask("https://scim.example.com", None).contains("`--admin-key-file FILE`"));
     assert!(ask("http://scim.example.com", Some("k")).contains("write https://"));
     assert!(ask("http://127.0.0.1:9", Some("k")).contains("does not answer"));
+}
+
+#[test]
+fn keys_are_made_and_withdrawn_from_a_second_machine() {
+    for at in [Workplace::sqlite(), Workplace::postgres()] {
+        let (server, laptop, flags) = elsewhere(&at);
+        let ask = |arguments: &[&str]| laptop.json(&with(&[arguments, &["--json"]].concat(), &flags));
+        ask(&["tenant", "create", "acme"]);
+
+        let token = laptop.succeed(&with(&["key", "create", "--name", "okta", "--tenant", "acme"], &flags));
+        let id = key_id(&token);
+        let rotated = ask(&["key", "rotate", id, "--overlap", "7d", "--expires", "never"]);
+        let refused = laptop.fail(&with(&["key", "create", "--name", "x", "--scope", "user:read"], &flags));
+        // A whole token never goes into a URL: its id is enough.
+        let revoked = ask(&["key", "revoke", token.trim_end()]);
+
+        assert_eq!(token.trim_end().len(), 57, "{token}");
+        assert_eq!((&rotated["rotatedFrom"], &rotated["expires"]), (&json!(id), &Value::Null));
+        assert!(refused.contains("Did you mean `users:read`?"), "{refused}");
+        assert_eq!(revoked["status"], "revoked");
+        for arguments in [&["key", "list"][..], &["key", "list", "--tenant", "acme"], &["key", "show", id]] {
+            let mut here = at.json(&[arguments, &["--json"]].concat());
+            let mut there = ask(arguments);
+            forget_uses(&mut here);
+            forget_uses(&mut there);
+            assert_eq!(here, there, "{arguments:?}");
+        }
+        assert_eq!(ask(&["tenant", "suspend", "acme"])["name"], "acme");
+        assert_eq!(ask(&["tenant", "delete", "acme", "--yes"])["done"], json!(true));
+        assert!(laptop.fail(&with(&["key", "show", id], &flags)).contains("There is no key"));
+        assert_eq!(server.stop(), Some(0));
+    }
+}
+
+/// A use may be noted between one look and the next.
+fn forget_uses(keys: &mut Value) {
+    match keys {
+        Value::Array(keys) => keys.iter_mut().for_each(forget_uses),
+        key => key["lastUsed"] = Value::Null,
+    }
 }

@@ -17,7 +17,7 @@ struct Check {
 const RESTORE: &str =
     "no program can tell what is right: compare with a backup, or have the identity provider push again";
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     Check {
         name: "documents",
         kinds: &[FlawKind::Document, FlawKind::Owner],
@@ -66,6 +66,13 @@ const CHECKS: [Check; 9] = [
         good: "the history of every resource ends where the resource is",
         bad: "resources that are not where their history ends",
         advice: "somebody has changed the tables by hand, or they come from an incomplete copy: compare with a backup",
+    },
+    Check {
+        name: "limits",
+        kinds: &[FlawKind::Count],
+        good: "what limits are held to is the number of what is there",
+        bad: "numbers for limits that are not the numbers of what is there",
+        advice: "count again with `--repair`",
     },
     Check {
         name: "boundKeys",

@@ -73,7 +73,11 @@ fn operation(offer: &Offer, generator: &mut SchemaGenerator) -> Value {
             required
                 .retain(|name| name.as_str().is_none_or(|name| !route.variables().any(|variable| variable == name)));
         }
-        operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": members}}});
+        let is_required = members["required"].as_array().is_some_and(|required| !required.is_empty());
+        if members["properties"].as_object().is_some_and(|members| !members.is_empty()) {
+            let content = json!({"application/json": {"schema": members}});
+            operation["requestBody"] = json!({"required": is_required, "content": content});
+        }
     } else {
         let required: Vec<Value> = members["required"].as_array().cloned().unwrap_or_default();
         let in_query = members["properties"].as_object().into_iter().flatten();

@@ -23,6 +23,7 @@ impl Changes {
     /// alone.
     pub fn of(resource_type: &ResourceType, before: Option<&Document>, after: Option<&Document>) -> Changes {
         let mut changes = Map::new();
+        let [before, after] = [before, after].map(|document| document.map(Document::members));
         for (side, from, to) in [("before", before, after), ("after", after, before)] {
             let differing = differing(from, to);
             if !differing.is_empty() {
@@ -30,6 +31,14 @@ impl Changes {
             }
         }
         Changes(changes)
+    }
+
+    /// The difference between two states of what operators look after, a key or a tenant; none before is a creation, none
+    /// after a deletion. Nothing in them may be secret.
+    pub fn of_record(before: Option<&Map<String, Value>>, after: Option<&Map<String, Value>>) -> Changes {
+        let sides = [("before", before, after), ("after", after, before)];
+        let differing = sides.map(|(side, from, to)| (side.to_owned(), Value::Object(differing(from, to))));
+        Changes(differing.into_iter().filter(|(_, members)| *members != json!({})).collect())
     }
 
     /// What other schemas made of a document. Which values those before kept secret is not known any more, so what they
@@ -84,11 +93,11 @@ impl Changes {
     }
 }
 
-/// The attributes of `from` that are not the same in `to`.
-fn differing(from: Option<&Document>, to: Option<&Document>) -> Map<String, Value> {
+/// The members of `from` that are not the same in `to`.
+fn differing(from: Option<&Map<String, Value>>, to: Option<&Map<String, Value>>) -> Map<String, Value> {
     let Some(from) = from else { return Map::new() };
-    let to = |name: &String| to.and_then(|to| to.members().get(name));
-    let differing = from.members().iter().filter(|(name, value)| to(name) != Some(*value));
+    let to = |name: &String| to.and_then(|to| to.get(name));
+    let differing = from.iter().filter(|(name, value)| to(name) != Some(*value));
     differing.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

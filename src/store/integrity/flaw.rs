@@ -79,6 +79,8 @@ pub enum FlawKind {
     Event,
     /// A resource whose history ends elsewhere.
     History,
+    /// A number that a limit is held to, and that is not the number of what is there.
+    Count,
     /// A key that is bound to nobody.
     BoundKey,
     /// A reference of a document to nobody.
@@ -87,7 +89,7 @@ pub enum FlawKind {
 
 impl FlawKind {
     /// All of them.
-    pub const ALL: [FlawKind; 15] = [
+    pub const ALL: [FlawKind; 16] = [
         FlawKind::Document,
         FlawKind::Owner,
         FlawKind::Column,
@@ -101,6 +103,7 @@ impl FlawKind {
         FlawKind::Touch,
         FlawKind::Event,
         FlawKind::History,
+        FlawKind::Count,
         FlawKind::BoundKey,
         FlawKind::Reference,
     ];
@@ -170,6 +173,10 @@ pub(super) enum Cure {
     },
     Event {
         row_id: i64,
+    },
+    Count {
+        tenant_id: i64,
+        resource_type: String,
     },
 }
 

@@ -67,6 +67,7 @@ enum Stage {
     Touches((i64, NaiveDateTime)),
     Events(i64),
     Keys,
+    Counts,
     End,
 }
 
@@ -135,7 +136,8 @@ impl Inspection {
                 let Piece { flaws, last, .. } = relations::events(connection, after, ROWS)?;
                 (flaws, last.map_or(Stage::Keys, Stage::Events))
             }
-            Stage::Keys => (relations::keys(connection, &known, self.now)?, Stage::End),
+            Stage::Keys => (relations::keys(connection, &known, self.now)?, Stage::Counts),
+            Stage::Counts => (relations::counts(connection, &known)?, Stage::End),
             Stage::End => return Ok(None),
         };
         self.stage = stage;

@@ -16,7 +16,7 @@ use crate::scim::{ErrorKind, Result};
 use crate::store::resources::{self, Place};
 use crate::store::sql::Sql;
 use crate::store::unique::{self, UniqueKey, unique_key};
-use crate::store::{Connection, members, tenants, values};
+use crate::store::{Connection, limits, members, tenants, values};
 
 /// Mends one flaw, within a write.
 ///
@@ -41,6 +41,11 @@ pub fn mend(connection: &mut Connection, registry: &'static Registry, flaw: &Fla
         Cure::Touch { row_id, at } => {
             let statement: Sql = Sql::new("DELETE FROM touches WHERE row_id = ").bind(*row_id).push(" AND at = ");
             deleted(statement.bind(*at).push(NO_LIVE_RESOURCE).bind(*row_id).push(")"), connection)
+        }
+        Cure::Count { tenant_id, resource_type } => {
+            tenants::lock(connection, *tenant_id)?;
+            let is_mended = limits::recount(connection, *tenant_id, resource_type)?;
+            Ok(if is_mended { Outcome::Mended } else { Outcome::Gone })
         }
         Cure::Event { row_id } => {
             let statement: Sql = Sql::new("DELETE FROM outbox WHERE row_id = ").bind(*row_id);
@@ -89,7 +94,8 @@ fn lock(connection: &mut Connection, registry: &'static Registry, row_id: i64) -
     let Some(row) = rows(connection, of_row())?.pop() else { return Ok(Found::Nothing) };
     let Some(resource_type) = registry.resource_type(&row.resource_type) else { return Ok(Found::Unclear) };
     let settings = match tenants::settings_for(connection, row.tenant_id, resource_type) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Unclear),
+        // Of a tenant that is no more, or is just going.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => return Ok(Found::Unclear),
         settings => settings?,
     };
     let place = Place { tenant_id: row.tenant_id, settings, resource_type };

@@ -7,8 +7,8 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use super::flaw::{Cure, Flaw, FlawKind, Subject};
 use super::known::{Known, has_members, may_be_member};
 use crate::scim::Result;
-use crate::store::Connection;
 use crate::store::sql::Sql;
+use crate::store::{Connection, limits};
 
 /// The flaws among some rows of a table, and the last of these rows; `None` behind the end.
 pub(super) struct Piece<Last> {
@@ -296,6 +296,19 @@ pub(super) fn events(connection: &mut Connection, row_id: i64, limit: i64) -> Re
         cure: Cure::Event { row_id: *row_id },
     });
     Ok(Piece { flaws: flaws.collect(), last, rows: rows.len() })
+}
+
+/// The numbers that limits are held to. There are few: each is of a tenant with a limit.
+pub(super) fn counts(connection: &mut Connection, known: &Known) -> Result<Vec<Flaw>> {
+    let rows = limits::wrong(connection)?.into_iter();
+    let flaws = rows.map(|(tenant_id, resource_type)| Flaw {
+        kind: FlawKind::Count,
+        tenant: Some(known.tenant(tenant_id)),
+        subject: None,
+        detail: format!("the number of live resources of the type {resource_type} is another one"),
+        cure: Cure::Count { tenant_id, resource_type },
+    });
+    Ok(flaws.collect())
 }
 
 /// Keys that are good: of a tenant that is there, and where they are bound, to a live resource of it.

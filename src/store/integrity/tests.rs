@@ -196,6 +196,10 @@ const MENDABLE: &[Case] = &[
         &[(FlawKind::Touch, None, "does not exist")],
     ),
     ("INSERT INTO outbox (audit_row_id, event) VALUES (900, 'x')", &[(FlawKind::Event, None, "history")]),
+    (
+        "INSERT INTO live_counts (tenant_id, resource_type, live) VALUES (1, 'User', 99)",
+        &[(FlawKind::Count, None, "the type User")],
+    ),
     // A deletion that took nothing away.
     (
         "UPDATE resources SET deleted_at = created_at, deleted_by = 'x', active = false, version = 2 WHERE id = 'd2'; \

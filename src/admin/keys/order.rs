@@ -1,32 +1,29 @@
 //! What a new key shall be like, and the key.
 
-use std::str::FromStr;
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::auth::{Scopes, Token, hash};
-use crate::config::parse_duration;
 use crate::scim::schema::Registry;
-use crate::scim::{Error, Profile, Result};
+use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::api_keys::ApiKey;
 
 /// A key before it is made.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub(super) struct Order {
     /// The tenant that it opens.
-    pub tenant_id: i64,
+    pub(super) tenant_id: i64,
     /// What operators call it.
-    pub name: String,
+    pub(super) name: String,
     /// What it may do, as [`Scopes`] prints.
-    pub scopes: String,
+    pub(super) scopes: String,
     /// How far its client may stray from the RFC.
-    pub profile: Profile,
+    pub(super) profile: Profile,
     /// The resource that it acts for, where it acts for one.
-    pub subject_row_id: Option<i64>,
+    pub(super) subject_row_id: Option<i64>,
     /// How long it is good for.
-    pub lifetime: Lifetime,
+    pub(super) lifetime: Lifetime,
 }
 
 impl Order {
@@ -43,43 +40,65 @@ impl Order {
         }
     }
 
-    /// A fresh token and the key to store for it. Takes some 20 ms.
-    pub fn fill(self, now: DateTime<Utc>) -> (Token, ApiKey) {
-        let token = Token::generate();
+    /// A fresh token and the key to store for it. Takes some 20 ms, on a thread that serves nobody.
+    ///
+    /// # Errors
+    /// `InvalidValue` for a lifetime that is none.
+    pub(super) async fn fill(self, now: DateTime<Utc>) -> Result<(Token, ApiKey)> {
+        let expires_at = self.lifetime.end(now)?;
+        let hashed = tokio::task::spawn_blocking(|| {
+            let token = Token::generate();
+            let secret_hash = hash(&token);
+            (token, secret_hash)
+        });
+        let (token, secret_hash) = hashed.await.map_err(Error::internal)?;
         let key = ApiKey {
             key_id: token.key_id().to_owned(),
             tenant_id: self.tenant_id,
             name: self.name,
-            secret_hash: hash(&token),
+            secret_hash,
             fingerprint: token.fingerprint(),
             last_four: token.last_four().to_owned(),
             scopes: self.scopes,
             profile: self.profile.to_string(),
             subject_row_id: self.subject_row_id,
             created_at: now.naive_utc(),
-            expires_at: self.lifetime.end(now).map(|at| at.naive_utc()),
+            expires_at: expires_at.map(|at| at.naive_utc()),
             last_used_at: None,
             revoked_at: None,
             rotated_from: None,
         };
-        (token, key)
+        Ok((token, key))
     }
 }
 
 /// How long a key is good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "`expiresIn` is a number of whole seconds, or `never`")]
+#[schemars(rename = "KeyLifetime")]
 pub enum Lifetime {
-    /// From now on for that long.
-    For(Duration),
+    /// For so many seconds from now on, 100 years at most.
+    Seconds(u64),
     /// Until it is revoked.
-    Unlimited,
+    Unlimited(Never),
+}
+
+/// The word for a key that does not expire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Never {
+    /// `never`.
+    Never,
 }
 
 impl Lifetime {
-    fn end(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// # Errors
+    /// `InvalidValue` for no time at all, and for more than anybody means.
+    fn end(self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
         match self {
-            Lifetime::For(duration) => Some(now + duration),
-            Lifetime::Unlimited => None,
+            Lifetime::Unlimited(Never::Never) => Ok(None),
+            Lifetime::Seconds(0) => Err(refused("A key is good for a second at least.")),
+            Lifetime::Seconds(seconds) => later(now, seconds).map(Some),
         }
     }
 }
@@ -87,31 +106,32 @@ impl Lifetime {
 /// A year: keys expire unless somebody asks for more (AUTH-04).
 impl Default for Lifetime {
     fn default() -> Self {
-        Lifetime::For(Duration::from_secs(365 * 86_400))
+        Lifetime::Seconds(365 * DAY)
     }
 }
 
-impl FromStr for Lifetime {
-    type Err = String;
+/// When an old key ends: after so many seconds, or after a day.
+///
+/// # Errors
+/// `InvalidValue` for more than anybody means.
+pub(super) fn overlap_end(now: DateTime<Utc>, seconds: Option<u64>) -> Result<DateTime<Utc>> {
+    later(now, seconds.unwrap_or(DAY))
+}
 
-    fn from_str(text: &str) -> std::result::Result<Lifetime, String> {
-        if text.trim().eq_ignore_ascii_case("never") {
-            return Ok(Lifetime::Unlimited);
-        }
-        let duration = parse_duration(text).filter(|duration| !duration.is_zero());
-        duration.map(Lifetime::For).ok_or_else(|| "write a duration such as 365d or 12h, or never".to_owned())
+const DAY: u64 = 86_400;
+
+/// A hundred years.
+const LONGEST: u64 = 36_525 * DAY;
+
+fn later(now: DateTime<Utc>, seconds: u64) -> Result<DateTime<Utc>> {
+    if seconds > LONGEST {
+        return Err(refused("A key is good for 100 years at most, or `never` expires."));
     }
+    Ok(now + TimeDelta::seconds(seconds as i64))
 }
 
-/// Reads the duration for which an old key stays good; 0 ends it at once.
-pub(super) fn overlap(text: &str) -> std::result::Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "write a duration such as 7d or 24h, or 0".to_owned())
-}
-
-/// The words for profiles.
-pub(super) fn profiles() -> impl TypedValueParser<Value = Profile> {
-    PossibleValuesParser::new([Profile::Compat.as_str(), Profile::Strict.as_str()])
-        .try_map(|word| word.parse::<Profile>())
+fn refused(sentence: &str) -> Error {
+    Error::new(ErrorKind::InvalidValue, sentence)
 }
 
 /// The scopes in an operator's words.
@@ -148,13 +168,25 @@ mod tests {
     use super::*;
     use crate::auth::verify;
 
+    fn moment() -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(1_772_357_400_123).expect("a moment")
+    }
+
     #[test]
-    fn auth_04_lifetimes_are_durations_or_never() {
-        assert_eq!("365d".parse(), Ok(Lifetime::default()));
-        assert_eq!("never".parse(), Ok(Lifetime::Unlimited));
-        for text in ["", "0", "-1d", "a year"] {
-            assert!(text.parse::<Lifetime>().is_err(), "{text}");
+    fn auth_04_lifetimes_are_seconds_or_never() {
+        let read = |text: &str| serde_json::from_str::<Lifetime>(text);
+        assert_eq!(read("31536000").expect("a year"), Lifetime::default());
+        assert_eq!(read("\"never\"").expect("a word"), Lifetime::Unlimited(Never::Never));
+        for text in ["-1", "1.5", "\"soon\"", "null", "\"365d\""] {
+            assert!(read(text).is_err(), "{text}");
         }
+        assert_eq!(Lifetime::Seconds(60).end(moment()).expect("good"), Some(moment() + TimeDelta::seconds(60)));
+        assert!(Lifetime::Seconds(LONGEST).end(moment()).is_ok());
+        for seconds in [0, LONGEST + 1, u64::MAX] {
+            assert!(Lifetime::Seconds(seconds).end(moment()).is_err(), "{seconds}");
+        }
+        assert!(overlap_end(moment(), Some(u64::MAX)).is_err());
+        assert_eq!(overlap_end(moment(), Some(0)).expect("at once"), moment());
     }
 
     #[test]
@@ -168,23 +200,22 @@ mod tests {
         assert!(refused(&["everything"]).ends_with("`groups:write`, `me`, `admin`, `admin:read`."));
     }
 
-    #[test]
-    fn auth_03_a_key_holds_the_hash_of_its_token_and_not_the_token() {
-        let now = DateTime::from_timestamp_millis(1_772_357_400_123).expect("a moment");
+    #[tokio::test]
+    async fn auth_03_a_key_holds_the_hash_of_its_token_and_not_the_token() {
         let order = Order {
             tenant_id: 1,
             name: "okta".to_owned(),
             scopes: "read".to_owned(),
             profile: Profile::Strict,
             subject_row_id: None,
-            lifetime: Lifetime::For(Duration::from_secs(60)),
+            lifetime: Lifetime::Seconds(60),
         };
-        let (token, key) = order.fill(now);
+        let (token, key) = order.fill(moment()).await.expect("a key");
 
         assert!(verify(&token, &key.secret_hash));
         assert_eq!((key.key_id.as_str(), key.last_four.as_str()), (token.key_id(), token.last_four()));
-        assert_eq!(key.expires_at, Some((now + Duration::from_secs(60)).naive_utc()));
-        let again = Order::like(&key, Lifetime::Unlimited);
+        assert_eq!(key.expires_at, Some((moment() + TimeDelta::seconds(60)).naive_utc()));
+        let again = Order::like(&key, Lifetime::default());
         assert_eq!((again.name, again.scopes, again.profile), ("okta".to_owned(), "read".to_owned(), Profile::Strict));
     }
 }

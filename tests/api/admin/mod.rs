@@ -1,13 +1,18 @@
-//! `/admin/v1`: the frame of the operators' API, shown with tenants.
+//! `/admin/v1`: the frame of the operators' API, shown with tenants; what can be asked for has files of its own.
+
+mod keys;
+mod limits;
+mod tenants;
 
 use std::collections::BTreeSet;
 
 use scimd::admin::offers;
 use scimd::http::openapi::admin::document;
+use scimd::store::{self, Reach, audit};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Api, each};
+use crate::harness::{Api, each, run};
 use crate::messages::*;
 use crate::support::http::Response;
 
@@ -23,6 +28,31 @@ fn ask(api: &Api, method: &str, path: &str, body: Option<&Value>) -> Response {
 
 fn admin(api: &Api) -> Api {
     api.with_key(api.profile, "admin")
+}
+
+/// The answer to a question that is not refused.
+fn asked(api: &Api, method: &str, path: &str, body: Option<&Value>) -> Value {
+    let answer = ask(api, method, path, body);
+    assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text());
+    answer.json()
+}
+
+/// What operators call the tenant of `api`.
+fn tenant_of(api: &Api) -> String {
+    let tenant_id = api.tenant_id;
+    run(api.store.read(Reach::Point, move |c| store::tenants::find(c, tenant_id))).unwrap().name
+}
+
+/// The history of a key or a tenant, oldest first: what was done, by whom, and what changed.
+fn history(api: &Api, tenant_id: i64, id: &str) -> Vec<(&'static str, String, Value)> {
+    let id = id.to_owned();
+    let entries = run(api.store.read(Reach::Scan, move |c| audit::entries(c, tenant_id, &id, None, 100)));
+    entries.into_iter().rev().map(|entry| (entry.operation.as_str(), entry.caller, entry.changes)).collect()
+}
+
+/// The public part of a token.
+fn key_id(token: &str) -> String {
+    token.split('_').nth(1).unwrap().to_owned()
 }
 
 #[test]

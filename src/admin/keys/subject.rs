@@ -1,9 +1,9 @@
 //! The user that a key is bound to: whom `/Me` stands for (RFC 7644 §3.11).
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::User;
 use crate::admin::Desk;
-use crate::cli::table::printable;
 use crate::scim::query::{Parameters, Query};
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result};
@@ -11,38 +11,23 @@ use crate::store::resources::{self, StoredResource};
 use crate::store::tenants::Tenant;
 use crate::store::{Connection, Reach};
 
-/// A user as keys show it.
-pub(super) struct Subject {
-    /// The row that the key names.
+/// A user that a key names.
+pub(super) struct Bound {
+    /// The row that the key holds.
     pub(super) row_id: i64,
-    id: String,
-    user_name: String,
-    is_deleted: bool,
+    /// What is shown of the user.
+    pub(super) user: User,
 }
 
-impl Subject {
-    fn of(stored: &StoredResource, user: &'static ResourceType) -> Subject {
+impl Bound {
+    fn of(stored: &StoredResource, user: &'static ResourceType) -> Bound {
         let user_name = user.attribute("userName").and_then(|attribute| stored.document.get(attribute)?.as_str());
-        Subject {
-            row_id: stored.row_id,
+        let user = User {
             id: stored.id.clone(),
             user_name: user_name.unwrap_or_default().to_owned(),
-            is_deleted: stored.deleted.is_some(),
-        }
-    }
-
-    /// What a list calls the user.
-    pub(super) fn title(&self) -> String {
-        let name = if self.user_name.is_empty() { &self.id } else { &self.user_name };
-        if self.is_deleted { format!("{name} (deleted)") } else { name.clone() }
-    }
-
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-
-    pub(super) fn to_json(&self) -> Value {
-        json!({"id": self.id, "userName": self.user_name, "deleted": self.is_deleted})
+            deleted: stored.deleted.is_some(),
+        };
+        Bound { row_id: stored.row_id, user }
     }
 }
 
@@ -50,20 +35,21 @@ impl Subject {
 ///
 /// # Errors
 /// 404 with a sentence that tells where to look; database failures.
-pub(super) async fn named(desk: &Desk, tenant: &Tenant, text: &str) -> Result<Subject> {
+pub(super) async fn named(desk: &Desk, tenant: &Tenant, text: &str) -> Result<Bound> {
     let user = user(desk.provider.registry())?;
     let id = match find(desk, tenant, user, text.to_owned()).await? {
-        Some(subject) => return Ok(subject),
+        Some(bound) => return Ok(bound),
         None => id_of(desk, tenant, user, text).await?,
     };
-    let subject = match id {
+    let bound = match id {
         Some(id) => find(desk, tenant, user, id).await?,
         None => None,
     };
-    subject.ok_or_else(|| {
-        let (text, tenant) = (printable(text), &tenant.name);
+    bound.ok_or_else(|| {
+        let shown: String = text.chars().take(100).flat_map(char::escape_debug).collect();
+        let tenant = &tenant.name;
         let detail = format!(
-            "No user has the id or the userName '{text}' in tenant `{tenant}`; see `scimd user list --tenant {tenant}`."
+            "No user has the id or the userName '{shown}' in tenant `{tenant}`; see `scimd user list --tenant {tenant}`."
         );
         Error::new(ErrorKind::NotFound, detail)
     })
@@ -78,15 +64,15 @@ pub(super) fn in_row(
     registry: &'static Registry,
     tenant_id: i64,
     row_id: i64,
-) -> Result<Option<Subject>> {
+) -> Result<Option<Bound>> {
     let user = user(registry)?;
-    Ok(resources::find_row(connection, tenant_id, row_id)?.map(|stored| Subject::of(&stored, user)))
+    Ok(resources::find_row(connection, tenant_id, row_id)?.map(|stored| Bound::of(&stored, user)))
 }
 
-async fn find(desk: &Desk, tenant: &Tenant, user: &'static ResourceType, id: String) -> Result<Option<Subject>> {
+async fn find(desk: &Desk, tenant: &Tenant, user: &'static ResourceType, id: String) -> Result<Option<Bound>> {
     let tenant_id = tenant.tenant_id;
     let read = move |connection: &mut Connection| resources::find(connection, tenant_id, &user.name, &id);
-    Ok(desk.store.read(Reach::Point, read).await?.map(|stored| Subject::of(&stored, user)))
+    Ok(desk.store.read(Reach::Point, read).await?.map(|stored| Bound::of(&stored, user)))
 }
 
 /// Names compare as they do for clients.
