@@ -27,7 +27,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates that have one home, and who lives there.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 16] = [
     ("actix_web", &["http", "main"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
@@ -35,6 +35,8 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("argon2", &["auth"]),
     ("rustls", &["http", "cli", "outbound"]),
     ("rustls_native_certs", &["outbound"]),
+    ("x509_cert", &["cli"]),
+    ("fs4", &["cli"]),
     ("ureq", &["outbound", "cli", "conformance", "telemetry"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_http", &["telemetry"]),

@@ -3,6 +3,8 @@
 
 #[path = "command_line/conformance.rs"]
 mod conformance;
+#[path = "command_line/doctor.rs"]
+mod doctor;
 #[path = "command_line/health.rs"]
 mod health;
 #[path = "command_line/remote.rs"]

@@ -20,6 +20,7 @@ use crate::store::{Connection, Reach, members, tenants};
 /// How one thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "FindingState")]
 pub enum State {
     /// As it should be.
     Ok,
@@ -201,32 +202,33 @@ async fn schemas(desk: &Desk) -> Result<Finding> {
 async fn unresolved_members(desk: &Desk) -> Result<Finding> {
     const CHECK: &str = "unresolvedMembers";
     let look = |connection: &mut Connection| {
-        let mut groups = Vec::new();
+        let (mut total, mut groups, mut examples) = (0, 0, Vec::new());
         for tenant in tenants::list(connection)? {
             let (mut after, mut is_last) = (String::new(), false);
             while !is_last {
                 let found = members::unresolved_by_group(connection, tenant.tenant_id, &after, PIECE)?;
                 is_last = (found.len() as i64) < PIECE;
                 after = found.last().map(|(id, ..)| id.clone()).unwrap_or_default();
-                groups.extend(found.into_iter().map(|(id, _, count)| (tenant.name.clone(), id, count)));
+                total += found.iter().map(|(.., count)| count).sum::<i64>();
+                groups += found.len();
+                let shown = found.iter().take(MOST_EXAMPLES - examples.len());
+                examples.extend(shown.map(|(id, _, count)| format!("tenant {}: Group {id}: {count}", tenant.name)));
             }
         }
-        Ok(groups)
+        Ok((total, groups, examples))
     };
-    let groups = desk.store.read(Reach::Scan, look).await?;
-    if groups.is_empty() {
+    let (total, groups, examples) = desk.store.read(Reach::Scan, look).await?;
+    if total == 0 {
         return Ok(Finding::ok(CHECK, "every member of every group is there"));
     }
-    let total: i64 = groups.iter().map(|(_, _, count)| count).sum();
     let what = format!(
         "{} of {} {} not there",
         counted(total as usize, "member"),
-        counted(groups.len(), "group"),
+        counted(groups, "group"),
         if total == 1 { "is" } else { "are" }
     );
     let advice = "somebody may lack access that a group should give: have the identity provider push these users again";
-    let example = |(tenant, id, count): &(String, String, i64)| format!("tenant {tenant}: Group {id}: {count}");
-    Ok(Finding::warning(CHECK, what, advice).with_examples(groups.iter().take(MOST_EXAMPLES).map(example).collect()))
+    Ok(Finding::warning(CHECK, what, advice).with_examples(examples))
 }
 
 /// How many groups are read at once.

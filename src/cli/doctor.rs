@@ -113,6 +113,11 @@ impl Command {
         findings.push(files::permissions(premises));
         findings.push(files::certificate(premises, now));
         findings.push(files::disk_space(premises));
+        let is_elsewhere = matches!(premises.database, Database::Elsewhere(_));
+        let (check, answers) = match is_elsewhere {
+            true => ("server", "the server answers, and knows the key"),
+            false => ("database", "the database can be reached"),
+        };
         let asked = match office() {
             Err(sentence) => Err(sentence),
             Ok(office) => self.ask(&office).await.map_err(|error| sentence(&error)),
@@ -120,12 +125,12 @@ impl Command {
         match asked {
             Ok(diagnosis) => {
                 findings.push(reach::public_url(premises, &diagnosis.base_url));
-                findings.push(Finding::ok("database", "the database can be reached"));
+                findings.push(Finding::ok(check, answers));
                 findings.extend(diagnosis.findings);
             }
             Err(sentence) => {
                 findings.push(reach::public_url(premises, ""));
-                findings.push(Finding::wrong("database", sentence, "nothing else could be looked at"));
+                findings.push(Finding::wrong(check, sentence, "until then nothing else can be looked at"));
             }
         }
         findings

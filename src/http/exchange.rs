@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
 use super::observe::RequestId;
+use super::routes::ADMIN;
 use super::{Service, body, respond};
 use crate::admin::Desk;
 use crate::auth::{Access, Caller};
@@ -76,7 +77,8 @@ pub(super) async fn authenticate(service: &Service, request: &HttpRequest) -> Re
     let authorization = request.headers().get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
     let now = service.provider.now();
     let caller = service.authenticator.authenticate(authorization, now.naive_utc()).await?;
-    if let Some(host) = named_host(request) {
+    // Operators have ways of their own.
+    if let Some(host) = named_host(request).filter(|_| !request.path().starts_with(ADMIN)) {
         service.desk.hosts.note(host, now);
     }
     Ok(caller)

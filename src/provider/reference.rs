@@ -45,7 +45,7 @@ pub(super) fn check(
 }
 
 /// Takes a resource that is about to be deleted out of the references to it. `lastModified` of the others stays: it is
-/// no write of theirs. Returns their ids.
+/// no write of theirs. One that refers to itself goes as it is. Returns the ids of the others.
 ///
 /// # Errors
 /// Database failures.
@@ -60,7 +60,8 @@ pub(super) fn unassign(
         return Ok(Vec::new());
     };
     let mut reports = Vec::new();
-    for mut report in resources::lock_referring(connection, place, reference, &target.id)? {
+    let referring = resources::lock_referring(connection, place, reference, &target.id)?;
+    for mut report in referring.into_iter().filter(|report| report.row_id != target.row_id) {
         let before = report.document.clone();
         let mut document = before.clone();
         document.remove(reference);

@@ -365,7 +365,10 @@ fn check_existence(file: &Path) -> Result<()> {
     let cause = match file.metadata() {
         Ok(_) => return Ok(()),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-            let detail = format!("The SQLite database {} is not there.", file.display());
+            let detail = format!(
+                "The SQLite database {} is not there; start scimd once, which makes it, or name another file.",
+                file.display()
+            );
             return Err(Error::new(ErrorKind::Unavailable, detail));
         }
         Err(cause) => cause,

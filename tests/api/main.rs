@@ -21,6 +21,7 @@ mod filter;
 mod harness;
 mod headers;
 mod history;
+mod integrity;
 mod internationalization;
 mod me;
 mod messages;

@@ -61,6 +61,28 @@ fn user_in_group(api: &Api) -> (String, String) {
 }
 
 #[test]
+fn ent_02_who_refers_to_himself_is_deleted_and_comes_back_as_he_was() {
+    each(|api| {
+        let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+        let id = api.created("/Users", &json!({"userName": "solo"}))["id"].as_str().unwrap().to_owned();
+        let own_boss = json!({"userName": "solo", enterprise: {"manager": {"value": id}}});
+        let before = api.put(&format!("/Users/{id}"), &own_boss).json();
+
+        assert_eq!(api.delete(&format!("/Users/{id}")).status, 204);
+        restore(api, "User", &id);
+
+        let after = api.get(&format!("/Users/{id}")).json();
+        assert_eq!(after[enterprise], before[enterprise]);
+        let (tenant_id, row) = (api.tenant_id, id.clone());
+        let versions = run(api.store.read(Reach::Scan, move |c| audit::steps(c, tenant_id, &row)));
+        let versions: Vec<(Operation, i64)> = versions.iter().map(|step| (step.operation, step.version)).collect();
+        let of = [(Operation::Create, 1), (Operation::Replace, 2), (Operation::Delete, 2), (Operation::Restore, 3)];
+        assert_eq!(versions, of);
+        assert!(after["meta"]["version"].as_str().unwrap().contains('3'), "{after}");
+    });
+}
+
+#[test]
 fn del_07_memberships_come_back_in_whichever_order_things_are_restored() {
     for deleted_first in ["User", "Group"] {
         for restored_first in ["User", "Group"] {

@@ -51,11 +51,20 @@ impl From<&IndexRow> for Spot {
 
 /// The next rows of the tree.
 pub(super) fn rows_after(connection: &mut Connection, spot: &Spot, limit: i64) -> Result<Vec<IndexRow>> {
-    let statement: Sql<(BigInt, Text, Text, BigInt, BigInt, Text)> = Sql::new(
+    let rows: Vec<(i64, String, String, i64, i64, String)> = after(spot, limit).load(connection)?;
+    let row = |(tenant_id, path, head, row_id, element, tail)| {
+        let value = IndexedValue { path, head, tail, element };
+        IndexRow { tenant_id, row_id, value }
+    };
+    Ok(rows.into_iter().map(row).collect())
+}
+
+fn after(spot: &Spot, limit: i64) -> Sql<(BigInt, Text, Text, BigInt, BigInt, Text)> {
+    let statement = Sql::new(
         "SELECT v.tenant_id, v.path, v.key, v.row_id, v.element, v.tail FROM resource_values v \
          WHERE (v.tenant_id, v.path, v.key, v.row_id, v.element) > (",
     );
-    let statement = statement
+    statement
         .bind(spot.tenant_id)
         .push(", ")
         .bind(spot.path.as_str())
@@ -66,13 +75,7 @@ pub(super) fn rows_after(connection: &mut Connection, spot: &Spot, limit: i64) -
         .push(", ")
         .bind(spot.element)
         .push(") ORDER BY v.tenant_id, v.path, v.key, v.row_id, v.element LIMIT 0 + ")
-        .bind(limit);
-    let rows: Vec<(i64, String, String, i64, i64, String)> = statement.load(connection)?;
-    let row = |(tenant_id, path, head, row_id, element, tail)| {
-        let value = IndexedValue { path, head, tail, element };
-        IndexRow { tenant_id, row_id, value }
-    };
-    Ok(rows.into_iter().map(row).collect())
+        .bind(limit)
 }
 
 /// The sums of a block of resources.
@@ -159,7 +162,11 @@ fn digest(tenant_id: i64, value: &IndexedValue) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use diesel::sql_types::Integer;
+
     use super::*;
+    use crate::store::Reach;
+    use crate::store::tests::{Fixture, on_each_database};
 
     fn row(row_id: i64, path: &str) -> IndexRow {
         let value = IndexedValue { path: path.to_owned(), head: "x".to_owned(), tail: String::new(), element: 0 };
@@ -178,6 +185,29 @@ mod tests {
         assert!(sums.settle(1, 12, []) && sums.has_suspects());
         sums.pass_over(10);
         assert!(!sums.has_suspects() && !sums.is_suspect(9) && !sums.is_suspect(i64::MIN));
+    }
+
+    #[test]
+    fn the_next_rows_are_found_through_the_tree_itself() {
+        on_each_database(|Fixture { store, postgres }| async move {
+            let explain = move |connection: &mut Connection| {
+                if postgres {
+                    // Of an empty table PostgreSQL would read the whole.
+                    Sql::<()>::new("SET LOCAL enable_seqscan = off").execute(connection)?;
+                    Sql::<()>::new("SET LOCAL enable_bitmapscan = off").execute(connection)?;
+                    let explained: Sql<Text> = Sql::new("EXPLAIN ");
+                    return Ok(explained.append(after(&Spot::start(), 5)).load::<String>(connection)?);
+                }
+                let explained: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ");
+                let steps = explained.append(after(&Spot::start(), 5));
+                let steps: Vec<(i32, i32, i32, String)> = steps.load(connection)?;
+                Ok(steps.into_iter().map(|step| step.3).collect())
+            };
+            let plan = store.read(Reach::Point, explain).await.expect("a plan").join("\n");
+
+            let looked_up = if postgres { "Index Cond: (ROW(" } else { "SEARCH v USING PRIMARY KEY" };
+            assert!(plan.contains(looked_up) && !plan.contains("Sort") && !plan.contains("TEMP B-TREE"), "{plan}");
+        });
     }
 
     #[test]

@@ -1,0 +1,196 @@
+//! `scimd doctor`: what it finds, what it mends, and that it leaves everything else alone.
+
+use diesel::connection::SimpleConnection;
+use scimd::store::{Connection, Settings, Store};
+use serde_json::{Value, json};
+
+use super::support::http::Client;
+use super::{Server, Workplace, key_id, on_each_database, text};
+
+/// The exit code and the findings. The throwaway PostgreSQL of tests waits for no disk, as the doctor says; everybody
+/// else's shall.
+fn examined(workplace: &Workplace, arguments: &[&str]) -> (i32, Value) {
+    let output = workplace.run(&[&["doctor", "--json"], arguments].concat());
+    let found = serde_json::from_slice(&output.stdout);
+    let mut found: Value = found.unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
+    let code = output.status.code().unwrap();
+    assert_eq!(code == 1, found["state"] == "wrong", "{found:#}");
+    let findings = found["findings"].as_array_mut().unwrap();
+    findings.retain(|finding| {
+        let is_of_tests = finding["check"] == "durability" && finding["what"].as_str().unwrap().contains("fsync");
+        !is_of_tests || finding["state"] == "ok"
+    });
+    let is_wrong = findings.iter().any(|finding| finding["state"] == "wrong");
+    (i32::from(is_wrong), found)
+}
+
+/// One check.
+fn finding<'a>(found: &'a Value, check: &str) -> &'a Value {
+    let findings = found["findings"].as_array().unwrap();
+    findings.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("no {check} in {found:#}"))
+}
+
+/// The checks that are in this state.
+fn in_state<'a>(found: &'a Value, state: &str) -> Vec<&'a str> {
+    let findings = found["findings"].as_array().unwrap().iter().filter(|finding| finding["state"] == state);
+    findings.map(|finding| finding["check"].as_str().unwrap()).collect()
+}
+
+/// Changes the database behind the back of the program.
+fn tamper(workplace: &Workplace, statements: &'static str) {
+    let file = workplace.directory.path().join(".local/share/scimd/scimd.db");
+    let url = workplace.postgres.clone().unwrap_or_else(|| format!("sqlite:{}", file.display()));
+    let store = Store::open(&Settings::new(url.parse().unwrap())).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(store.write(|c: &mut Connection| Ok(c.batch_execute(statements)?))).unwrap();
+    store.close();
+}
+
+#[test]
+fn a_doctor_makes_nothing() {
+    let workplace = Workplace::sqlite();
+    let (code, found) = examined(&workplace, &[]);
+
+    assert_eq!((code, &found["state"]), (1, &json!("wrong")));
+    assert!(finding(&found, "database")["what"].as_str().unwrap().contains("is not there"), "{found:#}");
+    assert_eq!(std::fs::read_dir(workplace.directory.path()).unwrap().count(), 0);
+
+    std::fs::write(workplace.directory.path().join("empty.db"), "").unwrap();
+    let (code, found) = examined(&workplace, &["--repair", "--database-url", "sqlite:empty.db"]);
+
+    assert_eq!((code, in_state(&found, "wrong")), (1, vec!["migrations"]));
+    assert!(in_state(&found, "notChecked").contains(&"searchIndex"), "{found:#}");
+    assert_eq!(std::fs::metadata(workplace.directory.path().join("empty.db")).unwrap().len(), 0);
+    assert_eq!(std::fs::read_dir(workplace.directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_setting_that_cannot_be_read_is_a_finding() {
+    let workplace = Workplace::sqlite();
+    std::fs::write(workplace.directory.path().join("scimd.toml"), "lisen = '127.0.0.1:1'\n").unwrap();
+
+    let (code, found) = examined(&workplace, &[]);
+
+    assert_eq!((code, in_state(&found, "wrong")), (1, vec!["configuration"]));
+    assert!(finding(&found, "configuration")["what"].as_str().unwrap().contains("`listen`"), "{found:#}");
+    assert_eq!(finding(&found, "database")["state"], "notChecked");
+}
+
+#[test]
+fn what_is_sound_is_sound_beside_a_server_and_from_elsewhere() {
+    on_each_database(|workplace| {
+        let token = workplace.succeed(&["key", "create", "--name", "okta", "--scope", "read", "write", "admin"]);
+        let (_server, address) = Server::start(workplace, &["serve"]);
+        let client = Client::new(&address);
+        let post = |path: &str, body: Value| {
+            let answer = client.call(token.trim_end(), "POST", &format!("/scim/v2{path}"), Some(&body)).unwrap();
+            assert_eq!(answer.status, 201, "{}", answer.text());
+        };
+        post("/Users", json!({"userName": "mira", "emails": [{"value": "m@example.org"}]}));
+        post("/Groups", json!({"displayName": "Team"}));
+
+        let (code, here) = examined(workplace, &[]);
+        let laptop = Workplace::sqlite();
+        std::fs::write(laptop.directory.path().join("key"), &token).unwrap();
+        let (code_there, there) = examined(&laptop, &["--url", &address, "--admin-key-file", "key"]);
+
+        assert_eq!((code, in_state(&here, "wrong")), (0, vec![]), "{here:#}");
+        assert_eq!((code_there, in_state(&there, "wrong")), (0, vec![]), "{there:#}");
+        for check in ["migrations", "clock", "schemas", "keys", "columns", "searchIndex", "history"] {
+            assert_eq!(finding(&here, check)["state"], "ok", "{here:#}");
+            assert_eq!(finding(&there, check)["state"], "ok", "{there:#}");
+        }
+        assert_eq!(finding(&here, "clientNames")["state"], "notChecked");
+        assert_eq!(finding(&there, "clientNames")["state"], "ok", "{there:#}");
+        assert_eq!(finding(&there, "publicUrl")["state"], "ok", "{there:#}");
+        assert_eq!(finding(&there, "diskSpace")["state"], "notChecked");
+        assert!(!laptop.directory.path().join(".local").exists(), "a laptop needs no database");
+    });
+}
+
+#[test]
+fn what_does_not_follow_from_the_documents_is_named_and_mended_beside_a_server() {
+    on_each_database(|workplace| {
+        let token = workplace.succeed(&["key", "create", "--name", "okta"]);
+        let (_server, address) = Server::start(workplace, &["serve"]);
+        let client = Client::new(&address);
+        let call = |method: &str, path: &str, body: Option<&Value>| {
+            client.call(token.trim_end(), method, &format!("/scim/v2{path}"), body).unwrap()
+        };
+        let user = call("POST", "/Users", Some(&json!({"userName": "mira", "title": "secretary"}))).json();
+        let id = user["id"].as_str().unwrap();
+        tamper(workplace, "DELETE FROM resource_values WHERE path = 'title'; UPDATE resources SET active = false");
+        let search = "/Users?filter=title%20eq%20%22secretary%22";
+        assert_eq!(call("GET", search, None).json()["totalResults"], 0);
+
+        let plain = workplace.run(&["doctor"]);
+        let (code, found) = examined(workplace, &[]);
+        let (mended, repaired) = examined(workplace, &["--repair"]);
+        let (after, clean) = examined(workplace, &[]);
+
+        assert_eq!((code, in_state(&found, "wrong")), (1, vec!["columns", "searchIndex"]), "{found:#}");
+        let example = finding(&found, "searchIndex")["examples"][0].as_str().unwrap();
+        assert!(example.contains(id) && example.contains("title"), "{example}");
+        assert!(finding(&found, "columns")["advice"].as_str().unwrap().contains("--repair"), "{found:#}");
+        let plain = text(&plain.stdout);
+        let line = plain.lines().find(|line| line.contains("searchIndex")).unwrap();
+        assert!(line.starts_with("wrong ") && line.ends_with("run `scimd doctor --repair`"), "{plain}");
+        assert_eq!((mended, in_state(&repaired, "wrong")), (0, vec![]), "{repaired:#}");
+        assert!(finding(&repaired, "columns")["what"].as_str().unwrap().starts_with("mended: 1 "), "{repaired:#}");
+        assert_eq!((after, in_state(&clean, "wrong")), (0, vec![]), "{clean:#}");
+        assert_eq!(call("GET", search, None).json()["totalResults"], 1);
+        assert_eq!(call("GET", &format!("/Users/{id}"), None).json(), user, "no document is touched");
+    });
+}
+
+#[test]
+fn auth_04_keys_that_end_are_told_of_by_the_log_and_the_doctor() {
+    on_each_database(|workplace| {
+        let soon = workplace.succeed(&["key", "create", "--name", "soon", "--expires", "6d"]);
+        let old = workplace.succeed(&["key", "create", "--name", "old"]);
+        workplace.succeed(&["key", "rotate", key_id(&old), "--overlap", "0"]);
+        let dead = workplace.succeed(&["key", "create", "--name", "dead"]);
+        workplace.succeed(&["key", "revoke", key_id(&dead)]);
+
+        let (server, address) = Server::start(workplace, &["serve"]);
+        let told = server.line_with("an API key expires within 7 days");
+        let client = Client::new(&address);
+        let refused = |token: &str| client.call(token.trim_end(), "GET", "/scim/v2/Users", None).unwrap().status;
+        assert_eq!([refused(&old), refused(&dead), refused(&old)], [401; 3]);
+        let expired = server.line_with("an expired API key is still in use");
+        let revoked = server.line_with("a revoked API key is still in use");
+        let (code, found) = examined(workplace, &[]);
+
+        for (line, token) in [(&told, &soon), (&expired, &old), (&revoked, &dead)] {
+            assert!(line.contains(key_id(token)) && line.contains("default"), "{line}");
+            assert!(!line.contains(&token[19..51]), "{line}");
+        }
+        assert!(told.contains("soon"), "{told}");
+        let keys = finding(&found, "keys");
+        assert_eq!(
+            (code, &keys["state"], &keys["what"]),
+            (0, &json!("warning"), &json!("keys end: 1 key within 7 days"))
+        );
+        assert!(keys["examples"][0].as_str().unwrap().contains(key_id(&soon)), "{keys:#}");
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn secrets_that_everybody_may_read_are_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let workplace = Workplace::sqlite();
+    workplace.succeed(&["tenant", "list"]);
+    let file = workplace.directory.path().join("url");
+    let database = workplace.directory.path().join(".local/share/scimd/scimd.db");
+    std::fs::write(&file, format!("sqlite:{}", database.display())).unwrap();
+    let state = |mode| {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let (code, found) = examined(&workplace, &["--database-url-file", "url"]);
+        (code, finding(&found, "permissions")["state"].as_str().unwrap().to_owned())
+    };
+
+    assert_eq!(state(0o600), (0, "ok".to_owned()));
+    assert_eq!(state(0o644), (0, "warning".to_owned()));
+    assert_eq!(state(0o666), (1, "wrong".to_owned()));
+}
