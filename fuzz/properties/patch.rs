@@ -137,4 +137,8 @@ impl MemberSource for Members<'_> {
     fn all(&mut self) -> Result<Vec<Value>> {
         Ok(self.0.iter().map(|value| json!({"value": value, "type": "User"})).collect())
     }
+
+    fn candidates(&mut self, values: &[&str]) -> Result<Vec<Value>> {
+        Ok(values.iter().map(|value| json!({"value": value, "type": "User"})).collect())
+    }
 }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Reads the body of a request as a JSON object.
 ///
 /// # Errors
-/// 415 for another media type or charset; 413 above the limit; [`ErrorKind::Timeout`] for a body that takes too long;
+/// 415 for another media type, charset or content coding; 413 above the limit; [`ErrorKind::Timeout`] for a body that takes too long;
 /// `invalidSyntax` for anything that is no JSON object in UTF-8, for duplicate keys and for too deep nesting (HTTP-03,
 /// HTTP-04).
 pub(super) async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Map<String, Value>> {
@@ -34,11 +34,11 @@ pub(super) async fn read_if_any(request: &HttpRequest, payload: &mut Payload) ->
 }
 
 async fn bytes_within(patience: Duration, request: &HttpRequest, payload: &mut Payload) -> Result<BytesMut> {
-    let refused = check_media_type(request).and_then(|()| check_length(request)).err();
+    let refused = check_media_type(request).and_then(|()| check_coding(request)).and_then(|()| check_length(request));
     let bytes = match refused {
-        Some(error) => Err(error),
+        Err(error) => Err(error),
         // Nobody waits for the rest as well.
-        None => timeout(patience, collect(payload)).await.map_err(|_| late())?,
+        Ok(()) => timeout(patience, collect(payload)).await.map_err(|_| late())?,
     };
     if bytes.is_err() {
         drain(payload).await;
@@ -68,6 +68,19 @@ fn check_media_type(request: &HttpRequest) -> Result<()> {
             ErrorKind::UnsupportedMediaType,
             format!("The charset '{other}' is not understood; send utf-8."),
         )),
+    }
+}
+
+/// Bodies come as they are: what is small only while it is packed would have no limit.
+fn check_coding(request: &HttpRequest) -> Result<()> {
+    let coded = request.headers().get_all(header::CONTENT_ENCODING).map(|coding| coding.to_str().unwrap_or("that"));
+    let mut codings = coded.flat_map(|codings| codings.split(',')).map(str::trim).filter(|coding| !coding.is_empty());
+    match codings.find(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        None => Ok(()),
+        Some(coding) => {
+            let detail = format!("The content coding '{coding}' is not understood; send the body without any.");
+            Err(Error::new(ErrorKind::UnsupportedMediaType, detail))
+        }
     }
 }
 

@@ -56,6 +56,7 @@ pub(super) async fn show(exchange: &Exchange, call: Call, target: Target) -> Res
         return Ok(respond::list(&exchange.request, found));
     }
     let found = provider.read(call, resource_type, id, exchange.projection(resource_type)?).await?;
+    preconditions.check_read(&found.tag)?;
     Ok(respond::resource_unless_known(&exchange.request, preconditions.if_none_match.as_deref(), &found))
 }
 

@@ -123,6 +123,10 @@ pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
         ErrorKind::Busy | ErrorKind::Unavailable => {
             response.insert_header((header::RETRY_AFTER, "1"));
         }
+        // Which content codings would do (RFC 9110 §15.5.16).
+        ErrorKind::UnsupportedMediaType if request.headers().contains_key(header::CONTENT_ENCODING) => {
+            response.insert_header((header::ACCEPT_ENCODING, "identity"));
+        }
         // What is still to come of the body would be taken for the next request (RFC 9110 §15.5.9).
         ErrorKind::Timeout => {
             response.force_close();

@@ -180,6 +180,10 @@ impl MemberSource for OtherRows<'_> {
         Ok(self.assembler.members(members.get(&self.stored.row_id).map(Vec::as_slice).unwrap_or_default()))
     }
 
+    fn candidates(&mut self, values: &[&str]) -> Result<Vec<Value>> {
+        Ok(self.assembler.members(&members::named(self.connection, self.assembler.tenant_id, values)?))
+    }
+
     fn shown(&mut self) -> Result<Map<String, Value>> {
         Ok(self.assembler.one(self.connection, self.stored.clone())?.body)
     }

@@ -106,14 +106,28 @@ impl Preconditions {
     /// 412 if not.
     pub fn check_write(&self, own: i64) -> Result<()> {
         let current = Tag { own, computed: None };
-        let expected = self.if_match.as_deref().is_none_or(|header| if_match_holds(header, &current));
+        let expected = self.is_expected(&current);
         let allowed = self.if_none_match.as_deref().is_none_or(|header| if_none_match_allows_write(header, &current));
-        if expected && allowed {
-            return Ok(());
-        }
-        let detail = format!("The resource is in another version than expected; the current one is {current}.");
-        Err(Error::new(ErrorKind::PreconditionFailed, detail))
+        if expected && allowed { Ok(()) } else { Err(unexpected(&current)) }
     }
+
+    /// Whether a read may show this version of the resource: to a client that wants one it knows, or nothing (RFC 9110
+    /// §13.1.1).
+    ///
+    /// # Errors
+    /// 412 if not.
+    pub fn check_read(&self, current: &Tag) -> Result<()> {
+        if self.is_expected(current) { Ok(()) } else { Err(unexpected(current)) }
+    }
+
+    fn is_expected(&self, current: &Tag) -> bool {
+        self.if_match.as_deref().is_none_or(|header| if_match_holds(header, current))
+    }
+}
+
+fn unexpected(current: &Tag) -> Error {
+    let detail = format!("The resource is in another version than expected; the current one is {current}.");
+    Error::new(ErrorKind::PreconditionFailed, detail)
 }
 
 fn is_any(header: &str) -> bool {

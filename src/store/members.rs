@@ -212,6 +212,29 @@ pub fn of_groups(connection: &mut Connection, group_row_ids: &[i64]) -> Result<H
     Ok(members)
 }
 
+/// The members that these ids would be; without those that no live resource of the tenant has.
+///
+/// # Errors
+/// Database failures.
+pub fn named(connection: &mut Connection, tenant_id: i64, ids: &[&str]) -> Result<Vec<Member>> {
+    let mut named = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let statement: Sql<(Text, Text, Nullable<Text>)> =
+            Sql::new("SELECT r.id, r.resource_type, r.display_name FROM resources r WHERE r.tenant_id = ");
+        let statement = statement
+            .bind(tenant_id)
+            .push(" AND r.deleted_at IS NULL AND r.id IN (")
+            .bind_list(chunk.iter().copied())
+            .push(") ORDER BY r.row_id");
+        let rows: Vec<(String, String, Option<String>)> = kept(statement, chunk).load(connection)?;
+        named.extend(rows.into_iter().map(|(value, resource_type, display)| Member {
+            value,
+            resource: Some(MemberResource { resource_type, display }),
+        }));
+    }
+    Ok(named)
+}
+
 /// What burying a resource took away, as ids.
 #[derive(Debug, Clone, Default)]
 pub struct Forgotten {

@@ -337,3 +337,30 @@ fn patch_11_what_the_server_sets_may_be_written_back_as_it_was_read() {
         }
     });
 }
+
+#[test]
+fn patch_06_members_that_a_message_adds_are_met_by_its_filters_as_what_they_are() {
+    each_profile(|api| {
+        let someone =
+            |name: &str| api.created("/Users", &user_with(name, json!({"displayName": format!("The {name}")})));
+        let (ines, omar) = (someone("ines"), someone("omar"));
+        let inner = api.created("/Groups", &group("Inner", &[]));
+        let add = json!({"op": "add", "path": "members", "value": [{"value": omar["id"]}, {"value": inner["id"]}]});
+        for (number, (filter, left)) in [
+            ("type eq \"User\"", vec![&inner]),
+            ("not (type eq \"User\")", vec![&ines, &omar]),
+            ("display eq \"The omar\"", vec![&ines, &inner]),
+            ("$ref pr", vec![]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let team = api.created("/Groups", &group(&format!("Team {number}"), &[&ines]));
+            let remove = json!({"op": "remove", "path": format!("members[{filter}]")});
+
+            let patched = assert_resource(&api.patch(&path_of(&team), &patch(json!([add, remove]))), 200);
+
+            assert_eq!(values(&patched, "members"), ids(&left), "{filter}");
+        }
+    });
+}

@@ -49,7 +49,16 @@ fn http_03_t_10_bodies_are_json_in_utf_8() {
         for content_type in ["text/plain", "application/xml", "application/json; charset=iso-8859-1", "x"] {
             assert_error(&sent("refused", Some(content_type)), 415, None);
         }
-        assert_eq!(names_at(api, "/Users").len(), accepted.len());
+        let coded = |coding: &str| {
+            api.send("POST", "/Users", &[("Content-Encoding", coding)], Some(user("coded").to_string().as_bytes()))
+        };
+        for coding in ["gzip", "identity, br"] {
+            let refused = coded(coding);
+            assert_error(&refused, 415, None);
+            assert_eq!(refused.header("accept-encoding"), Some("identity"));
+        }
+        assert_resource(&coded("identity"), 201);
+        assert_eq!(names_at(api, "/Users").len(), accepted.len() + 1);
     });
 }
 

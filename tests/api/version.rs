@@ -100,6 +100,23 @@ fn ver_04_05_a_write_may_name_the_version_it_expects() {
 }
 
 #[test]
+fn ver_04_a_read_may_name_the_version_it_expects() {
+    each_profile(|api| {
+        let ines = api.created("/Users", &user("ines"));
+        let (path, version) = (path_of(&ines), ines["meta"]["version"].as_str().unwrap().to_owned());
+        let read = |method: &str, if_match: &str| api.send(method, &path, &[("If-Match", if_match)], None);
+        let unknown = api.send("GET", &format!("/Users/{NOBODY}"), &[("If-Match", &version)], None);
+
+        for known in [version.as_str(), "*", &format!("\"x\", {version}")] {
+            assert_eq!(assert_resource(&read("GET", known), 200), ines);
+        }
+        assert_error(&read("GET", "W/\"99\""), 412, None);
+        assert_eq!((read("HEAD", "W/\"99\"").status, read("HEAD", &version).status), (412, 200));
+        assert_error(&unknown, 404, None);
+    });
+}
+
+#[test]
 fn ver_06_07_existence_comes_first() {
     each_profile(|api| {
         let ines = api.created("/Users", &user("ines"));

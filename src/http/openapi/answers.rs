@@ -16,7 +16,7 @@ const REFUSALS: [(u16, &str, &str); 14] = [
     (409, "Conflict", "A value that must be unique is taken."),
     (412, "PreconditionFailed", "The resource does not have the version that the request expects."),
     (413, "ContentTooLarge", "The body, or the work that it asks for, is larger than this server takes."),
-    (415, "UnsupportedMediaType", "The body is no JSON in UTF-8."),
+    (415, "UnsupportedMediaType", "The body is no JSON in UTF-8, or it is compressed."),
     (
         428,
         "PreconditionRequired",

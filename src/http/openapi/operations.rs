@@ -220,11 +220,11 @@ fn read(described: Described, resource_type: &ResourceType) -> Described {
     described
         .takes(&["filter"])
         .takes(&parameters::PROJECTION)
-        .takes(&["If-None-Match"])
+        .takes(&["If-Match", "If-None-Match"])
         .with(200, answer("The resource; with a `filter`, a list of it or of nothing.", Some(&either), &RESOURCE))
         .answers(304, "The client has this version.", None, &RESOURCE)
         .refused(&PARAMETERS)
-        .refused(&[404])
+        .refused(&[404, 412])
 }
 
 fn replace(described: Described, resource_type: &ResourceType) -> Described {

@@ -92,6 +92,10 @@ impl MemberSource for Nobody {
     fn all(&mut self) -> Result<Vec<Value>> {
         Ok(Vec::new())
     }
+
+    fn candidates(&mut self, _: &[&str]) -> Result<Vec<Value>> {
+        Ok(Vec::new())
+    }
 }
 
 /// What operations are applied to.

@@ -1,6 +1,8 @@
 //! Operations on `members`: what is to be added and removed, told without looking at who is there, so that one more
 //! member costs the same in a group of a hundred thousand (PATCH-23).
 
+use std::collections::HashMap;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
@@ -27,6 +29,12 @@ pub trait MemberSource {
     /// # Errors
     /// Whatever the look-up fails with.
     fn all(&mut self) -> Result<Vec<Value>>;
+
+    /// The members that these ids would be, as a client would see them; without those that no resource has.
+    ///
+    /// # Errors
+    /// Whatever the look-up fails with.
+    fn candidates(&mut self, values: &[&str]) -> Result<Vec<Value>>;
 
     /// The whole resource as a client sees it by default, for the operations that write back what the server computes of
     /// other resources; nothing where nobody has seen it.
@@ -71,12 +79,22 @@ pub(super) struct Membership<'a> {
     cleared: bool,
     changes: IndexMap<String, (Option<String>, Presence)>,
     before: Option<IndexMap<String, Value>>,
+    /// Those that the request has added, as far as a filter had to look at them.
+    added: HashMap<String, Value>,
     shown: Option<Map<String, Value>>,
 }
 
 impl<'a> Membership<'a> {
     pub(super) fn new(source: &'a mut dyn MemberSource, profile: Profile) -> Membership<'a> {
-        Membership { source, profile, cleared: false, changes: IndexMap::new(), before: None, shown: None }
+        Membership {
+            source,
+            profile,
+            cleared: false,
+            changes: IndexMap::new(),
+            before: None,
+            added: HashMap::new(),
+            shown: None,
+        }
     }
 
     pub(super) fn into_changes(self) -> MemberChanges {
@@ -319,6 +337,7 @@ impl<'a> Membership<'a> {
 
     fn matching(&mut self, condition: &Condition, terms: usize, budget: &mut Budget) -> Result<Vec<String>> {
         self.load()?;
+        self.look_at_added(budget)?;
         let known = looks(self.before.iter().flatten().map(|(_, element)| element)) + self.changes.len();
         budget.spend(known, terms)?;
         let before = self.before.iter().flatten().filter(|_| !self.cleared);
@@ -336,16 +355,41 @@ impl<'a> Membership<'a> {
         Ok(self.as_seen(value))
     }
 
-    /// A member as far as it is known here: one that the request added has no `display` yet.
-    fn as_seen(&self, value: &str) -> Value {
+    /// Learns what those are like that earlier operations have added: each operation meets the result of the one before
+    /// (PATCH-06).
+    fn look_at_added(&mut self, budget: &mut Budget) -> Result<()> {
+        let unknown: Vec<&str> = self
+            .changes
+            .iter()
+            .filter(|(value, (_, presence))| *presence == Presence::Present && self.known(value).is_none())
+            .map(|(value, _)| value.as_str())
+            .collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        budget.look_up(unknown.len())?;
+        for element in self.source.candidates(&unknown)? {
+            if let Some(value) = element.get("value").and_then(Value::as_str) {
+                self.added.insert(value.to_owned(), element);
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&self, value: &str) -> Option<&Value> {
         let before = self.before.as_ref().filter(|_| !self.cleared).and_then(|before| before.get(value));
+        before.or_else(|| self.added.get(value))
+    }
+
+    /// A member as far as it is known here: of one that no resource has, only what the request claims.
+    fn as_seen(&self, value: &str) -> Value {
         let claimed = || {
             let claimed_type = self.changes.get(value).and_then(|(claimed_type, _)| claimed_type.clone());
             let claimed_type = claimed_type.map(|name| ("type".to_owned(), Value::String(name)));
             let parts = std::iter::once(("value".to_owned(), Value::String(value.to_owned()))).chain(claimed_type);
             Value::Object(parts.collect())
         };
-        before.cloned().unwrap_or_else(claimed)
+        self.known(value).cloned().unwrap_or_else(claimed)
     }
 
     fn load(&mut self) -> Result<()> {
