@@ -33,6 +33,9 @@ struct Loaded<'a> {
 /// What one client does, again and again; whether the answer was right.
 type Turn<'a> = &'a (dyn Fn(&mut Connection, &mut Turns) -> bool + Sync);
 
+/// A workload and its name.
+type Named<'a> = (String, Box<dyn Fn(&mut Connection, &mut Turns) -> bool + Sync + 'a>);
+
 /// Which client it is, and how often it has been its turn.
 struct Turns {
     client: usize,
@@ -160,7 +163,7 @@ impl Loaded<'_> {
         request("GET", &format!("/Users?filter=userName%20eq%20%22{name}%22"), &self.token, None)
     }
 
-    fn reads(&self) -> Vec<(String, Box<dyn Fn(&mut Connection, &mut Turns) -> bool + Sync + '_>)> {
+    fn reads(&self) -> Vec<Named<'_>> {
         let users = self.ids.len();
         let page = |start: usize| {
             let page = request("GET", &format!("/Users?startIndex={start}&count=100"), &self.token, None);
@@ -188,13 +191,13 @@ impl Loaded<'_> {
         ]
     }
 
-    fn writes(&self) -> Vec<(String, Box<dyn Fn(&mut Connection, &mut Turns) -> bool + Sync + '_>)> {
+    fn writes(&self) -> Vec<Named<'_>> {
         let users = self.ids.len();
         let create = |connection: &mut Connection| {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             connection.send(&request("POST", "/Users", &self.token, Some(&user_body(number)))).status == 201
         };
-        let mut all: Vec<(String, Box<dyn Fn(&mut Connection, &mut Turns) -> bool + Sync + '_>)> = vec![
+        let mut all: Vec<Named<'_>> = vec![
             ("create".to_owned(), Box::new(move |connection, _| create(connection))),
             (
                 "look-up, then create".to_owned(),

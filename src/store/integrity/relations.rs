@@ -227,15 +227,18 @@ fn unresolved_flaw(known: &Known, row: Unresolved) -> Option<Flaw> {
     })
 }
 
+/// A row id, and the tenant, type, id and deletion of the resource that it should be of.
+type OwnerColumns = (BigInt, Nullable<BigInt>, Nullable<Text>, Nullable<Text>, Nullable<Timestamp>);
+type OwnerRow = (i64, Option<i64>, Option<String>, Option<String>, Option<NaiveDateTime>);
+
 /// Password hashes: of live resources alone.
 pub(super) fn credentials(connection: &mut Connection, known: &Known, row_id: i64, limit: i64) -> Result<Piece<i64>> {
-    let statement: Sql<(BigInt, Nullable<BigInt>, Nullable<Text>, Nullable<Text>, Nullable<Timestamp>)> = Sql::new(
+    let statement: Sql<OwnerColumns> = Sql::new(
         "SELECT c.row_id, r.tenant_id, r.resource_type, r.id, r.deleted_at FROM credentials c \
          LEFT JOIN resources r ON r.row_id = c.row_id WHERE c.row_id > ",
     );
     let statement = statement.bind(row_id).push(" ORDER BY c.row_id LIMIT 0 + ").bind(limit);
-    let rows: Vec<(i64, Option<i64>, Option<String>, Option<String>, Option<NaiveDateTime>)> =
-        statement.load(connection)?;
+    let rows: Vec<OwnerRow> = statement.load(connection)?;
     let (last, count) = (rows.last().map(|row| row.0), rows.len());
     let flaws = rows.into_iter().filter_map(|(row_id, tenant_id, resource_type, id, deleted_at)| {
         let owner = end((tenant_id, resource_type, id, deleted_at));
@@ -311,15 +314,19 @@ pub(super) fn counts(connection: &mut Connection, known: &Known) -> Result<Vec<F
     Ok(flaws.collect())
 }
 
+/// A key with its tenant and row of its user, and the tenant and deletion of that user.
+type KeyColumns = (Text, BigInt, Nullable<BigInt>, Nullable<BigInt>, Nullable<Timestamp>);
+type KeyRow = (String, i64, Option<i64>, Option<i64>, Option<NaiveDateTime>);
+
 /// Keys that are good: of a tenant that is there, and where they are bound, to a live resource of it.
 pub(super) fn keys(connection: &mut Connection, known: &Known, now: NaiveDateTime) -> Result<Vec<Flaw>> {
-    let statement: Sql<(Text, BigInt, Nullable<BigInt>, Nullable<BigInt>, Nullable<Timestamp>)> = Sql::new(
+    let statement: Sql<KeyColumns> = Sql::new(
         "SELECT k.key_id, k.tenant_id, k.subject_row_id, r.tenant_id, r.deleted_at FROM api_keys k \
          LEFT JOIN resources r ON r.row_id = k.subject_row_id \
          WHERE k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ",
     );
     let statement = statement.bind(now).push(") ORDER BY k.key_id");
-    let rows: Vec<(String, i64, Option<i64>, Option<i64>, Option<NaiveDateTime>)> = statement.load(connection)?;
+    let rows: Vec<KeyRow> = statement.load(connection)?;
     let flaws = rows.into_iter().filter_map(|(key_id, tenant_id, subject, subject_tenant, deleted_at)| {
         let (kind, what) = match (known.has_tenant(tenant_id), subject, subject_tenant) {
             (false, ..) => (FlawKind::Owner, "belongs to a tenant that does not exist"),
