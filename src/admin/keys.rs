@@ -107,6 +107,7 @@ pub struct Create {
     pub tenant: Option<String>,
     /// How far its client may stray from the RFCs; what is set for the tenant without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("enum" = ["compat", "strict", null]))]
     pub profile: Option<Profile>,
     /// What it may do. Without any, `write`, or `me` for a key that is bound to a user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

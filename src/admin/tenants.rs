@@ -121,6 +121,7 @@ pub struct Change {
     pub require_if_match: Option<bool>,
     /// The profile of new keys of which nobody says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("enum" = ["compat", "strict", null]))]
     pub default_profile: Option<Profile>,
     /// The most users that there may be; `null` for any number.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]

@@ -20,6 +20,7 @@ pub struct Shown {
     /// Whether PUT, PATCH and DELETE must send If-Match.
     pub require_if_match: bool,
     /// The profile of new keys of which nobody says it.
+    #[schemars(with = "String", extend("enum" = ["compat", "strict"]))]
     pub default_profile: Profile,
     /// The most users that there may be; without it any number.
     pub max_users: Option<u32>,
