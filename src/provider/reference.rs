@@ -1,7 +1,5 @@
 //! Stored references to other resources: `manager` of the enterprise extension.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
@@ -16,7 +14,9 @@ use crate::store::members;
 use crate::store::resources::{self, Place, StoredResource};
 
 /// Holds a reference to be one of a live resource, for `strict` callers; `compat` keeps unknown ids, since managers may
-/// be provisioned later (ENT-02). One that was there before is not looked at again, whoever brought it.
+/// be provisioned later (ENT-02). One that was there before is not looked at again, whoever brought it. For either, a
+/// resource that is being deleted at the moment is waited for, and nobody deletes one before the reference to it is there
+/// to be taken away.
 ///
 /// # Errors
 /// `invalidValue`; database failures.
@@ -27,9 +27,6 @@ pub(super) fn check(
     document: &Document,
     profile: Profile,
 ) -> Result<()> {
-    if profile == Profile::Compat {
-        return Ok(());
-    }
     let Some((reference, id)) = referenced(place, document) else {
         return Ok(());
     };
@@ -37,8 +34,9 @@ pub(super) fn check(
         return Ok(());
     }
     let name = &place.resource_type.name;
-    let known = members::display_names(connection, place.tenant_id, name, &HashSet::from([id]))?;
-    if known.contains_key(id) {
+    let targets = members::resolve(connection, place.tenant_id, &[id])?;
+    let is_known = targets.get(id).is_some_and(|target| target.resource_type == *name);
+    if is_known || profile == Profile::Compat {
         return Ok(());
     }
     Err(Error::new(ErrorKind::InvalidValue, format!("{reference}.value: '{id}' is not the id of a {name}.")))

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
+use serde_json::Value;
 
 use super::Connection;
 use super::error;
@@ -293,7 +294,12 @@ pub fn lock_referring(
         .push(" AND key = ")
         .bind(id)
         .push(") ORDER BY r.row_id");
-    select(connection, condition.push(clause))
+    // One that had to be waited for may refer to another by now, and the index was read before.
+    let refers = |stored: &StoredResource| {
+        let whole = stored.document.get(reference);
+        whole.and_then(|whole| whole.get(&value.name)).and_then(Value::as_str) == Some(id)
+    };
+    Ok(select(connection, condition.push(clause))?.into_iter().filter(refers).collect())
 }
 
 /// A place in the list of buried resources: that of one that was buried then, also if it is not there any more.
@@ -595,7 +601,7 @@ impl Columns {
                 .display_name()
                 .and_then(|attribute| document.text(&attribute.name))
                 .map(str::to_owned),
-            active: document.members().get("active") != Some(&serde_json::Value::Bool(false)),
+            active: document.members().get("active") != Some(&Value::Bool(false)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Api, each};
+use crate::harness::{Api, each, each_strict};
 use crate::messages::*;
 use crate::support::http::Response;
 
@@ -140,6 +140,25 @@ fn del_03_a_member_that_is_deleted_while_it_joins_is_no_member() {
             // Whoever came second: the id is gone, or unresolved, and never a user with a name.
             let members = assert_resource(&api.get(&path_of(&team)), 200)["members"].clone();
             assert!(members == json!([]) || members == json!([{"value": ines["id"]}]), "{members}");
+        }
+    });
+}
+
+#[test]
+fn del_03_a_manager_who_is_deleted_while_being_assigned_is_nobodys_manager() {
+    each_strict(|api| {
+        for round in 0..8 {
+            let boss = api.created("/Users", &user(&format!("boss{round}")));
+            let ines = api.created("/Users", &user(&format!("ines{round}")));
+            let manager = format!("{ENTERPRISE}:manager");
+            let assign = patch(json!([{"op": "add", "path": manager, "value": {"value": boss["id"]}}]));
+
+            let answers =
+                together(api, &[("PATCH", path_of(&ines), None, assign), ("DELETE", path_of(&boss), None, json!({}))]);
+
+            assert_eq!(answers[1].status, 204);
+            assert!(matches!(answers[0].status, 200 | 400), "{}", answers[0].text());
+            assert_eq!(assert_resource(&api.get(&path_of(&ines)), 200).get(ENTERPRISE), None);
         }
     });
 }

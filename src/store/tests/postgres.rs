@@ -5,7 +5,7 @@ use diesel_migrations::MigrationHarness;
 
 use super::*;
 use crate::scim::resource::Document;
-use crate::scim::schema::Registry;
+use crate::scim::schema::{ENTERPRISE_URN, Registry};
 use crate::store::members;
 use crate::store::resources::{self as rows, Place};
 use crate::store::tenants::TenantSettings;
@@ -245,5 +245,37 @@ fn del_07_who_is_named_while_being_restored_is_a_member_once() {
             assert_eq!((listed.len(), live), (1, Some(ines)), "restored first: {restored_first}");
             c.batch_execute("TRUNCATE resources CASCADE").unwrap();
         }
+    });
+}
+
+/// A user who reports to another one.
+fn report(manager: &str) -> Document {
+    let report = serde_json::json!({"userName": "report", ENTERPRISE_URN: {"manager": {"value": manager}}});
+    Document::from_json(&report.to_string()).unwrap()
+}
+
+#[test]
+fn ent_02_a_deletion_that_waited_for_a_new_manager_leaves_that_one() {
+    on_each_url(|settings| {
+        if settings.database_url.has_single_writer() {
+            return;
+        }
+        let store = migrated(&settings);
+        let mut first = store.inner.connector.open(Purpose::Writer).unwrap();
+        let now = at("2026-03-01T09:30:00").and_utc();
+        first.begin_write(Duration::ZERO).unwrap();
+        rows::insert(&mut first, place("User"), "report", &report("old"), now).unwrap();
+        first.commit().unwrap();
+
+        first.begin_write(Duration::ZERO).unwrap();
+        let mut stored = rows::lock(&mut first, 1, "User", "report").unwrap().unwrap();
+        rows::replace(&mut first, place("User"), &mut stored, report("new"), now).unwrap();
+        let reference = place("User").resource_type.reference().unwrap();
+        let (found, referring) = mpsc::channel();
+        beside(&store, first, |c| {
+            found.send(rows::lock_referring(c, place("User"), reference, "old").unwrap()).unwrap();
+        });
+
+        assert!(referring.recv().unwrap().is_empty(), "the report has another manager by now");
     });
 }
