@@ -17,12 +17,8 @@ pub(super) struct Known {
 
 impl Known {
     pub fn load(connection: &mut Connection, registry: &'static Registry) -> Result<Known> {
-        let mut known = HashMap::new();
-        for tenant in tenants::list(connection)? {
-            let forms = tenants::forms(connection, tenant.tenant_id)?;
-            known.insert(tenant.tenant_id, (tenant, forms));
-        }
-        Ok(Known { registry, tenants: known })
+        let tenants = tenants::list_with_forms(connection)?.into_iter();
+        Ok(Known { registry, tenants: tenants.map(|(tenant, forms)| (tenant.tenant_id, (tenant, forms))).collect() })
     }
 
     /// The name of a tenant; a number that none has as it is.
