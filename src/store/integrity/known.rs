@@ -30,6 +30,11 @@ impl Known {
         self.tenants.contains_key(&tenant_id)
     }
 
+    /// Whether the tenant is being deleted, so that parts of it may be gone.
+    pub fn is_leaving(&self, tenant_id: i64) -> bool {
+        self.tenants.get(&tenant_id).is_some_and(|(tenant, _)| tenant.deleted_at.is_some())
+    }
+
     /// What holds for resources of a type in a tenant; `None` if they are kept for another definition of the type than
     /// ours, or for none: nobody here can tell what their index should be.
     pub fn place(&self, tenant_id: i64, resource_type: &str) -> Option<Place> {
