@@ -8,6 +8,8 @@ mod integrity;
 mod keys;
 mod names;
 
+use std::ops::RangeInclusive;
+
 use chrono::NaiveDateTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -121,11 +123,13 @@ impl Operation for Repair {
 }
 
 async fn diagnosis(desk: &Desk, repair: bool) -> Result<Diagnosis> {
+    let asked_at = desk.now().naive_utc();
     let condition = desk.store.read(Reach::Scan, condition::of).await?;
+    let asked = asked_at..=desk.now().naive_utc();
     let mut findings = database::findings(&condition);
     if condition.pending_migrations.is_empty() {
         findings.push(structure(desk).await?);
-        findings.push(clock(desk, &condition).await?);
+        findings.push(clock(desk, &condition, &asked).await?);
         findings.push(schemas(desk).await?);
         findings.push(names::finding(desk));
         findings.push(keys::finding(desk).await?);
@@ -159,12 +163,18 @@ async fn structure(desk: &Desk) -> Result<Finding> {
 /// Clocks of two machines are never the same.
 const TOLERATED_SECONDS: i64 = 2;
 
-async fn clock(desk: &Desk, condition: &Condition) -> Result<Finding> {
+/// `asked` is the time in which the database told its own.
+async fn clock(desk: &Desk, condition: &Condition, asked: &RangeInclusive<NaiveDateTime>) -> Result<Finding> {
     let last = desk.store.read(Reach::Point, condition::last_change).await?;
-    Ok(judge_clock(desk.now().naive_utc(), last, condition))
+    Ok(judge_clock(desk.now().naive_utc(), last, condition, asked))
 }
 
-fn judge_clock(now: NaiveDateTime, last: Option<NaiveDateTime>, condition: &Condition) -> Finding {
+fn judge_clock(
+    now: NaiveDateTime,
+    last: Option<NaiveDateTime>,
+    condition: &Condition,
+    asked: &RangeInclusive<NaiveDateTime>,
+) -> Finding {
     const CHECK: &str = "clock";
     const ADVICE: &str = "set the clock, and have it kept by NTP";
     let ahead = last.map_or(0, |last| (last - now).num_seconds());
@@ -175,7 +185,7 @@ fn judge_clock(now: NaiveDateTime, last: Option<NaiveDateTime>, condition: &Cond
     let Engine::Postgres(postgres) = &condition.engine else {
         return Finding::ok(CHECK, "the clock is not behind the history");
     };
-    let apart = (postgres.now - now).num_seconds().abs();
+    let apart = (*asked.start() - postgres.now).max(postgres.now - *asked.end()).num_seconds();
     if apart >= TOLERATED_SECONDS {
         let what = format!("the clock here and that of the database are {apart} seconds apart");
         return Finding::warning(CHECK, what, ADVICE);
@@ -271,15 +281,20 @@ mod tests {
 
     #[test]
     fn a_clock_behind_the_history_is_wrong() {
-        let state =
-            |now: &str, condition: &Condition| judge_clock(at(now), Some(at("2026-03-01T12:00:00")), condition).state;
+        let state = |now: &str, condition: &Condition| {
+            judge_clock(at(now), Some(at("2026-03-01T12:00:00")), condition, &(at(now)..=at(now))).state
+        };
         assert_eq!(state("2026-03-01T12:00:00", &sqlite()), State::Ok);
         assert_eq!(state("2026-03-01T11:59:59", &sqlite()), State::Ok);
         assert_eq!(state("2026-03-01T11:59:58", &sqlite()), State::Wrong);
-        assert_eq!(judge_clock(at("2020-01-01T00:00:00"), None, &sqlite()).state, State::Ok, "nothing to compare with");
+        let past = at("2020-01-01T00:00:00");
+        assert_eq!(judge_clock(past, None, &sqlite(), &(past..=past)).state, State::Ok, "nothing to compare with");
         let condition = Condition { engine: Engine::Postgres(postgres()), pending_migrations: Vec::new() };
         assert_eq!(state("2026-03-01T12:00:01", &condition), State::Ok);
         assert_eq!(state("2026-03-01T12:00:02", &condition), State::Warning);
         assert_eq!(state("2026-03-01T11:00:00", &condition), State::Wrong);
+        // The database was slow to answer, and its clock is right.
+        let (now, slow) = (at("2026-03-01T12:10:00"), at("2026-03-01T11:50:00")..=at("2026-03-01T12:10:00"));
+        assert_eq!(judge_clock(now, None, &condition, &slow).state, State::Ok);
     }
 }

@@ -174,7 +174,10 @@ fn lines(findings: &[Finding]) -> String {
 fn summary(findings: &[Finding]) -> String {
     let states = [State::Wrong, State::Warning, State::NotChecked, State::Ok];
     let counts = states.map(|state| (state, findings.iter().filter(|finding| finding.state == state).count()));
-    let said = counts.iter().filter(|(_, count)| *count > 0).map(|(state, count)| format!("{count} {}", word(*state)));
+    let said = counts.iter().filter(|(_, count)| *count > 0).map(|(state, count)| {
+        let plural = if *state == State::Warning && *count > 1 { "s" } else { "" };
+        format!("{count} {}{plural}", word(*state))
+    });
     format!("{}.", said.collect::<Vec<_>>().join(", "))
 }
 

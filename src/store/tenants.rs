@@ -220,16 +220,19 @@ pub fn check_forms(connection: &mut Connection, registry: &Registry) -> Result<(
     registry.resource_types().iter().try_for_each(|resource_type| forms.check(resource_type))
 }
 
+/// All tenants, and for which definitions the data of each is kept.
+pub(super) fn list_with_forms(connection: &mut Connection) -> Result<Vec<(Tenant, Forms)>> {
+    let rows = tenants::table.order(tenants::tenant_id).select((COLUMNS, tenants::schemas));
+    let rows = rows.load::<(Row, String)>(connection)?;
+    rows.into_iter().map(|(row, forms)| Ok((read(row)?, Forms::parse(&forms)?))).collect()
+}
+
 /// The names of the tenants whose data is kept for other definitions than these.
 pub fn kept_for_other_schemas(connection: &mut Connection, registry: &Registry) -> Result<Vec<String>> {
-    let rows = tenants::table.order(tenants::tenant_id).select((tenants::name, tenants::schemas));
-    let mut names = Vec::new();
-    for (name, forms) in rows.load::<(String, String)>(connection)? {
-        let forms = Forms::parse(&forms)?;
-        let fits = registry.resource_types().iter().all(|resource_type| forms.check(resource_type).is_ok());
-        names.extend((!fits).then_some(name));
-    }
-    Ok(names)
+    let types = registry.resource_types();
+    let fits = |forms: &Forms| types.iter().all(|resource_type| forms.check(resource_type).is_ok());
+    let differing = list_with_forms(connection)?.into_iter().filter(|(_, forms)| !fits(forms));
+    Ok(differing.map(|(tenant, _)| tenant.name).collect())
 }
 
 /// Replaces what is set for a tenant; [`ErrorKind::NotFound`] if there is none of that number.

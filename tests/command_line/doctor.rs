@@ -111,7 +111,7 @@ fn what_is_sound_is_sound_beside_a_server_and_from_elsewhere() {
 #[test]
 fn what_does_not_follow_from_the_documents_is_named_and_mended_beside_a_server() {
     on_each_database(|workplace| {
-        let token = workplace.succeed(&["key", "create", "--name", "okta"]);
+        let token = workplace.succeed(&["key", "create", "--name", "okta", "--scope", "read", "write", "admin"]);
         let (_server, address) = Server::start(workplace, &["serve"]);
         let client = Client::new(&address);
         let call = |method: &str, path: &str, body: Option<&Value>| {
@@ -140,6 +140,14 @@ fn what_does_not_follow_from_the_documents_is_named_and_mended_beside_a_server()
         assert_eq!((after, in_state(&clean, "wrong")), (0, vec![]), "{clean:#}");
         assert_eq!(call("GET", search, None).json()["totalResults"], 1);
         assert_eq!(call("GET", &format!("/Users/{id}"), None).json(), user, "no document is touched");
+
+        // And from elsewhere.
+        let laptop = Workplace::sqlite();
+        std::fs::write(laptop.directory.path().join("key"), &token).unwrap();
+        tamper(workplace, "DELETE FROM resource_values WHERE path = 'title'");
+        let (_, repaired) = examined(&laptop, &["--repair", "--url", &address, "--admin-key-file", "key"]);
+        assert!(finding(&repaired, "searchIndex")["what"].as_str().unwrap().starts_with("mended: 1 "), "{repaired:#}");
+        assert_eq!(call("GET", search, None).json()["totalResults"], 1);
     });
 }
 

@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Nullable};
 
 use super::flaw::{Cure, Flaw, FlawKind, Subject};
 use super::known::Known;
-use super::relations::{self, Piece};
+use super::relations::{self, Piece, last_of_full};
 use super::row::{Row, rows};
 use super::sums::{self, IndexRow, Spot, Sums};
 use crate::scim::Result;
@@ -151,9 +151,10 @@ impl Inspection {
         after: Option<&UniqueKey>,
     ) -> Result<(Vec<Flaw>, Stage)> {
         let found = unique::rows_after(connection, after, RESOURCES)?;
-        let Some(last) = found.last().cloned() else { return Ok((Vec::new(), Stage::Sums(Spot::start()))) };
+        let last = last_of_full(&found, RESOURCES).cloned();
         let owners = owners(connection, known, found.iter().map(|row| row.row_id))?;
         let is_surplus = |row: &UniqueKey| match owners.get(&row.row_id) {
+            _ if known.is_leaving(row.tenant_id) => false,
             None => true,
             Some(Owner::Unclear(_)) => false,
             Some(Owner::Clear(owner, place, document)) => !owner.claims(&owner.due_unique(*place, document), row),
@@ -165,30 +166,26 @@ impl Inspection {
             detail: format!("a value of {} is held as unique that the document does not have", row.path),
             cure: Cure::SurplusUnique(row),
         });
-        Ok((flaws.collect(), Stage::UniqueValues(Some(last))))
+        let next = last.map_or(Stage::Sums(Spot::start()), |last| Stage::UniqueValues(Some(last)));
+        Ok((flaws.collect(), next))
     }
 
     fn sum_up(&mut self, connection: &mut Connection, known: &Known, spot: &Spot) -> Result<(Vec<Flaw>, Stage)> {
         let found = sums::rows_after(connection, spot, VALUES)?;
-        let Some(last) = found.last().map(Spot::from) else {
-            return Ok((Vec::new(), Stage::Resources(self.sums.first() - 1)));
-        };
         let is_first = self.sums.first() == 1;
         let beyond = |row: &&IndexRow| is_first && !(1..=self.last).contains(&row.row_id);
         let beyond: Vec<IndexRow> = found.iter().filter(beyond).cloned().collect();
         let flaws = surplus_among(connection, known, beyond)?;
         found.iter().for_each(|row| self.sums.add(row));
         self.tally.values += if is_first { found.len() as u64 } else { 0 };
-        Ok((flaws, Stage::Sums(last)))
+        let next = last_of_full(&found, VALUES).map(Spot::from);
+        Ok((flaws, next.map_or(Stage::Resources(self.sums.first() - 1), Stage::Sums)))
     }
 
     fn resources(&mut self, connection: &mut Connection, known: &Known, after: i64) -> Result<(Vec<Flaw>, Stage)> {
         let condition = Sql::new("r.row_id > ").bind(after).push(" AND r.row_id < ").bind(self.sums.end());
         let found = rows(connection, condition.push(" ORDER BY r.row_id LIMIT 0 + ").bind(RESOURCES))?;
-        let Some(last) = found.last().map(|row| row.row_id) else {
-            let next = if self.sums.has_suspects() { Stage::Surplus(Spot::start()) } else { self.next_block() };
-            return Ok((Vec::new(), next));
-        };
+        let last = last_of_full(&found, RESOURCES).map(|row| row.row_id);
         let count = found.len() as u64;
         let (mut flaws, mut references) = (Vec::new(), References::default());
         for row in found {
@@ -196,7 +193,12 @@ impl Inspection {
         }
         references.check(connection, known, &mut flaws)?;
         self.tally.resources += count;
-        Ok((flaws, Stage::Resources(last)))
+        let next = match last {
+            Some(last) => Stage::Resources(last),
+            None if self.sums.has_suspects() => Stage::Surplus(Spot::start()),
+            None => self.next_block(),
+        };
+        Ok((flaws, next))
     }
 
     fn resource(
@@ -207,6 +209,10 @@ impl Inspection {
         references: &mut References,
         flaws: &mut Vec<Flaw>,
     ) -> Result<()> {
+        if known.is_leaving(row.tenant_id) {
+            self.sums.pass_over(row.row_id);
+            return Ok(());
+        }
         let mut flaw = |kind, detail, cure| {
             let subject = Some(subject_of(row));
             flaws.push(Flaw { kind, tenant: Some(known.tenant(row.tenant_id)), subject, detail, cure });
@@ -257,9 +263,10 @@ impl Inspection {
 
     fn surplus(&mut self, connection: &mut Connection, known: &Known, spot: &Spot) -> Result<(Vec<Flaw>, Stage)> {
         let found = sums::rows_after(connection, spot, SUSPECTS)?;
-        let Some(last) = found.last().map(Spot::from) else { return Ok((Vec::new(), self.next_block())) };
+        let last = last_of_full(&found, SUSPECTS).map(Spot::from);
         let suspects = found.into_iter().filter(|row| self.sums.is_suspect(row.row_id)).collect();
-        Ok((surplus_among(connection, known, suspects)?, Stage::Surplus(last)))
+        let flaws = surplus_among(connection, known, suspects)?;
+        Ok((flaws, last.map_or_else(|| self.next_block(), Stage::Surplus)))
     }
 
     fn next_block(&mut self) -> Stage {
@@ -329,6 +336,7 @@ fn surplus_among(connection: &mut Connection, known: &Known, found: Vec<IndexRow
     for row in found {
         let owner = owners.get(&row.row_id);
         let is_due = match owner {
+            _ if known.is_leaving(row.tenant_id) => true,
             None => false,
             Some(Owner::Unclear(_)) => true,
             Some(Owner::Clear(owner, place, document)) => {

@@ -17,12 +17,8 @@ pub(super) struct Known {
 
 impl Known {
     pub fn load(connection: &mut Connection, registry: &'static Registry) -> Result<Known> {
-        let mut known = HashMap::new();
-        for tenant in tenants::list(connection)? {
-            let forms = tenants::forms(connection, tenant.tenant_id)?;
-            known.insert(tenant.tenant_id, (tenant, forms));
-        }
-        Ok(Known { registry, tenants: known })
+        let tenants = tenants::list_with_forms(connection)?.into_iter();
+        Ok(Known { registry, tenants: tenants.map(|(tenant, forms)| (tenant.tenant_id, (tenant, forms))).collect() })
     }
 
     /// The name of a tenant; a number that none has as it is.
@@ -32,6 +28,11 @@ impl Known {
 
     pub fn has_tenant(&self, tenant_id: i64) -> bool {
         self.tenants.contains_key(&tenant_id)
+    }
+
+    /// Whether the tenant is being deleted, so that parts of it may be gone.
+    pub fn is_leaving(&self, tenant_id: i64) -> bool {
+        self.tenants.get(&tenant_id).is_some_and(|(tenant, _)| tenant.deleted_at.is_some())
     }
 
     /// What holds for resources of a type in a tenant; `None` if they are kept for another definition of the type than

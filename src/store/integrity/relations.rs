@@ -10,11 +10,17 @@ use crate::scim::Result;
 use crate::store::sql::Sql;
 use crate::store::{Connection, limits};
 
-/// The flaws among some rows of a table, and the last of these rows; `None` behind the end.
+/// The flaws among some rows of a table, and the last of these rows; `None` at the end.
 pub(super) struct Piece<Last> {
     pub flaws: Vec<Flaw>,
     pub last: Option<Last>,
     pub rows: usize,
+}
+
+/// The last row of a piece that is as large as asked; the end is where there are fewer. Whoever went on until there are
+/// none would never arrive while others add behind him.
+pub(super) fn last_of_full<T>(rows: &[T], limit: i64) -> Option<&T> {
+    rows.last().filter(|_| rows.len() as i64 >= limit)
 }
 
 /// One end of a relation, as far as it is there.
@@ -82,7 +88,7 @@ pub(super) fn members(
     let condition = Sql::new("(gm.group_row_id, gm.member_row_id) > (").bind(group_row_id).push(", ");
     let condition = condition.bind(member_row_id).push(") ORDER BY gm.group_row_id, gm.member_row_id LIMIT 0 + ");
     let rows: Vec<Membership> = memberships(condition.bind(limit)).load(connection)?;
-    let last = rows.last().map(|row| (row.0, row.1));
+    let last = last_of_full(&rows, limit).map(|row| (row.0, row.1));
     let count = rows.len();
     let flaws = rows.into_iter().filter_map(|row| membership_flaw(known, row)).collect();
     Ok(Piece { flaws, last, rows: count })
@@ -106,7 +112,8 @@ fn membership_flaw(known: &Known, row: Membership) -> Option<Flaw> {
     // What is kept for other schemas is judged by those who know them.
     let is_known =
         |end: &Option<End>| end.as_ref().is_none_or(|end| known.place(end.tenant_id, &end.resource_type).is_some());
-    if !is_known(&group) {
+    let is_leaving = |end: &Option<End>| end.as_ref().is_some_and(|end| known.is_leaving(end.tenant_id));
+    if !is_known(&group) || is_leaving(&group) || is_leaving(&member) {
         return None;
     }
     let (detail, keeps_name) = match (&group, &member) {
@@ -177,7 +184,7 @@ pub(super) fn unresolved(
     let condition = Sql::new("(u.group_row_id, u.value) > (").bind(group_row_id).push(", ").bind(value);
     let condition = condition.push(") ORDER BY u.group_row_id, u.value LIMIT 0 + ").bind(limit);
     let rows: Vec<Unresolved> = unresolved_members(condition).load(connection)?;
-    let last = rows.last().map(|row| (row.0, row.1.clone()));
+    let last = last_of_full(&rows, limit).map(|row| (row.0, row.1.clone()));
     let count = rows.len();
     let flaws = rows.into_iter().filter_map(|row| unresolved_flaw(known, row)).collect();
     Ok(Piece { flaws, last, rows: count })
@@ -207,7 +214,7 @@ fn unresolved_flaw(known: &Known, row: Unresolved) -> Option<Flaw> {
             cure: cure(false),
         });
     };
-    known.place(group.tenant_id, &group.resource_type)?;
+    known.place(group.tenant_id, &group.resource_type).filter(|_| !known.is_leaving(group.tenant_id))?;
     let is_group = has_members(known.registry, &group.resource_type);
     let is_there = member.is_some_and(|member| {
         let fits = may_be_member(known.registry, &group.resource_type, &member.resource_type);
@@ -239,7 +246,7 @@ pub(super) fn credentials(connection: &mut Connection, known: &Known, row_id: i6
     );
     let statement = statement.bind(row_id).push(" ORDER BY c.row_id LIMIT 0 + ").bind(limit);
     let rows: Vec<OwnerRow> = statement.load(connection)?;
-    let (last, count) = (rows.last().map(|row| row.0), rows.len());
+    let (last, count) = (last_of_full(&rows, limit).map(|row| row.0), rows.len());
     let flaws = rows.into_iter().filter_map(|(row_id, tenant_id, resource_type, id, deleted_at)| {
         let owner = end((tenant_id, resource_type, id, deleted_at));
         let detail = match &owner {
@@ -270,7 +277,7 @@ pub(super) fn touches(
     );
     let statement = statement.bind(row_id).push(", ").bind(at).push(") ORDER BY t.row_id, t.at LIMIT 0 + ");
     let rows: Vec<(i64, NaiveDateTime, Option<i64>)> = statement.bind(limit).load(connection)?;
-    let last = rows.last().map(|row| (row.0, row.1));
+    let last = last_of_full(&rows, limit).map(|row| (row.0, row.1));
     let orphans = rows.iter().filter(|row| row.2.is_none());
     let flaws = orphans.map(|(row_id, at, _)| Flaw {
         kind: FlawKind::Touch,
@@ -289,7 +296,7 @@ pub(super) fn events(connection: &mut Connection, row_id: i64, limit: i64) -> Re
     );
     let statement = statement.bind(row_id).push(" ORDER BY o.row_id LIMIT 0 + ").bind(limit);
     let rows: Vec<(i64, Option<i64>)> = statement.load(connection)?;
-    let last = rows.last().map(|row| row.0);
+    let last = last_of_full(&rows, limit).map(|row| row.0);
     let orphans = rows.iter().filter(|row| row.1.is_none());
     let flaws = orphans.map(|(row_id, _)| Flaw {
         kind: FlawKind::Event,
