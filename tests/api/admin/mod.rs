@@ -122,7 +122,7 @@ fn what_is_no_question_is_refused_with_what_is_wrong() {
     each(|api| {
         let admin = admin(api);
         let cases = [
-            ("POST", "/tenants", Some(json!({"nam": "x"})), "nam"),
+            ("POST", "/tenants", Some(json!({"label": "x"})), "label"),
             ("POST", "/tenants", Some(json!({})), "name"),
             ("POST", "/tenants", Some(json!({"name": 1})), "string"),
             ("POST", "/tenants?name=x", Some(json!({})), "body"),
@@ -130,7 +130,7 @@ fn what_is_no_question_is_refused_with_what_is_wrong() {
             ("PATCH", "/tenants/default", Some(json!({"tenant": "other"})), "tenant"),
             ("PATCH", "/tenants/default", Some(json!({"groupNames": "sometimes"})), "sometimes"),
             ("GET", "/tenants?limit=x", None, "digit"),
-            ("GET", "/tenants?limt=1", None, "limt"),
+            ("GET", "/tenants?size=1", None, "size"),
             ("GET", "/tenants?after=x", None, "after"),
         ];
         for (method, path, body, named) in cases {
