@@ -3,13 +3,14 @@
 use chrono::DateTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{Entry, resource_type};
+use super::{Entry, filled_by_others, resource_type};
 use crate::admin::{Desk, Operation, Page, Route, no_next_page, page_size};
 use crate::provider::{Call, Paged};
 use crate::scim::cursor::{Binding, Cursor, Direction, Position};
 use crate::scim::query::{Parameters, Query};
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{ResourceType, Role};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::resources::{self, Burial};
 use crate::store::{Connection, Reach};
@@ -143,7 +144,7 @@ impl Walk<'_> {
         Ok((items, next, (self.which == Which::Live).then_some(results.total)))
     }
 
-    async fn named(&self, bodies: Vec<serde_json::Map<String, serde_json::Value>>) -> Result<Vec<Entry>> {
+    async fn named(&self, bodies: Vec<Map<String, Value>>) -> Result<Vec<Entry>> {
         let entries = bodies.into_iter().map(|body| Entry::live(self.resource_type, body, None));
         let mut entries: Vec<Entry> = entries.collect();
         let ids: Vec<String> = entries.iter().map(|entry| entry.id().to_owned()).collect();
@@ -168,14 +169,14 @@ impl Walk<'_> {
             filter: self.filter.clone(),
             cursor,
             count: count.map(|count| count.to_string()),
-            excluded_attributes: Some("members,groups".to_owned()),
+            excluded_attributes: filled_by_others(self.resource_type, &[Role::Members, Role::Groups]),
             ..Parameters::default()
         };
         Query::resolve(&parameters, self.resource_type, Profile::Compat)
     }
 
     fn seal(&self, burial: Burial) -> Result<String> {
-        let position = Position { key: Some(burial.at.timestamp_micros().to_string()), row_id: burial.row_id };
+        let position = Position { key: Some(burial.at.to_rfc3339()), row_id: burial.row_id };
         let cursor = Cursor { position, direction: Direction::Forward, count: 0 };
         let sealed = cursor.seal(&self.call.caller.cursor_secret, &self.binding(), self.desk.now())?;
         Ok(format!("{DELETED}{sealed}"))
@@ -184,8 +185,8 @@ impl Walk<'_> {
     fn open(&self, cursor: &str) -> Result<Burial> {
         let secret = &self.call.caller.cursor_secret;
         let cursor = Cursor::open(cursor, secret, &self.binding(), self.desk.now()).map_err(of_after)?;
-        let at = cursor.position.key.and_then(|key| DateTime::from_timestamp_micros(key.parse().ok()?));
-        at.map(|at| Burial { at, row_id: cursor.position.row_id }).ok_or_else(no_next_page)
+        let at = cursor.position.key.and_then(|key| DateTime::parse_from_rfc3339(&key).ok());
+        at.map(|at| Burial { at: at.to_utc(), row_id: cursor.position.row_id }).ok_or_else(no_next_page)
     }
 
     fn binding(&self) -> Binding {
