@@ -24,7 +24,10 @@ pub(super) fn page(details: &Details) -> String {
     let title = format!("{kind} {}", entry.label.as_deref().unwrap_or_default());
     let mut blocks = vec![block(title.trim_end(), &head(details))];
     let (extensions, core): (Vec<_>, Vec<_>) = entry.resource.iter().partition(|(name, _)| name.contains(':'));
-    blocks.push(block("Attributes", &attributes(core.into_iter().filter(|(name, _)| !ELSEWHERE.contains(&name.as_str())))));
+    blocks.push(block(
+        "Attributes",
+        &attributes(core.into_iter().filter(|(name, _)| !ELSEWHERE.contains(&name.as_str()))),
+    ));
     for (urn, values) in extensions {
         let values = values.as_object().into_iter().flatten();
         let is_in_head = |name: &str| name == "manager" && details.manager.is_some();

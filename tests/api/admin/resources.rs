@@ -260,7 +260,12 @@ fn a_user_is_shown_with_groups_manager_and_who_wrote_last() {
 
         let shown = desk.get(&format!("/resources/Users/{mira}"));
 
-        let ways = [(&team, "Team", None), (&other, "Other", None), (&staff, "Staff", Some(&team)), (&all, "All", Some(&staff))];
+        let ways = [
+            (&team, "Team", None),
+            (&other, "Other", None),
+            (&staff, "Staff", Some(&team)),
+            (&all, "All", Some(&staff)),
+        ];
         let ways = ways.map(|(id, name, through)| match through {
             Some(through) => json!({"id": id, "displayName": name, "through": through}),
             None => json!({"id": id, "displayName": name}),
@@ -333,7 +338,8 @@ fn a_history_is_walked_from_the_latest_change_to_the_first() {
 
         let changes = desk.walk(&format!("/resources/Users/{user}/history"));
 
-        let titles: Vec<Option<&str>> = changes.iter().map(|change| change["changes"]["after"]["title"].as_str()).collect();
+        let titles: Vec<Option<&str>> =
+            changes.iter().map(|change| change["changes"]["after"]["title"].as_str()).collect();
         assert_eq!(titles, [Some("T3"), Some("T2"), Some("T1"), Some("T0"), None]);
         let last = changes.last().unwrap();
         assert_eq!((&last["operation"], &last["version"]), (&json!("create"), &json!(1)));
@@ -374,8 +380,9 @@ fn a_deleted_resource_is_brought_back_by_the_key_that_asks() {
 fn groups_with_unresolved_members_are_listed() {
     each(|api| {
         let desk = Desk::of(api);
-        let mut groups: Vec<(String, i64)> =
-            (1..6).map(|number| (desk.group(&format!("Group {number}"), &["a", "b", "c", "d", "e"][..number]), number as i64)).collect();
+        let mut groups: Vec<(String, i64)> = (1..6)
+            .map(|number| (desk.group(&format!("Group {number}"), &["a", "b", "c", "d", "e"][..number]), number as i64))
+            .collect();
         desk.group("Whole", &[&desk.user("mira")]);
         let (gone, _) = groups.remove(1);
         desk.delete(&format!("/Groups/{gone}"));
