@@ -53,6 +53,7 @@ pub struct Entry {
 /// Whether clients see a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "ResourceStatus")]
 pub enum Status {
     /// They do.
     Live,

@@ -35,6 +35,7 @@ pub struct History {
 /// One change of a resource.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ResourceChange")]
 pub struct Change {
     /// When.
     #[serde(with = "crate::scim::resource::instant")]

@@ -42,6 +42,7 @@ pub struct List {
 /// Which resources are meant.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "WhichResources")]
 pub enum Which {
     /// Those that clients see.
     #[default]
@@ -56,6 +57,7 @@ pub enum Which {
 /// so many were looked at.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ResourceList")]
 pub struct Listing {
     /// What stands on it, and what to ask for next.
     #[serde(flatten)]

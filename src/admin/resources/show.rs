@@ -44,6 +44,7 @@ pub struct Show {
 /// All that there is to say of a resource.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ResourceDetails")]
 pub struct Details {
     /// The time that the state is of, if it is one of the past.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::scim::resource::instant::option")]

@@ -21,6 +21,7 @@ const MEMBERS_SHOWN: i64 = 25;
 /// A group that a resource is in.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "GroupMembership")]
 pub struct Membership {
     /// The SCIM id of the group.
     pub id: String,
@@ -43,6 +44,7 @@ pub(super) fn groups(connection: &mut Connection, row_id: i64) -> Result<Vec<Mem
 /// The members of a group.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "GroupMembers")]
 pub struct Members {
     /// How many there are, unresolved ones included.
     pub count: u64,
@@ -94,6 +96,7 @@ impl Members {
 /// Whom a resource refers to: the manager of a user.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Manager")]
 pub struct Referred {
     /// The SCIM id.
     pub id: String,
@@ -129,6 +132,7 @@ impl Referred {
 /// When something was last done to a resource, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "LastDeed")]
 pub struct Deed {
     /// When.
     #[serde(with = "crate::scim::resource::instant")]

@@ -407,7 +407,7 @@ fn res_21_resources_of_a_type_of_ones_own_are_looked_after_as_users_are() {
 
         assert_eq!(desk.ids("/resources/Tests"), [kept]);
         let filter = encoded("label eq \"gone\"");
-        assert_eq!(desk.ids(&format!("/resources/Tests?which=deleted&filter={filter}")), [gone.clone()]);
+        assert_eq!(desk.ids(&format!("/resources/Tests?which=deleted&filter={filter}")), std::slice::from_ref(&gone));
         assert_eq!(desk.get(&format!("/resources/Tests/{gone}"))["relations"]["groups"][0]["id"], json!(group));
         asked(&desk.admin, "POST", &format!("{}/resources/Tests/{gone}/restore", desk.base), Some(&json!({})));
         let shown = desk.get(&format!("/resources/Tests/{gone}"));
