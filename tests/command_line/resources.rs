@@ -176,7 +176,8 @@ fn res_21_resources_of_a_type_of_ones_own_have_a_command() {
         let listed = run("list", &[]);
         assert!(listed.contains("LABEL") && listed.contains("A-1") && listed.contains(&device), "{listed}");
         assert!(run("list", &["--json"]).contains("bolt"), "an attribute of one's own is no membership");
-        assert!(run("show", &[&device]).starts_with("Device A-1\n"));
+        let shown = run("show", &[&device]);
+        assert!(shown.starts_with("Device A-1\n") && shown.contains("bolt"), "{shown}");
         provider.delete(&format!("/Devices/{device}"));
         assert!(run("list", &["--deleted", "--filter", "members eq \"bolt\""]).contains(&device));
         run("restore", &[&device]);

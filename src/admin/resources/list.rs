@@ -140,7 +140,7 @@ impl Walk<'_> {
         let items = self.named(results.resources.into_iter().map(|found| found.body).collect()).await?;
         let next = match results.paged {
             Paged::ByCursor { next: Some(cursor), .. } => Some(format!("{LIVE}{cursor}")),
-            _ if self.which == Which::All => Some(DELETED.to_owned()),
+            _ if self.which == Which::All && self.has_deleted().await? => Some(DELETED.to_owned()),
             _ => None,
         };
         Ok((items, next, (self.which == Which::Live).then_some(results.total)))
@@ -157,6 +157,12 @@ impl Walk<'_> {
             entry.name = names.remove(entry.id());
         }
         Ok(entries)
+    }
+
+    /// Whether there is more to look at behind the live ones.
+    async fn has_deleted(&self) -> Result<bool> {
+        let (items, next) = self.deleted(None, 1).await?;
+        Ok(!items.is_empty() || next.is_some())
     }
 
     async fn deleted(&self, after: Option<Burial>, limit: usize) -> Result<(Vec<Entry>, Option<String>)> {

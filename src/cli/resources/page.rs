@@ -11,9 +11,6 @@ use crate::scim::resource::format_instant;
 /// How many lines a list has at most; JSON has all of it.
 const LONGEST: usize = 25;
 
-/// What stands elsewhere on the page.
-const ELSEWHERE: [&str; 5] = ["schemas", "id", "meta", "groups", "members"];
-
 /// A name and a value.
 type Line = (String, String);
 
@@ -24,10 +21,8 @@ pub(super) fn page(details: &Details) -> String {
     let title = format!("{kind} {}", entry.label.as_deref().unwrap_or_default());
     let mut blocks = vec![block(title.trim_end(), &head(details))];
     let (extensions, core): (Vec<_>, Vec<_>) = entry.resource.iter().partition(|(name, _)| name.contains(':'));
-    blocks.push(block(
-        "Attributes",
-        &attributes(core.into_iter().filter(|(name, _)| !ELSEWHERE.contains(&name.as_str()))),
-    ));
+    let core = core.into_iter().filter(|(name, _)| !stands_elsewhere(name, details));
+    blocks.push(block("Attributes", &attributes(core)));
     for (urn, values) in extensions {
         let values = values.as_object().into_iter().flatten();
         let is_in_head = |name: &str| name == "manager" && details.manager.is_some();
@@ -38,6 +33,16 @@ pub(super) fn page(details: &Details) -> String {
     blocks.extend(details.relations.iter().flat_map(then));
     blocks.retain(|block| !block.is_empty());
     blocks.join("\n")
+}
+
+/// A type of one's own may have attributes that are called as those which other resources fill.
+fn stands_elsewhere(name: &str, details: &Details) -> bool {
+    match name {
+        "schemas" | "id" | "meta" => true,
+        "groups" => details.groups.as_ref().is_some_and(|groups| !groups.is_empty()),
+        "members" => details.members.is_some(),
+        _ => false,
+    }
 }
 
 fn head(details: &Details) -> Vec<Line> {

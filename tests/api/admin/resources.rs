@@ -165,6 +165,7 @@ fn deleted_resources_come_latest_first_and_after_the_live_ones_of_all() {
     each(|api| {
         let desk = Desk::of(api);
         let users: Vec<String> = (0..6).map(|number| desk.user(&format!("user{number}"))).collect();
+        assert_eq!(desk.get("/resources/Users?which=all&limit=6").get("next"), None, "there are no deleted ones yet");
         for number in [3, 0, 4, 1] {
             desk.delete(&format!("/Users/{}", users[number]));
         }
