@@ -9,6 +9,8 @@ mod doctor;
 mod health;
 #[path = "command_line/remote.rs"]
 mod remote;
+#[path = "command_line/resources.rs"]
+mod resources;
 #[path = "command_line/rollout.rs"]
 mod rollout;
 mod support;
@@ -641,7 +643,7 @@ fn del_06_deleted_resources_are_shown_and_restored_beside_the_server() {
             (&json!("mira"), &json!(key_id(token)))
         );
         let shown = workplace.succeed(&["user", "show", &id]);
-        assert!(shown.contains("deleted") && shown.contains("(`Field team`)"), "{shown}");
+        assert!(shown.contains("deleted") && shown.contains("Field team"), "{shown}");
         let changes = workplace.json(&["user", "history", &id, "--json"]);
         assert_eq!((&changes[0]["operation"], &changes[0]["key"]), (&json!("create"), &json!(key_id(token))));
         assert_eq!((&changes[1]["operation"], &changes[2]), (&json!("delete"), &Value::Null));

@@ -6,6 +6,7 @@ mod history;
 mod list;
 mod restore;
 mod show;
+mod surroundings;
 mod unresolved;
 
 use chrono::{DateTime, Utc};
@@ -16,11 +17,12 @@ use serde_json::{Map, Value};
 pub use self::history::{Change, History};
 pub use self::list::{List, Listing, Which};
 pub use self::restore::Restore;
-pub use self::show::{Details, Show, Then, ThenGroup};
+pub use self::show::{Details, Show};
+pub use self::surroundings::{Deed, Members, Membership, Referred, ShownMember, Then, ThenGroup};
 pub use self::unresolved::{ListUnresolved, Unresolved};
 use super::Desk;
 use crate::provider::deleted::Deleted;
-use crate::scim::schema::{ResourceType, Returned, Type};
+use crate::scim::schema::{Attribute, ResourceType, Returned, Role, Type};
 use crate::scim::{Error, ErrorKind, Result};
 use crate::store::tenants::Tenant;
 
@@ -51,6 +53,7 @@ pub struct Entry {
 /// Whether clients see a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "ResourceStatus")]
 pub enum Status {
     /// They do.
     Live,
@@ -93,13 +96,20 @@ impl Entry {
 }
 
 fn label(resource_type: &ResourceType, body: &Map<String, Value>) -> Option<String> {
-    let is_label = |attribute: &crate::scim::schema::Attribute| {
+    let is_label = |attribute: &Attribute| {
         attribute.kind == Type::String && !attribute.multi_valued && attribute.returned != Returned::Never
     };
     let unique = resource_type.unique.iter().filter(|unique| !unique.extension && unique.sub_attribute.is_none());
     let unique = unique.map(|unique| unique.attribute).find(|attribute| is_label(attribute));
     let attribute = unique.or_else(|| resource_type.display_name())?;
     body.get(&attribute.name).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The attributes that other resources fill, members or groups, as `excludedAttributes` names them.
+fn filled_by_others(resource_type: &ResourceType, roles: &[Role]) -> Option<String> {
+    let names = roles.iter().filter_map(|role| resource_type.attribute_in_role(*role));
+    let names: Vec<&str> = names.map(|attribute| attribute.name.as_str()).collect();
+    (!names.is_empty()).then(|| names.join(","))
 }
 
 /// The resource type with that endpoint: `Users`.

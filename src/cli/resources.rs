@@ -6,6 +6,8 @@
 
 mod history;
 mod list;
+mod page;
+mod place;
 mod show;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -13,9 +15,10 @@ use clap::{Args, Subcommand};
 
 use self::history::{History, history};
 use self::list::{GroupList, List, list, list_unresolved};
-use self::show::{Show, show, title};
+use self::show::{Show, show};
+use super::table::printable;
 use super::{Office, Report};
-use crate::admin::resources;
+use crate::admin::resources::{self, Entry};
 use crate::scim::{Error, ErrorKind, Result};
 
 /// What an operator does with users.
@@ -199,4 +202,18 @@ async fn restore(office: &Office, kind: Kind<'_>, arguments: One) -> Result<Repo
     }
     let resource_type = entry.resource["meta"]["resourceType"].as_str().unwrap_or("Resource");
     Ok(Report::default().note(format!("{resource_type} {} is back.", title(&entry))))
+}
+
+/// What messages call a resource.
+fn title(entry: &Entry) -> String {
+    let label = entry.label.as_deref().map(|label| format!(" (`{}`)", printable(label)));
+    format!("{}{}", printable(entry.id()), label.unwrap_or_default())
+}
+
+/// Who did something: the name of a key, where it has one, and its id.
+fn who(key: &str, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("{name} ({key})"),
+        None => key.to_owned(),
+    }
 }

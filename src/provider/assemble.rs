@@ -218,7 +218,7 @@ impl Assembler<'_> {
         if let Some(display) = &group.display {
             shown.insert("display".to_owned(), json!(display));
         }
-        shown.insert("type".to_owned(), json!(if group.direct { "direct" } else { "indirect" }));
+        shown.insert("type".to_owned(), json!(if group.through.is_none() { "direct" } else { "indirect" }));
         Value::Object(shown)
     }
 

@@ -15,7 +15,7 @@ use crate::store::{Connection, Reach};
 const AT_ONCE: usize = 500;
 
 /// The most resources that are looked at for one page: whoever wants more goes on from its end.
-const LOOKED_AT: usize = 20 * AT_ONCE;
+const LOOKED_AT: usize = 4 * AT_ONCE;
 
 /// A deleted resource.
 #[derive(Debug)]

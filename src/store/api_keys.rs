@@ -2,14 +2,17 @@
 //!
 //! Knows nothing of hashing, scopes' meaning, or whether a key is still good: that is `auth`'s.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::connection::Connection;
 use super::error;
 use super::schema::api_keys;
+use super::sql::Sql;
 use crate::scim::Result;
 
 /// One key. Times are UTC in whole milliseconds.
@@ -137,6 +140,17 @@ pub fn set_expiry(connection: &mut Connection, key_id: &str, expires_at: Option<
     Ok(updated > 0)
 }
 
+/// What operators call the keys of these ids, of whichever tenant, good or not; by id.
+pub fn names(connection: &mut Connection, key_ids: &[&str]) -> Result<HashMap<String, String>> {
+    let mut names = HashMap::with_capacity(key_ids.len());
+    for chunk in key_ids.chunks(500) {
+        let statement: Sql<(Text, Text)> = Sql::new("SELECT k.key_id, k.name FROM api_keys k WHERE k.key_id IN (");
+        let statement = statement.bind_list(chunk.iter().copied()).push(")").uncached();
+        names.extend(statement.load::<(String, String)>(connection)?);
+    }
+    Ok(names)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +183,8 @@ mod tests {
             store.write(|c| insert(c, &key("b")).and_then(|()| insert(c, &key("a")))).await.unwrap();
             let twice = store.write(|c| insert(c, &key("a"))).await.unwrap_err();
 
+            let known = store.read(Reach::Scan, |c| names(c, &["a", "nobody"])).await.unwrap();
+            assert_eq!(known.into_iter().collect::<Vec<_>>(), [("a".to_owned(), "okta".to_owned())]);
             let (found, missing, of_tenant, of_other, all) = store
                 .read(Reach::Scan, |c| {
                     let ids = |keys: Vec<ApiKey>| keys.into_iter().map(|key| key.key_id).collect::<Vec<_>>();

@@ -235,6 +235,36 @@ pub fn named(connection: &mut Connection, tenant_id: i64, ids: &[&str]) -> Resul
     Ok(named)
 }
 
+/// How many members a group has: live ones, and unresolved ones. Costs what the group is large.
+///
+/// # Errors
+/// Database failures.
+pub fn count(connection: &mut Connection, group_row_id: i64) -> Result<(i64, i64)> {
+    let live: Sql<BigInt> = Sql::new("SELECT count(*) FROM group_members gm WHERE gm.group_row_id = ");
+    let unresolved: Sql<BigInt> = Sql::new("SELECT count(*) FROM unresolved_members u WHERE u.group_row_id = ");
+    let [live, unresolved] =
+        [live, unresolved].map(|statement| statement.bind(group_row_id).get_result::<i64>(connection));
+    Ok((live?, unresolved?))
+}
+
+/// The first live members of a group, at most `limit`, in the order in which they were created.
+///
+/// # Errors
+/// Database failures.
+pub fn first(connection: &mut Connection, group_row_id: i64, limit: i64) -> Result<Vec<Member>> {
+    let statement: Sql<(Text, Text, Nullable<Text>)> = Sql::new(
+        "SELECT m.id, m.resource_type, m.display_name FROM group_members gm \
+         JOIN resources m ON m.row_id = gm.member_row_id WHERE gm.group_row_id = ",
+    );
+    let statement = statement.bind(group_row_id).push(" ORDER BY gm.member_row_id LIMIT ").bind(limit);
+    let rows: Vec<(String, String, Option<String>)> = statement.load(connection)?;
+    let member = |(value, resource_type, display)| {
+        let resource = Some(MemberResource { resource_type, display });
+        Member { value, resource }
+    };
+    Ok(rows.into_iter().map(member).collect())
+}
+
 /// What burying a resource took away, as ids.
 #[derive(Debug, Clone, Default)]
 pub struct Forgotten {

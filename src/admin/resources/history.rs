@@ -1,5 +1,7 @@
 //! The changes of one resource, each with what it changed.
 
+use std::collections::{BTreeSet, HashMap};
+
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use super::{not_there, resource_type};
 use crate::admin::{Desk, Operation, Page, Route, no_next_page, page_size};
 use crate::scim::Result;
 use crate::store::audit::{self, NO_VERSION};
+use crate::store::{Connection, Reach, api_keys};
 
 /// What was changed of a resource, live or deleted, the latest first.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +35,7 @@ pub struct History {
 /// One change of a resource.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ResourceChange")]
 pub struct Change {
     /// When.
     #[serde(with = "crate::scim::resource::instant")]
@@ -39,6 +43,9 @@ pub struct Change {
     pub at: DateTime<Utc>,
     /// The id of the key that asked for it, or `operator`.
     pub key: String,
+    /// What operators call that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<String>,
     /// The request that it came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -55,11 +62,12 @@ pub struct Change {
 }
 
 impl Change {
-    fn of(entry: audit::Entry) -> Change {
+    fn of(entry: audit::Entry, names: &HashMap<String, String>) -> Change {
+        let key_name = names.get(&entry.caller).cloned();
         let request_id = Some(entry.request_id).filter(|request_id| !request_id.is_empty());
         let version = Some(entry.version).filter(|version| *version != NO_VERSION);
         let operation = entry.operation.as_str().to_owned();
-        Change { at: entry.at, key: entry.caller, request_id, operation, version, changes: entry.changes }
+        Change { at: entry.at, key: entry.caller, key_name, request_id, operation, version, changes: entry.changes }
     }
 }
 
@@ -81,6 +89,11 @@ impl Operation for History {
         let has_more = entries.len() as i64 > limit;
         entries.truncate(limit as usize);
         let next = entries.last().filter(|_| has_more).map(|last| last.row_id.to_string());
-        Ok(Page { items: entries.into_iter().map(Change::of).collect(), next })
+        let keys: BTreeSet<String> = entries.iter().map(|entry| entry.caller.clone()).collect();
+        let read = move |connection: &mut Connection| {
+            api_keys::names(connection, &keys.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let names = desk.store.read(Reach::Scan, read).await?;
+        Ok(Page { items: entries.into_iter().map(|entry| Change::of(entry, &names)).collect(), next })
     }
 }

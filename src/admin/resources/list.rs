@@ -3,13 +3,14 @@
 use chrono::DateTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{Entry, resource_type};
+use super::{Entry, filled_by_others, resource_type};
 use crate::admin::{Desk, Operation, Page, Route, no_next_page, page_size};
 use crate::provider::{Call, Paged};
 use crate::scim::cursor::{Binding, Cursor, Direction, Position};
 use crate::scim::query::{Parameters, Query};
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{ResourceType, Role};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::resources::{self, Burial};
 use crate::store::{Connection, Reach};
@@ -41,6 +42,7 @@ pub struct List {
 /// Which resources are meant.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "WhichResources")]
 pub enum Which {
     /// Those that clients see.
     #[default]
@@ -55,6 +57,7 @@ pub enum Which {
 /// so many were looked at.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ResourceList")]
 pub struct Listing {
     /// What stands on it, and what to ask for next.
     #[serde(flatten)]
@@ -137,13 +140,13 @@ impl Walk<'_> {
         let items = self.named(results.resources.into_iter().map(|found| found.body).collect()).await?;
         let next = match results.paged {
             Paged::ByCursor { next: Some(cursor), .. } => Some(format!("{LIVE}{cursor}")),
-            _ if self.which == Which::All => Some(DELETED.to_owned()),
+            _ if self.which == Which::All && self.has_deleted().await? => Some(DELETED.to_owned()),
             _ => None,
         };
         Ok((items, next, (self.which == Which::Live).then_some(results.total)))
     }
 
-    async fn named(&self, bodies: Vec<serde_json::Map<String, serde_json::Value>>) -> Result<Vec<Entry>> {
+    async fn named(&self, bodies: Vec<Map<String, Value>>) -> Result<Vec<Entry>> {
         let entries = bodies.into_iter().map(|body| Entry::live(self.resource_type, body, None));
         let mut entries: Vec<Entry> = entries.collect();
         let ids: Vec<String> = entries.iter().map(|entry| entry.id().to_owned()).collect();
@@ -154,6 +157,12 @@ impl Walk<'_> {
             entry.name = names.remove(entry.id());
         }
         Ok(entries)
+    }
+
+    /// Whether there is more to look at behind the live ones.
+    async fn has_deleted(&self) -> Result<bool> {
+        let (items, next) = self.deleted(None, 1).await?;
+        Ok(!items.is_empty() || next.is_some())
     }
 
     async fn deleted(&self, after: Option<Burial>, limit: usize) -> Result<(Vec<Entry>, Option<String>)> {
@@ -168,14 +177,14 @@ impl Walk<'_> {
             filter: self.filter.clone(),
             cursor,
             count: count.map(|count| count.to_string()),
-            excluded_attributes: Some("members,groups".to_owned()),
+            excluded_attributes: filled_by_others(self.resource_type, &[Role::Members, Role::Groups]),
             ..Parameters::default()
         };
         Query::resolve(&parameters, self.resource_type, Profile::Compat)
     }
 
     fn seal(&self, burial: Burial) -> Result<String> {
-        let position = Position { key: Some(burial.at.timestamp_micros().to_string()), row_id: burial.row_id };
+        let position = Position { key: Some(burial.at.to_rfc3339()), row_id: burial.row_id };
         let cursor = Cursor { position, direction: Direction::Forward, count: 0 };
         let sealed = cursor.seal(&self.call.caller.cursor_secret, &self.binding(), self.desk.now())?;
         Ok(format!("{DELETED}{sealed}"))
@@ -184,8 +193,8 @@ impl Walk<'_> {
     fn open(&self, cursor: &str) -> Result<Burial> {
         let secret = &self.call.caller.cursor_secret;
         let cursor = Cursor::open(cursor, secret, &self.binding(), self.desk.now()).map_err(of_after)?;
-        let at = cursor.position.key.and_then(|key| DateTime::from_timestamp_micros(key.parse().ok()?));
-        at.map(|at| Burial { at, row_id: cursor.position.row_id }).ok_or_else(no_next_page)
+        let at = cursor.position.key.and_then(|key| DateTime::parse_from_rfc3339(&key).ok());
+        at.map(|at| Burial { at: at.to_utc(), row_id: cursor.position.row_id }).ok_or_else(no_next_page)
     }
 
     fn binding(&self) -> Binding {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::show::find_live;
+use super::show::Look;
 use super::{Entry, resource_type, shortened};
 use crate::admin::{Desk, Operation, Route};
 use crate::scim::{Error, ErrorKind, Result};
@@ -30,11 +30,11 @@ impl Operation for Restore {
     async fn carry_out(self, desk: &Desk) -> Result<Entry> {
         let tenant = desk.tenant(&self.tenant).await?;
         let resource_type = resource_type(desk, &self.resource_type)?;
-        let id = &self.id;
+        let (id, look) = (&self.id, Look { tenant_id: tenant.tenant_id, resource_type, all_members: true });
         if let Err(error) = desk.provider.restore(desk.call(&tenant), resource_type, id.clone()).await {
             return Err(match error.kind() {
                 ErrorKind::NotFound => {
-                    let is_live = find_live(desk, resource_type, &tenant, id).await?.is_some();
+                    let is_live = look.live(desk, id).await?.is_some();
                     not_restorable(&resource_type.name, &tenant.name, id, is_live)
                 }
                 ErrorKind::Uniqueness => {
@@ -44,7 +44,7 @@ impl Operation for Restore {
                 _ => error,
             });
         }
-        let restored = find_live(desk, resource_type, &tenant, id).await?;
+        let restored = look.live(desk, id).await?;
         restored.ok_or_else(|| Error::new(ErrorKind::NotFound, "It was restored, and deleted again at once."))
     }
 }

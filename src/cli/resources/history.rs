@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::{Kind, One};
+use super::place::Place;
+use super::{Kind, One, who};
 use crate::admin::resources::{self, Change};
 use crate::cli::table::printable;
 use crate::cli::{Office, Report};
@@ -53,7 +54,7 @@ fn lines(change: &Change) -> String {
     if let Some(version) = change.version {
         head.push_str(&format!("  version {version}"));
     }
-    head.push_str(&format!("  by {}", change.key));
+    head.push_str(&format!("  by {}", who(&change.key, change.key_name.as_deref())));
     if let Some(request_id) = &change.request_id {
         head.push_str(&format!("  request {request_id}"));
     }
@@ -78,33 +79,6 @@ const LISTS: [(&str, &str); 6] = [
     ("/relations/members", "- had member"),
     ("/relations/reports", "- was manager of"),
 ];
-
-/// Where a value stands.
-enum Place {
-    Top,
-    /// An extension, by its URN.
-    Extension(String),
-    Attribute(String),
-}
-
-impl Place {
-    /// As paths of PATCH say it: a URN ends in a colon, an attribute in a dot.
-    fn part(&self, name: &str) -> Place {
-        match self {
-            Place::Top if name.contains(':') => Place::Extension(name.to_owned()),
-            Place::Top => Place::Attribute(name.to_owned()),
-            Place::Extension(urn) => Place::Attribute(format!("{urn}:{name}")),
-            Place::Attribute(path) => Place::Attribute(format!("{path}.{name}")),
-        }
-    }
-
-    fn path(&self) -> &str {
-        match self {
-            Place::Top => "",
-            Place::Extension(path) | Place::Attribute(path) => path,
-        }
-    }
-}
 
 /// One line for each value that went or came, named by its path. Elements of a list are values of their own.
 fn differences(place: &Place, before: Option<&Value>, after: Option<&Value>, lines: &mut Vec<String>) {

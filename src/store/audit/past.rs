@@ -80,14 +80,39 @@ pub fn entries(
 /// # Errors
 /// Database failures.
 pub fn steps(connection: &mut Connection, tenant_id: i64, resource_id: &str) -> Result<Vec<Step>> {
-    let statement: Sql<(BigInt, Timestamp, Text, Text, BigInt)> =
-        Sql::new("SELECT a.row_id, a.at, a.caller, a.operation, a.version FROM audit a WHERE ");
-    let statement = statement.append(of_resource(tenant_id, resource_id)).push(" ORDER BY a.row_id");
+    load_steps(connection, select_steps().append(of_resource(tenant_id, resource_id)).push(" ORDER BY a.row_id"))
+}
+
+type StepType = (BigInt, Timestamp, Text, Text, BigInt);
+
+fn select_steps() -> Sql<StepType> {
+    Sql::new("SELECT a.row_id, a.at, a.caller, a.operation, a.version FROM audit a WHERE ")
+}
+
+fn load_steps(connection: &mut Connection, statement: Sql<StepType>) -> Result<Vec<Step>> {
     let rows: Vec<(i64, NaiveDateTime, String, String, i64)> = statement.load(connection)?;
     let step = |(row_id, at, caller, operation, version): (i64, NaiveDateTime, String, String, i64)| {
         Ok(Step { row_id, at: at.and_utc(), caller, operation: Operation::parse(&operation)?, version })
     };
     rows.into_iter().map(step).collect()
+}
+
+/// The last change of a resource, or the last that is of one of these kinds, without what changed.
+///
+/// # Errors
+/// Database failures.
+pub fn last_step(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_id: &str,
+    kinds: Option<&[Operation]>,
+) -> Result<Option<Step>> {
+    let mut statement = select_steps().append(of_resource(tenant_id, resource_id));
+    if let Some(kinds) = kinds {
+        statement = statement.push(" AND a.operation IN (");
+        statement = statement.bind_list(kinds.iter().map(|kind| kind.as_str())).push(")");
+    }
+    Ok(load_steps(connection, statement.push(" ORDER BY a.row_id DESC LIMIT 1"))?.pop())
 }
 
 /// What changed in the changes of a resource within a range of the history, in the order in which they were made.

@@ -3,7 +3,7 @@
 //! The database gives the part of the graph that lies above a page, each membership in it once: a diamond of n levels has
 //! 2^n ways through it and 4n memberships. Who is in what is then walked here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -20,8 +20,9 @@ pub struct GroupOf {
     pub value: String,
     /// Its displayName.
     pub display: Option<String>,
-    /// Whether the group lists the user itself, rather than through other groups (USR-04).
-    pub direct: bool,
+    /// The id of the group that this one lists, on a shortest way to the user; `None` if it lists the user itself
+    /// (USR-04).
+    pub through: Option<String>,
 }
 
 /// The groups that some resources are in, by the row of the resource: direct ones first, each group once, in the order of
@@ -87,30 +88,31 @@ fn memberships_above(connection: &Connection, member_row_ids: &[i64]) -> Sql<(Bi
 impl Above {
     fn groups_of(&self, member_row_ids: &[i64]) -> HashMap<i64, Vec<GroupOf>> {
         // Many users are in the same groups: what lies above these is walked once.
-        let mut walked: HashMap<Vec<i64>, Vec<i64>> = HashMap::new();
+        let mut walked: HashMap<Vec<i64>, Vec<(i64, i64)>> = HashMap::new();
         let mut groups = HashMap::new();
         for member_row_id in member_row_ids {
             let Some(direct) = self.parents.get(member_row_id) else { continue };
             let mut direct = direct.clone();
             direct.sort_unstable();
             let indirect = walked.entry(direct.clone()).or_insert_with(|| self.beyond(&direct));
-            let shown = direct.iter().map(|row_id| (row_id, true));
-            let shown = shown.chain(indirect.iter().map(|row_id| (row_id, false)));
-            groups.insert(*member_row_id, shown.filter_map(|(row_id, direct)| self.group(*row_id, direct)).collect());
+            let shown = direct.iter().map(|row_id| self.group(*row_id, None));
+            let shown = shown.chain(indirect.iter().map(|(row_id, below)| self.group(*row_id, Some(*below))));
+            groups.insert(*member_row_id, shown.flatten().collect());
         }
         groups
     }
 
-    /// The groups that list these groups, directly or through others, without these: looks at each membership once.
-    fn beyond(&self, direct: &[i64]) -> Vec<i64> {
+    /// The groups that list these groups, directly or through others, without these; each with the group below it on a
+    /// shortest way. Looks at each membership once.
+    fn beyond(&self, direct: &[i64]) -> Vec<(i64, i64)> {
         let mut seen: HashSet<i64> = direct.iter().copied().collect();
         let mut found = Vec::new();
-        let mut next = direct.to_vec();
-        while let Some(row_id) = next.pop() {
+        let mut next = VecDeque::from(direct.to_vec());
+        while let Some(row_id) = next.pop_front() {
             for parent in self.parents.get(&row_id).into_iter().flatten() {
                 if seen.insert(*parent) {
-                    found.push(*parent);
-                    next.push(*parent);
+                    found.push((*parent, row_id));
+                    next.push_back(*parent);
                 }
             }
         }
@@ -118,9 +120,10 @@ impl Above {
         found
     }
 
-    fn group(&self, row_id: i64, direct: bool) -> Option<GroupOf> {
+    fn group(&self, row_id: i64, below: Option<i64>) -> Option<GroupOf> {
         let (value, display) = self.named.get(&row_id)?;
-        Some(GroupOf { value: value.clone(), display: display.clone(), direct })
+        let through = below.and_then(|below| self.named.get(&below)).map(|(id, _)| id.clone());
+        Some(GroupOf { value: value.clone(), display: display.clone(), through })
     }
 }
 
@@ -151,7 +154,7 @@ mod tests {
     }
 
     fn shown(groups: &[GroupOf]) -> Vec<(&str, bool)> {
-        groups.iter().map(|group| (group.value.as_str(), group.direct)).collect()
+        groups.iter().map(|group| (group.value.as_str(), group.through.is_none())).collect()
     }
 
     #[test]
@@ -219,6 +222,7 @@ mod tests {
                 .expect("the store works");
 
             assert_eq!(shown(&found[&row]), [("g1", true), ("g3", true), ("g2", false)]);
+            assert_eq!(found[&row][2].through.as_deref(), Some("g1"));
         });
     }
 
@@ -236,8 +240,10 @@ mod tests {
                 .await
                 .expect("the store works");
 
+            let through = found[&row][999].through.clone();
             let found = shown(&found[&row]);
             assert_eq!((found.len(), found[0], found[999]), (1000, ("g1", true), ("g1000", false)));
+            assert_eq!(through.as_deref(), Some("g999"));
         });
     }
 }

@@ -2,6 +2,7 @@
 
 mod keys;
 mod limits;
+mod resources;
 mod tenants;
 
 use std::collections::BTreeSet;
