@@ -4,6 +4,7 @@
 
 mod history;
 mod list;
+mod purge;
 mod restore;
 mod show;
 mod unresolved;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 
 pub use self::history::{Change, History};
 pub use self::list::{List, Listing, Which};
+pub use self::purge::{Purge, Purged};
 pub use self::restore::Restore;
 pub use self::show::{Details, Show, Then, ThenGroup};
 pub use self::unresolved::{ListUnresolved, Unresolved};

@@ -97,6 +97,9 @@ impl Operation for Show {
                 None => find_deleted(desk, resource_type, &tenant, &self.id).await?,
             },
         };
+        if found.is_none() {
+            desk.provider.check_not_purged(tenant.tenant_id, resource_type, &self.id).await?;
+        }
         found.ok_or_else(|| not_there(resource_type, &self.id, &tenant))
     }
 }
