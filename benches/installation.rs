@@ -33,12 +33,19 @@ impl Installation {
     pub fn new() -> Installation {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let url = format!("sqlite:{}", directory.path().join("scimd.db").display());
+        Installation { directory, ..Installation::on(&url) }
+    }
+
+    /// An empty tenant in this database.
+    pub fn on(url: &str) -> Installation {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let store = Store::open(&Settings::new(url.parse().expect("a database URL"))).expect("the database opens");
         store.migrate().expect("the migrations apply");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let provider = Provider::new(store.clone(), Registry::builtin(), BASE_URL, system_clock());
         let now = system_clock()().naive_utc();
-        let tenant = store.write(move |connection| tenants::insert(connection, "acme", now));
+        let tenant =
+            store.write(move |connection| tenants::insert(connection, &format!("acme-{}", uuid::Uuid::now_v7()), now));
         let tenant_id = runtime.block_on(tenant).expect("a tenant").tenant_id;
         Installation { runtime, provider, store, tenant_id, directory }
     }

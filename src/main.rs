@@ -298,6 +298,7 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
     let provider = provider(config, registry, store.clone(), bound);
     let authenticator = Arc::new(Authenticator::new(Arc::new(StoredKeys::new(store.clone()))));
     let desk = Desk::new(store.clone(), provider.clone()).at_the_door(Arc::clone(&authenticator));
+    let history = provider.clone();
     let service =
         http::Service { provider, desk: desk.clone(), authenticator, open_discovery: config.open_discovery, peers };
     let tls = config.tls.clone().map(|TlsFiles { certificate, key }| http::tls::Files { certificate, key });
@@ -311,8 +312,12 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
         let server = http::bind(listener, metrics_listener, service, &options)
             .map_err(|cause| Failure(format!("The server cannot be started ({cause}).")))?;
         let server = actix_web::rt::spawn(server);
+        let sealing = actix_web::rt::spawn(history.clone().keep_sealed());
         greet(config, bound, &desk, quickstart).await?;
-        finish(server).await
+        let ended = finish(server).await;
+        sealing.abort();
+        history.seal_last().await;
+        ended
     });
     store.close();
     ended
@@ -453,7 +458,8 @@ fn tell(report: &Report) -> Result<(), Failure> {
     for note in &report.notes {
         say(format_args!("{note}"));
     }
-    print(report.output.as_bytes())
+    print(report.output.as_bytes())?;
+    report.failure.clone().map_or(Ok(()), |sentence| Err(Failure(sentence)))
 }
 
 /// To a reader that has had enough (`| head`), no more is said and nothing is wrong.

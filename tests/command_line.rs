@@ -1,6 +1,8 @@
 //! The real program, as an operator runs it: every command, what it prints where, and its exit code.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+#[path = "command_line/audit.rs"]
+mod audit;
 #[path = "command_line/conformance.rs"]
 mod conformance;
 #[path = "command_line/doctor.rs"]

@@ -4,6 +4,7 @@
 //! and `/admin/v1` serves the same operations. Each does its work in transactions of the database, so it does not matter
 //! how many servers run beside it. Knows nothing of HTTP and of terminals.
 
+pub mod audit;
 pub mod doctor;
 mod hosts;
 pub mod keys;
@@ -49,9 +50,12 @@ pub fn offers() -> &'static [Offer] {
             Offer::of::<resources::Show>(),
             Offer::of::<resources::History>(),
             Offer::of::<resources::Restore>(),
+            Offer::of::<resources::Purge>(),
             Offer::of::<resources::ListUnresolved>(),
             Offer::of::<doctor::Examine>(),
             Offer::of::<doctor::Repair>(),
+            Offer::of::<audit::List>(),
+            Offer::of::<audit::Verify>(),
         ]
     });
     &OFFERS

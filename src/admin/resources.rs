@@ -4,6 +4,7 @@
 
 mod history;
 mod list;
+mod purge;
 mod restore;
 mod show;
 mod surroundings;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 
 pub use self::history::{Change, History};
 pub use self::list::{List, Listing, Which};
+pub use self::purge::{Purge, Purged};
 pub use self::restore::Restore;
 pub use self::show::{Details, Show};
 pub use self::surroundings::{Deed, Members, Membership, Referred, ShownMember, Then, ThenGroup};

@@ -3,6 +3,8 @@
 //! A command asks at an [`Office`] and does not know whether that is the database at hand or another server. Only the
 //! door prints, and only it knows of configuration and exit codes.
 
+pub mod audit;
+mod consent;
 pub mod doctor;
 pub mod healthcheck;
 pub mod keys;
@@ -38,6 +40,9 @@ pub enum Command {
     /// Look at resources of any type, also of your own, as users and groups
     #[command(subcommand)]
     Resource(resources::Command),
+    /// Look through the history of changes, and prove that it is as it was written
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 impl Command {
@@ -52,6 +57,7 @@ impl Command {
             Command::User(command) => command.run(office).await,
             Command::Group(command) => command.run(office).await,
             Command::Resource(command) => command.run(office).await,
+            Command::Audit(command) => command.run(office).await,
         }
     }
 }
@@ -63,21 +69,27 @@ pub struct Report {
     pub output: String,
     /// Sentences about it, for standard error.
     pub notes: Vec<String>,
+    /// Why the command fails though there is a result: the sentence of the error.
+    pub failure: Option<String>,
 }
 
 impl Report {
     fn json(value: &impl Serialize) -> Result<Report> {
         let text = serde_json::to_string_pretty(value).map_err(Error::internal)?;
-        Ok(Report { output: text + "\n", notes: Vec::new() })
+        Ok(Report { output: text + "\n", ..Report::default() })
     }
 
     fn text(output: String) -> Report {
-        Report { output, notes: Vec::new() }
+        Report { output, ..Report::default() }
     }
 
     fn note(mut self, sentence: impl Into<String>) -> Report {
         self.notes.push(sentence.into());
         self
+    }
+
+    fn failed(self, sentence: impl Into<String>) -> Report {
+        Report { failure: Some(sentence.into()), ..self }
     }
 }
 

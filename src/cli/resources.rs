@@ -8,6 +8,7 @@ mod history;
 mod list;
 mod page;
 mod place;
+mod purge;
 mod show;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -15,6 +16,7 @@ use clap::{Args, Subcommand};
 
 use self::history::{History, history};
 use self::list::{GroupList, List, list, list_unresolved};
+use self::purge::{Purge, purge};
 use self::show::{Show, show};
 use super::table::printable;
 use super::{Office, Report};
@@ -42,6 +44,13 @@ pub enum UserCommand {
     #[command(after_help = "Example:\n  scimd user list --deleted\n  \
         scimd user restore 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081")]
     Restore(One),
+    /// Erase for good what is known of a deleted user, also from the history
+    ///
+    /// The history keeps that there were changes, when and by which key, and proves itself as before. The id is never given
+    /// again.
+    #[command(after_help = "Examples:\n  scimd user purge 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --dry-run\n  \
+        scimd user purge 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --yes")]
+    Purge(Purge),
 }
 
 /// What an operator does with groups.
@@ -63,6 +72,13 @@ pub enum GroupCommand {
     #[command(after_help = "Example:\n  scimd group list --deleted\n  \
         scimd group restore 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081")]
     Restore(One),
+    /// Erase for good what is known of a deleted group, also from the history
+    ///
+    /// The history keeps that there were changes, when and by which key, and proves itself as before. The id is never given
+    /// again.
+    #[command(after_help = "Examples:\n  scimd group purge 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --dry-run\n  \
+        scimd group purge 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --yes")]
+    Purge(Purge),
 }
 
 /// What an operator does with resources of any type.
@@ -84,6 +100,13 @@ pub enum Command {
     #[command(after_help = "Example:\n  \
         scimd resource restore --type Devices 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081")]
     Restore(OfType<One>),
+    /// Erase for good what is known of a deleted resource, also from the history
+    ///
+    /// The history keeps that there were changes, when and by which key, and proves itself as before. The id is never given
+    /// again.
+    #[command(after_help = "Example:\n  \
+        scimd resource purge --type Devices 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --dry-run")]
+    Purge(OfType<Purge>),
 }
 
 /// A command, and the type that it is about.
@@ -146,6 +169,7 @@ impl UserCommand {
             UserCommand::Show(arguments) => show(office, USER, arguments).await,
             UserCommand::History(arguments) => history(office, USER, arguments).await,
             UserCommand::Restore(arguments) => restore(office, USER, arguments).await,
+            UserCommand::Purge(arguments) => purge(office, USER, arguments).await,
         }
     }
 }
@@ -162,6 +186,7 @@ impl GroupCommand {
             GroupCommand::Show(arguments) => show(office, GROUP, arguments).await,
             GroupCommand::History(arguments) => history(office, GROUP, arguments).await,
             GroupCommand::Restore(arguments) => restore(office, GROUP, arguments).await,
+            GroupCommand::Purge(arguments) => purge(office, GROUP, arguments).await,
         }
     }
 }
@@ -176,7 +201,8 @@ impl Command {
             Command::List(OfType { endpoint, .. })
             | Command::Show(OfType { endpoint, .. })
             | Command::History(OfType { endpoint, .. })
-            | Command::Restore(OfType { endpoint, .. }) => endpoint.trim_start_matches('/').to_owned(),
+            | Command::Restore(OfType { endpoint, .. })
+            | Command::Purge(OfType { endpoint, .. }) => endpoint.trim_start_matches('/').to_owned(),
         };
         let listed = format!("scimd resource list --type {endpoint}");
         let kind = match endpoint.as_str() {
@@ -189,6 +215,7 @@ impl Command {
             Command::Show(of) => show(office, kind, of.arguments).await,
             Command::History(of) => history(office, kind, of.arguments).await,
             Command::Restore(of) => restore(office, kind, of.arguments).await,
+            Command::Purge(of) => purge(office, kind, of.arguments).await,
         }
     }
 }

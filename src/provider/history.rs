@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::Provider;
+use super::purge::check_not_purged;
 use crate::scim::resource::{Document, Meta, format_instant};
 use crate::scim::schema::ResourceType;
 use crate::scim::{Error, ErrorKind, Result};
@@ -27,8 +28,8 @@ pub struct Past {
 }
 
 impl Provider {
-    /// The latest changes of a resource, live or deleted, or the latest before a place in the history, at most `limit`, the
-    /// latest first. `None` for an id that nobody has.
+    /// The latest changes of a resource, live, deleted or purged, or the latest before a place in the history, at most
+    /// `limit`, the latest first. `None` for an id that nobody has.
     ///
     /// # Errors
     /// Database failures.
@@ -40,9 +41,10 @@ impl Provider {
         before: Option<i64>,
         limit: i64,
     ) -> Result<Option<Vec<Entry>>> {
-        let read = move |connection: &mut Connection| match present(connection, tenant_id, resource_type, &id)? {
-            Some(_) => audit::entries(connection, tenant_id, &id, before, limit).map(Some),
-            None => Ok(None),
+        let read = move |connection: &mut Connection| {
+            let is_known = present(connection, tenant_id, resource_type, &id)?.is_some()
+                || resources::find_purged(connection, tenant_id, &resource_type.name, &id)?.is_some();
+            is_known.then(|| audit::entries(connection, tenant_id, &id, before, limit)).transpose()
         };
         self.store.read(Reach::Scan, read).await
     }
@@ -51,7 +53,7 @@ impl Provider {
     /// since or what changed until then, whichever is less.
     ///
     /// # Errors
-    /// 404 for a time before its creation; database failures.
+    /// 404 for a time before its creation, and for one that is purged; database failures.
     pub async fn state_at(
         &self,
         tenant_id: i64,
@@ -61,7 +63,7 @@ impl Provider {
     ) -> Result<Option<Past>> {
         let read = move |connection: &mut Connection| match present(connection, tenant_id, resource_type, &id)? {
             Some(present) => past(connection, tenant_id, present, at).map(Some),
-            None => Ok(None),
+            None => check_not_purged(connection, tenant_id, resource_type, &id).map(|()| None),
         };
         self.store.read(Reach::Scan, read).await
     }

@@ -2,6 +2,7 @@
 
 pub mod assemble;
 mod bulk;
+mod chain;
 mod create;
 mod credential;
 mod delete;
@@ -11,6 +12,7 @@ pub mod history;
 mod me;
 mod membership;
 mod modify;
+mod purge;
 mod read;
 mod record;
 mod reference;
@@ -36,6 +38,7 @@ use crate::store::{Connection, Store};
 pub use assemble::Representation;
 pub use health::Health;
 pub use modify::Modified;
+pub use purge::Purge;
 pub use search::{Paged, Results};
 
 pub use crate::store::survey::{EXPIRY_DAYS, EndingKey, Survey};

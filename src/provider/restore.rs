@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::membership::{self, Change};
+use super::purge::check_not_purged;
 use super::record::{GROUP, record, record_of_groups};
 use super::{Call, Provider, Representation, not_found, place, reference};
 use crate::scim::accept::MemberClaim;
@@ -30,8 +31,10 @@ impl Provider {
         let write = move |connection: &mut Connection| {
             let tenant_id = call.caller.tenant_id;
             let place = place(connection, tenant_id, resource_type)?;
-            let mut stored = resources::lock_buried(connection, tenant_id, &resource_type.name, &id)?
-                .ok_or_else(|| not_found(resource_type, &id))?;
+            let Some(mut stored) = resources::lock_buried(connection, tenant_id, &resource_type.name, &id)? else {
+                check_not_purged(connection, tenant_id, resource_type, &id)?;
+                return Err(not_found(resource_type, &id));
+            };
             resources::unbury(connection, place, &mut stored, now)?;
             let joined = restore_relations(connection, &call, place, &stored, now)?;
             let mut members: Vec<String> = members::ids(connection, stored.row_id)?.into_keys().collect();

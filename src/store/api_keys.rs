@@ -133,6 +133,20 @@ pub fn touch(connection: &mut Connection, key_id: &str, at: NaiveDateTime) -> Re
     Ok(())
 }
 
+/// The ids of the keys that act on behalf of a resource, good or not.
+pub fn bound_to(connection: &mut Connection, tenant_id: i64, row_id: i64) -> Result<Vec<String>> {
+    let of_tenant = api_keys::table.filter(api_keys::tenant_id.eq(tenant_id)).order(api_keys::key_id);
+    Ok(of_tenant.filter(api_keys::subject_row_id.eq(row_id)).select(api_keys::key_id).load(connection)?)
+}
+
+/// Deletes the keys that act on behalf of a resource which is erased: they open nothing more, and their names may tell of
+/// somebody.
+pub fn delete_bound_to(connection: &mut Connection, tenant_id: i64, row_id: i64) -> Result<()> {
+    let of_tenant = api_keys::table.filter(api_keys::tenant_id.eq(tenant_id));
+    diesel::delete(of_tenant.filter(api_keys::subject_row_id.eq(row_id))).execute(connection)?;
+    Ok(())
+}
+
 /// Sets or lifts a key's expiry; false if there is none of that id.
 pub fn set_expiry(connection: &mut Connection, key_id: &str, expires_at: Option<NaiveDateTime>) -> Result<bool> {
     let updated =

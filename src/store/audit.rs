@@ -4,12 +4,24 @@
 //! From the rows of a resource alone, in the order of `row_id`, its state after each of them follows: the attributes and
 //! members that came and went, when it was there, its version, and, from [`Operation::is_own_write`] and `touches`, its
 //! `lastModified`. No row has a copy of what another row has.
+//!
+//! Each row carries its digest from the start. After their commit rows are sealed, some at a time, into a chain
+//! ([`seals`]); no write waits for that. Nothing here changes or deletes a row but an erasure, which leaves what proves it.
 
 mod changes;
+mod digest;
 mod erasure;
 mod past;
+mod row;
+mod row_ids;
+mod seals;
+mod search;
+mod verification;
 
-use chrono::{DateTime, Utc};
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
@@ -20,8 +32,13 @@ use super::statement::{OnConflict, insert_rows};
 use crate::scim::{Error, Result};
 
 pub use changes::Changes;
-pub use erasure::{Mark, erase_of_tenant};
+pub use erasure::{Mark, erasable, erase, erase_of_tenant};
 pub use past::{Entry, Step, changes_of, entries, last_step, last_touch, steps};
+pub use seals::{Head, SEALED_AT_ONCE, Seal, found, head, insert_seal, next_seal};
+pub use search::{Place, Search, search};
+pub use verification::{Fault, Verdict, Verification, Wrong};
+
+use self::digest::Metadata;
 
 /// One change of one resource.
 #[derive(Debug)]
@@ -72,9 +89,26 @@ pub enum Operation {
     Join,
     /// Other schemas are in force.
     Conform,
+    /// An operator erased what was known of a deleted resource, also from its history.
+    Purge,
 }
 
 impl Operation {
+    /// All of them.
+    pub const ALL: [Operation; 11] = [
+        Operation::Create,
+        Operation::Replace,
+        Operation::Modify,
+        Operation::Delete,
+        Operation::Restore,
+        Operation::Unassign,
+        Operation::Assign,
+        Operation::Leave,
+        Operation::Join,
+        Operation::Conform,
+        Operation::Purge,
+    ];
+
     /// The word in the history.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,6 +122,7 @@ impl Operation {
             Operation::Leave => "leave",
             Operation::Join => "join",
             Operation::Conform => "conform",
+            Operation::Purge => "purge",
         }
     }
 
@@ -97,9 +132,12 @@ impl Operation {
     }
 
     /// The operation of that word.
+    ///
+    /// # Errors
+    /// `Internal` if there is none: the history holds no others.
     fn parse(word: &str) -> Result<Operation> {
         let unknown = || Error::internal(format!("the history has an unknown operation, {word}"));
-        ALL.into_iter().find(|operation| operation.as_str() == word).ok_or_else(unknown)
+        Operation::ALL.into_iter().find(|operation| operation.as_str() == word).ok_or_else(unknown)
     }
 
     /// The event of RFC 9967 §2.4 that tells others; a restored resource is a new one to them. What follows from the
@@ -112,36 +150,53 @@ impl Operation {
                 Some("urn:ietf:params:scim:event:prov:patch:notice")
             }
             Operation::Delete => Some("urn:ietf:params:scim:event:prov:delete"),
-            Operation::Leave | Operation::Join | Operation::Conform => None,
+            Operation::Leave | Operation::Join | Operation::Conform | Operation::Purge => None,
         }
     }
 }
 
-const ALL: [Operation; 10] = [
-    Operation::Create,
-    Operation::Replace,
-    Operation::Modify,
-    Operation::Delete,
-    Operation::Restore,
-    Operation::Unassign,
-    Operation::Assign,
-    Operation::Leave,
-    Operation::Join,
-    Operation::Conform,
-];
+/// What a row has beside the words of its record.
+struct Written {
+    /// In whole milliseconds, which both databases give back as they are.
+    at: NaiveDateTime,
+    changes: String,
+    salt: String,
+    digest: String,
+}
+
+impl Written {
+    fn of(record: &Record<'_>) -> Result<Written> {
+        let at = record.at.trunc_subsecs(3).naive_utc();
+        let (changes, salt) = (record.changes.to_json()?, digest::salt()?);
+        let metadata = Metadata {
+            tenant_id: record.tenant_id,
+            at,
+            caller: record.caller,
+            request_id: record.request_id,
+            operation: record.operation.as_str(),
+            resource_type: record.resource_type,
+            resource_id: record.resource_id,
+            version: record.version,
+        };
+        let digest = metadata.digest(&digest::content(&salt, &changes));
+        Ok(Written { at, changes, salt, digest })
+    }
+}
 
 /// Appends a change and its event.
 ///
 /// # Errors
 /// Database failures.
 pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
+    let Written { at, changes, salt, digest } = Written::of(record)?;
     let statement: Sql<BigInt> = Sql::new(
-        "INSERT INTO audit (tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes) VALUES (",
+        "INSERT INTO audit (tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes, \
+         salt, digest) VALUES (",
     );
     let statement = statement
         .bind(record.tenant_id)
         .push(", ")
-        .bind(record.at.naive_utc())
+        .bind(at)
         .push(", ")
         .bind_list([
             record.caller,
@@ -153,7 +208,7 @@ pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
         .push(", ")
         .bind(record.version)
         .push(", ")
-        .bind(record.changes.to_json()?)
+        .bind_list([changes, salt, digest])
         .push(") RETURNING row_id");
     let audit_row_id: i64 = statement.get_result(connection)?;
     let Some(event) = record.operation.event() else { return Ok(()) };
@@ -168,20 +223,33 @@ pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
 /// # Errors
 /// Database failures.
 pub fn append_silent(connection: &mut Connection, records: &[Record<'_>]) -> Result<()> {
-    let changes = records.iter().map(|record| record.changes.to_json()).collect::<Result<Vec<String>>>()?;
-    let columns =
-        ["tenant_id", "at", "caller", "request_id", "operation", "resource_type", "resource_id", "version", "changes"];
-    let cells = records.iter().zip(&changes).map(|(record, changes)| {
+    let written = records.iter().map(Written::of).collect::<Result<Vec<Written>>>()?;
+    let columns = [
+        "tenant_id",
+        "at",
+        "caller",
+        "request_id",
+        "operation",
+        "resource_type",
+        "resource_id",
+        "version",
+        "changes",
+        "salt",
+        "digest",
+    ];
+    let cells = records.iter().zip(&written).map(|(record, written)| {
         [
             record.tenant_id.into(),
-            record.at.naive_utc().into(),
+            written.at.into(),
             record.caller.into(),
             record.request_id.into(),
             record.operation.as_str().into(),
             record.resource_type.into(),
             record.resource_id.into(),
             record.version.into(),
-            changes.as_str().into(),
+            written.changes.as_str().into(),
+            written.salt.as_str().into(),
+            written.digest.as_str().into(),
         ]
     });
     insert_rows(connection, "audit", columns, cells, OnConflict::Fail)?;
@@ -196,6 +264,14 @@ pub fn touch(connection: &mut Connection, row_id: i64, at: DateTime<Utc>) -> Res
     let statement: Sql = Sql::new("INSERT INTO touches (row_id, at) VALUES (").bind(row_id).push(", ");
     statement.bind(at.naive_utc()).push(") ON CONFLICT DO NOTHING").execute(connection)?;
     Ok(())
+}
+
+/// Forgets when `lastModified` of a resource moved alone; how often that was.
+///
+/// # Errors
+/// Database failures.
+pub fn forget_touches(connection: &mut Connection, row_id: i64) -> Result<usize> {
+    Ok(Sql::<()>::new("DELETE FROM touches WHERE row_id = ").bind(row_id).execute(connection)?)
 }
 
 /// The changes that the last record of this kind holds for a resource.

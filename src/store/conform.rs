@@ -195,7 +195,10 @@ impl Rebuild<'_> {
             .bind(self.place.tenant_id)
             .push(" AND resource_type = ")
             .bind(self.place.resource_type.name.as_str())
-            .push(if kind == Kind::Live { " AND deleted_at IS NULL" } else { " AND deleted_at IS NOT NULL" })
+            .push(match kind {
+                Kind::Live => " AND deleted_at IS NULL",
+                Kind::Buried => " AND deleted_at IS NOT NULL AND purged_at IS NULL",
+            })
     }
 
     /// The next rows in the order of creation, from an index that knows tenant and type: what other tenants have is not

@@ -11,7 +11,7 @@ use diesel::Connection as _;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::result::Error as DatabaseError;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Integer, Text};
 
 use super::database_url::{DatabaseUrl, password_of};
 use super::error;
@@ -197,6 +197,30 @@ impl Connection {
         }
     }
 
+    /// Which transactions may still commit what this one does not see.
+    pub(super) fn in_flight(&mut self) -> QueryResult<InFlight> {
+        match self {
+            Connection::Sqlite(_) => Ok(InFlight { oldest: i64::MAX, next: 0 }),
+            Connection::Postgres(c) => diesel::sql_query(
+                "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, \
+                 pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next",
+            )
+            .get_result(c),
+        }
+    }
+
+    /// Moves what is in SQLite's log into the file and empties the log, where old contents would outlast their erasure;
+    /// whether nobody was in the way. Outside of transactions.
+    pub(super) fn empty_log(&mut self) -> QueryResult<bool> {
+        match self {
+            Connection::Sqlite(c) => {
+                let outcome: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(c)?;
+                Ok(outcome.busy == 0)
+            }
+            Connection::Postgres(_) => Ok(true),
+        }
+    }
+
     /// Whether a table of this name is there.
     pub(super) fn has_table(&mut self, name: &str) -> QueryResult<bool> {
         let query = match self {
@@ -218,6 +242,23 @@ impl fmt::Debug for Connection {
 struct Count {
     #[diesel(sql_type = BigInt)]
     count: i64,
+}
+
+/// The numbers of transactions that write, at one moment. SQLite writes one after the other: nobody is ever in flight.
+#[derive(Debug, Clone, Copy, QueryableByName)]
+pub(super) struct InFlight {
+    /// All below this one have ended, and what they committed is seen.
+    #[diesel(sql_type = BigInt)]
+    pub(super) oldest: i64,
+    /// The first that nobody has yet.
+    #[diesel(sql_type = BigInt)]
+    pub(super) next: i64,
+}
+
+#[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = Integer)]
+    busy: i32,
 }
 
 #[derive(QueryableByName)]
@@ -301,9 +342,10 @@ impl Connector {
             Purpose::Pool => "PRAGMA cache_size = -4096; PRAGMA query_only = ON",
             // 16 MiB of log between checkpoints; a log grown beyond 64 MiB under a long read shrinks again.
             // The short timeout leaves the waiting for the lock to `begin_immediate`.
+            // What is deleted is overwritten: it may be what somebody has a right to have erased.
             Purpose::Writer => {
                 "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; \
-                 PRAGMA journal_size_limit = 67108864; PRAGMA busy_timeout = 1"
+                 PRAGMA journal_size_limit = 67108864; PRAGMA busy_timeout = 1; PRAGMA secure_delete = ON"
             }
         })
     }

@@ -212,6 +212,30 @@ impl Store {
         self.inner.on_blocking_thread(move || inner.write(work)).await
     }
 
+    /// Lets nothing that was overwritten outlast in SQLite's log; whether that is done, for a long read may be in the way.
+    /// On PostgreSQL there is nothing that a client could do.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub async fn empty_log(&self) -> Result<bool> {
+        self.inner.check_open()?;
+        let inner = Arc::clone(&self.inner);
+        let empty = move || {
+            let mut connection = inner.connector.open(Purpose::Writer)?;
+            for attempt in 1..=writer::ATTEMPTS {
+                if connection.empty_log()? {
+                    return Ok(true);
+                }
+                std::thread::sleep(pause_after(attempt));
+            }
+            Ok(false)
+        };
+        match self.inner.writer {
+            Some(_) => self.inner.on_blocking_thread(empty).await,
+            None => Ok(true),
+        }
+    }
+
     /// Whether the database can be reached and its tables are up to date.
     pub async fn ready(&self) -> Result<()> {
         let pending = self.read(Reach::Point, migrations::pending).await?;

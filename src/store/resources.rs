@@ -359,8 +359,9 @@ fn live(tenant_id: i64) -> Sql {
     Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.deleted_at IS NULL")
 }
 
+/// Every query of buried resources that can be restored: not of those that are purged.
 fn buried(tenant_id: i64) -> Sql {
-    Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.deleted_at IS NOT NULL")
+    Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.deleted_at IS NOT NULL AND r.purged_at IS NULL")
 }
 
 fn of_id(rows: Sql, resource_type: &str, id: &str) -> Sql {
@@ -481,6 +482,68 @@ pub fn bury(
         ))
         .execute(connection)?;
     limits::removed(connection, place.tenant_id, &place.settings, place.resource_type)?;
+    index(connection, place, stored.row_id, Some(&stored.document), None)
+}
+
+/// When the resource of that id was purged; `None` if nobody has the id or it was not.
+///
+/// # Errors
+/// Database failures.
+pub fn find_purged(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<DateTime<Utc>>> {
+    let purged = Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.purged_at IS NOT NULL");
+    let statement: Sql<Timestamp> = Sql::new("SELECT r.purged_at FROM resources r WHERE ");
+    let statement = statement.append(of_id(purged, resource_type, id));
+    Ok(statement.load::<NaiveDateTime>(connection)?.pop().map(|at| at.and_utc()))
+}
+
+/// The ids of other resources, live or buried, that have the unique value of a buried one, at most a hundred: perhaps the
+/// same person.
+///
+/// # Errors
+/// Database failures.
+pub fn namesakes(connection: &mut Connection, place: Place, stored: &StoredResource) -> Result<Vec<String>> {
+    let Some(key) = unique_key(place.resource_type, &stored.document, place.settings.group_names) else {
+        return Ok(Vec::new());
+    };
+    let mut ids = Vec::new();
+    for rows in [live(place.tenant_id), buried(place.tenant_id)] {
+        let statement: Sql<Text> = Sql::new("SELECT r.id FROM resources r WHERE ");
+        let statement = statement
+            .append(rows)
+            .push(" AND r.resource_type = ")
+            .bind(place.resource_type.name.as_str())
+            .push(" AND r.unique_key = ")
+            .bind(key.as_str())
+            .push(" AND r.row_id <> ")
+            .bind(stored.row_id)
+            .push(" ORDER BY r.row_id LIMIT 100");
+        ids.extend(statement.load::<String>(connection)?);
+    }
+    Ok(ids)
+}
+
+/// Erases what a buried resource holds. The row stays, with its id, which is never given again, its times and its version.
+///
+/// # Errors
+/// Database failures.
+pub fn purge(connection: &mut Connection, place: Place, stored: &StoredResource, now: DateTime<Utc>) -> Result<()> {
+    diesel::update(resources::table.find(stored.row_id))
+        .set((
+            resources::unique_key.eq(None::<String>),
+            resources::name.eq(None::<String>),
+            resources::external_id.eq(None::<String>),
+            resources::display_name.eq(None::<String>),
+            resources::document.eq("{}"),
+            resources::withheld.eq(None::<String>),
+            resources::purged_at.eq(Some(now.naive_utc())),
+        ))
+        .execute(connection)?;
+    // Burying has taken all of this away already.
     index(connection, place, stored.row_id, Some(&stored.document), None)
 }
 

@@ -58,6 +58,8 @@ diesel::table! {
         deleted_by -> Nullable<Text>,
         /// JSON: what the document held and the schemas do not define any more.
         withheld -> Nullable<Text>,
+        /// When everything about it was erased; null while there is something to restore.
+        purged_at -> Nullable<Timestamp>,
     }
 }
 
@@ -192,8 +194,36 @@ diesel::table! {
         resource_id -> Text,
         /// The version that came of it.
         version -> BigInt,
-        /// JSON: before and after of what changed, secrets masked.
+        /// JSON: before and after of what changed, secrets masked; `{}` once erased.
         changes -> Text,
+        /// Random; null once erased.
+        salt -> Nullable<Text>,
+        /// What the row says, proven; null where it was written before there were digests, until it is sealed.
+        digest -> Nullable<Text>,
+        /// The digest of salt and changes, once both are erased.
+        erased -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    /// The chain over the history: each row seals the changes that were committed since the one before.
+    seals (seal_id) {
+        /// 1, 2, 3, … without a gap.
+        seal_id -> BigInt,
+        /// When it was made.
+        at -> Timestamp,
+        /// How many changes are sealed up to here.
+        total -> BigInt,
+        /// The highest row of the history that is sealed up to here.
+        highest -> BigInt,
+        /// JSON: rows below the highest that may still be committed.
+        awaited -> Text,
+        /// The rows that it seals: `1-17,19`.
+        row_ids -> Text,
+        /// Their digests in the same order, separated by commas.
+        digests -> Text,
+        /// Over all of this and the hash of the seal before, row by row.
+        hash -> Text,
     }
 }
 
@@ -238,6 +268,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     outbox,
     resource_values,
     resources,
+    seals,
     tenants,
     touches,
     unique_values,

@@ -33,6 +33,7 @@ mod past;
 mod patch_rows;
 mod projection;
 mod protocol;
+mod purge;
 mod query;
 mod read;
 mod replace;

@@ -49,7 +49,8 @@ fn at_rest(api: &Api) -> String {
     rows(api, sql).join("\n")
 }
 
-fn rows(api: &Api, sql: String) -> Vec<String> {
+/// What a statement that gives `line` finds.
+pub fn rows(api: &Api, sql: String) -> Vec<String> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]

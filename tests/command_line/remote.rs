@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::http::Client;
 use crate::{Server, Workplace, key_id, text};
 
 /// A server with a database of its own, and a workplace elsewhere that knows its URL and an admin key.
@@ -33,6 +34,35 @@ fn a_command_does_the_same_from_a_second_machine() {
         let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|tenant| &tenant["name"]).collect();
         assert_eq!(names, [&json!("default"), &json!("acme")]);
         assert!(!laptop.directory.path().join(".local").exists(), "a laptop needs no database");
+    }
+}
+
+#[test]
+fn the_history_is_listed_proven_and_erased_from_a_second_machine() {
+    for at in [Workplace::sqlite(), Workplace::postgres()] {
+        let (_server, laptop, flags) = elsewhere(&at);
+        let token = at.succeed(&["key", "create", "--name", "okta"]);
+        let client = Client::new(&flags[1]);
+        let call = |method: &str, path: &str, body: Option<&Value>| {
+            client.call(token.trim_end(), method, &format!("/scim/v2/Users{path}"), body).unwrap()
+        };
+        let id = call("POST", "", Some(&json!({"userName": "ada"}))).json()["id"].as_str().unwrap().to_owned();
+        assert_eq!(call("DELETE", &format!("/{id}"), None).status, 204);
+
+        let purged = laptop.json(&with(&["user", "purge", &id, "--yes", "--json"], &flags));
+        let listed = laptop.json(&with(&["audit", "list", "--resource", &id, "--json"], &flags));
+        let verdict = laptop.json(&with(&["audit", "verify", "--json"], &flags));
+
+        assert_eq!(purged["changes"], 2);
+        assert_eq!(listed, at.json(&["audit", "list", "--resource", &id, "--json"]));
+        let operations: Vec<&Value> = listed.as_array().unwrap().iter().map(|change| &change["operation"]).collect();
+        assert_eq!(operations, [&json!("purge"), &json!("delete"), &json!("create")]);
+        assert_eq!(
+            (&verdict["intact"], &verdict["changes"]),
+            (&json!(true), &json!(5)),
+            "with the two keys: {verdict}"
+        );
+        assert!(laptop.fail(&with(&["user", "purge", &id, "--yes"], &flags)).contains("was purged at"));
     }
 }
 

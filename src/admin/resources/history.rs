@@ -13,7 +13,7 @@ use crate::scim::Result;
 use crate::store::audit::{self, NO_VERSION};
 use crate::store::{Connection, Reach, api_keys};
 
-/// What was changed of a resource, live or deleted, the latest first.
+/// What was changed of a resource, live, deleted or purged, the latest first.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct History {
@@ -50,15 +50,18 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// What was done: `create`, `replace`, `modify`, `delete`, `restore`; `unassign`, `assign`, `leave`, `join` for what
-    /// followed from the deletion or the restoration of another resource, `conform` from other schemas.
+    /// followed from the deletion or the restoration of another resource, `conform` from other schemas, `purge`.
     pub operation: String,
     /// The version after it, if it made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
     /// `before` and `after` of the attributes that changed, `members` that came and went as `added` and `removed`,
     /// `secrets` that changed and are never shown, `relations` that a deletion took away, `previousId` of the deleted
-    /// resource that had the unique value before.
+    /// resource that had the unique value before, `erased` what a purge did.
     pub changes: Value,
+    /// Whether what changed is erased, for the resource was purged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
 }
 
 impl Change {
@@ -67,14 +70,15 @@ impl Change {
         let request_id = Some(entry.request_id).filter(|request_id| !request_id.is_empty());
         let version = Some(entry.version).filter(|version| *version != NO_VERSION);
         let operation = entry.operation.as_str().to_owned();
-        Change { at: entry.at, key: entry.caller, key_name, request_id, operation, version, changes: entry.changes }
+        let (at, key, changes, erased) = (entry.at, entry.caller, entry.changes, entry.erased);
+        Change { at, key, key_name, request_id, operation, version, changes, erased }
     }
 }
 
 impl Operation for History {
     const ROUTE: Route = Route::get("/tenants/{tenant}/resources/{type}/{id}/history")
         .named("showHistory")
-        .about("What was changed of a resource, live or deleted, the latest first");
+        .about("What was changed of a resource, live, deleted or purged, the latest first");
     type Outcome = Page<Change>;
 
     async fn carry_out(self, desk: &Desk) -> Result<Page<Change>> {

@@ -34,6 +34,7 @@ impl Operation for Restore {
         if let Err(error) = desk.provider.restore(desk.call(&tenant), resource_type, id.clone()).await {
             return Err(match error.kind() {
                 ErrorKind::NotFound => {
+                    desk.provider.check_not_purged(tenant.tenant_id, resource_type, id).await?;
                     let is_live = look.live(desk, id).await?.is_some();
                     not_restorable(&resource_type.name, &tenant.name, id, is_live)
                 }

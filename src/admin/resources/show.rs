@@ -106,6 +106,9 @@ impl Operation for Show {
             Some(at) => look.past(desk, &self.id, at).await?,
             None => look.present(desk, &self.id).await?,
         };
+        if found.is_none() {
+            desk.provider.check_not_purged(tenant.tenant_id, resource_type, &self.id).await?;
+        }
         found.ok_or_else(|| not_there(resource_type, &self.id, &tenant))
     }
 }

@@ -59,6 +59,12 @@ fn lines(change: &Change) -> String {
         head.push_str(&format!("  request {request_id}"));
     }
     let mut lines = vec![head];
+    if change.erased {
+        lines.push("  what changed is erased".to_owned());
+    }
+    if let Some(count) = change.changes.pointer("/erased/changes") {
+        lines.push(format!("  what {count} changes said was erased"));
+    }
     differences(&Place::Top, change.changes.get("before"), change.changes.get("after"), &mut lines);
     for (path, word) in LISTS {
         let values = change.changes.pointer(path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

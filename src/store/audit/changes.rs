@@ -8,7 +8,8 @@ use crate::scim::schema::{Attribute, ResourceType, Returned};
 use crate::scim::{Error, Result};
 
 /// Before and after of what changed: `before` and `after` hold the top-level attributes that differ, `members` the ids
-/// that came and went, `secrets` the names of what is never shown, `relations` what a deletion took away.
+/// that came and went, `secrets` the names of what is never shown, `relations` what a deletion took away, `erased` what a
+/// purge did.
 ///
 /// A deletion and a restoration leave the attributes as they are, so they say nothing of them.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -79,6 +80,12 @@ impl Changes {
         if let Some(id) = id {
             self.0.insert("previousId".to_owned(), json!(id));
         }
+        self
+    }
+
+    /// With what a purge erased: from how many changes of the resource, and which keys.
+    pub fn with_erased(mut self, changes: i64, keys: &[String]) -> Changes {
+        self.0.insert("erased".to_owned(), json!({"changes": changes, "keys": keys}));
         self
     }
 

@@ -1,11 +1,34 @@
-//! What the history says of a tenant that is deleted goes with it. That there were changes, when and by whom, stays.
+//! The one thing that may happen to a change after its commit: what it says of somebody is erased. That there was a
+//! change, when, by whom and of which resource, stays, and so does what proves it.
 
 use diesel::RunQueryDsl;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::BigInt;
 
+use super::Operation;
+use super::row::{self, ERASED, Row};
 use crate::scim::Result;
 use crate::store::Connection;
 use crate::store::sql::Sql;
+
+/// How many changes of a resource say something that [`erase`] would erase.
+///
+/// # Errors
+/// Database failures.
+pub fn erasable(connection: &mut Connection, tenant_id: i64, resource_id: &str) -> Result<i64> {
+    let statement: Sql<BigInt> = Sql::new("SELECT count(*) FROM audit a WHERE ");
+    Ok(statement.append(of_resource(tenant_id, resource_id)).get_result(connection)?)
+}
+
+/// Erases what changes of a resource say, at most `limit` of them, oldest first; how many. None are left once it is fewer.
+///
+/// # Errors
+/// Database failures.
+pub fn erase(connection: &mut Connection, tenant_id: i64, resource_id: &str, limit: usize) -> Result<usize> {
+    let condition = of_resource(tenant_id, resource_id).push(" ORDER BY a.row_id LIMIT ").bind(limit as i64);
+    let rows = row::rows(connection, condition)?;
+    rows.iter().try_for_each(|row| erase_row(connection, row))?;
+    Ok(rows.len())
+}
 
 /// A place in the history of a tenant, by resource, from which an erasure goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,8 +37,8 @@ pub struct Mark {
     row_id: i64,
 }
 
-/// Erases what the next changes of a tenant say, at most `limit` of them; how many, and where to go on. There is no such
-/// place once all are erased. The rows themselves stay.
+/// Erases what the next changes of a tenant say that is deleted, at most `limit` of them; how many, and where to go on. There
+/// is no such place once all are erased. The rows themselves stay, for the chain holds those of all tenants.
 ///
 /// # Errors
 /// Database failures.
@@ -25,23 +48,47 @@ pub fn erase_of_tenant(
     after: Option<&Mark>,
     limit: usize,
 ) -> Result<(usize, Option<Mark>)> {
-    let mut statement: Sql<(Text, BigInt)> =
-        Sql::new("SELECT a.resource_id, a.row_id FROM audit a WHERE a.tenant_id = ").bind(tenant_id);
+    let mut condition = Sql::new("a.tenant_id = ").bind(tenant_id);
     if let Some(Mark { resource_id, row_id }) = after {
-        statement = statement.push(" AND (a.resource_id, a.row_id) > (").bind(resource_id.as_str()).push(", ");
-        statement = statement.bind(*row_id).push(")");
+        condition = condition.push(" AND (a.resource_id, a.row_id) > (").bind(resource_id.as_str()).push(", ");
+        condition = condition.bind(*row_id).push(")");
     }
-    let statement = statement.push(" ORDER BY a.resource_id, a.row_id LIMIT ").bind(limit as i64);
-    let rows: Vec<(String, i64)> = statement.load(connection)?;
+    let condition = condition.push(" ORDER BY a.resource_id, a.row_id LIMIT ").bind(limit as i64);
+    let rows = row::rows(connection, condition)?;
     let mut erased = 0;
-    for chunk in rows.chunks(CHUNK) {
-        let statement: Sql = Sql::new("UPDATE audit SET changes = '{}' WHERE changes <> '{}' AND row_id IN (");
-        let row_ids = chunk.iter().map(|(_, row_id)| *row_id);
-        erased += statement.bind_list(row_ids).push(")").uncached().execute(connection)?;
+    for row in rows.iter().filter(|row| row.erased.is_none()) {
+        erase_row(connection, row)?;
+        erased += 1;
     }
-    let last = rows.into_iter().last().map(|(resource_id, row_id)| Mark { resource_id, row_id });
+    let last = rows.into_iter().last().map(|Row { resource_id, row_id, .. }| Mark { resource_id, row_id });
     Ok((erased, last))
 }
 
-/// How many values one statement carries.
-const CHUNK: usize = 500;
+/// Whether something tells why changes of a resource are erased: its purge in the history, or the deletion of the tenant.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn is_explained(connection: &mut Connection, tenant_id: i64, resource_id: &str) -> Result<bool> {
+    let purge: Sql<BigInt> = Sql::new("SELECT a.row_id FROM audit a WHERE a.tenant_id = ").bind(tenant_id);
+    let purge = purge.push(" AND a.resource_id = ").bind(resource_id).push(" AND a.operation = ");
+    let purge = purge.bind(Operation::Purge.as_str()).push(" LIMIT 1");
+    if !purge.load::<i64>(connection)?.is_empty() {
+        return Ok(true);
+    }
+    let tenant: Sql<BigInt> =
+        Sql::new("SELECT t.tenant_id FROM tenants t WHERE t.deleted_at IS NULL AND t.tenant_id = ");
+    Ok(tenant.bind(tenant_id).load::<i64>(connection)?.is_empty())
+}
+
+/// The record of a purge tells of the erasure, and of nobody.
+fn of_resource(tenant_id: i64, resource_id: &str) -> Sql {
+    let rows = Sql::new("a.tenant_id = ").bind(tenant_id).push(" AND a.resource_id = ").bind(resource_id);
+    rows.push(" AND a.erased IS NULL AND a.operation <> ").bind(Operation::Purge.as_str())
+}
+
+fn erase_row(connection: &mut Connection, row: &Row) -> Result<()> {
+    let content = row.prove(connection)?;
+    let statement: Sql = Sql::new("UPDATE audit SET salt = NULL, changes = ").bind(ERASED).push(", erased = ");
+    statement.bind(content).push(" WHERE row_id = ").bind(row.row_id).execute(connection)?;
+    Ok(())
+}

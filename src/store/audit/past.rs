@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::RunQueryDsl;
-use diesel::sql_types::{BigInt, Text, Timestamp};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use serde_json::Value;
 
 use super::Operation;
@@ -25,10 +25,16 @@ pub struct Entry {
     pub request_id: String,
     /// What was done.
     pub operation: Operation,
+    /// The name of the resource type.
+    pub resource_type: String,
+    /// The SCIM id.
+    pub resource_id: String,
     /// The version after it; [`super::NO_VERSION`] if it made none.
     pub version: i64,
-    /// Before and after: an object of the members that [`super::Changes`] describes.
+    /// Before and after: an object of the members that [`super::Changes`] describes. Empty once erased.
     pub changes: Value,
+    /// Whether what changed is erased: the resource was purged.
+    pub erased: bool,
 }
 
 /// A change without what changed.
@@ -57,21 +63,38 @@ pub fn entries(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Entry>> {
-    let statement: Sql<(BigInt, Timestamp, Text, Text, Text, BigInt, Text)> = Sql::new(
-        "SELECT a.row_id, a.at, a.caller, a.request_id, a.operation, a.version, a.changes FROM audit a WHERE ",
-    );
-    let mut statement = statement.append(of_resource(tenant_id, resource_id));
+    let mut condition = of_resource(tenant_id, resource_id);
     if let Some(row_id) = before {
-        statement = statement.push(" AND a.row_id < ").bind(row_id);
+        condition = condition.push(" AND a.row_id < ").bind(row_id);
     }
-    let statement = statement.push(" ORDER BY a.row_id DESC LIMIT ").bind(limit);
-    type Row = (i64, NaiveDateTime, String, String, String, i64, String);
-    let rows: Vec<Row> = statement.load(connection)?;
-    let entry = |(row_id, at, caller, request_id, operation, version, changes): Row| {
-        let changes = serde_json::from_str(&changes).map_err(Error::internal)?;
-        let operation = Operation::parse(&operation)?;
-        Ok(Entry { row_id, at: at.and_utc(), caller, request_id, operation, version, changes })
-    };
+    load(connection, condition.push(" ORDER BY a.row_id DESC LIMIT ").bind(limit))
+}
+
+type Columns = (BigInt, Timestamp, Text, Text, Text, Text, Text, BigInt, Text, Nullable<Text>);
+
+/// Changes `a` under a condition.
+pub(super) fn load(connection: &mut Connection, condition: Sql) -> Result<Vec<Entry>> {
+    type Row = (i64, NaiveDateTime, String, String, String, String, String, i64, String, Option<String>);
+    let statement: Sql<Columns> = Sql::new(
+        "SELECT a.row_id, a.at, a.caller, a.request_id, a.operation, a.resource_type, a.resource_id, a.version, \
+         a.changes, a.erased FROM audit a WHERE ",
+    );
+    let rows: Vec<Row> = statement.append(condition).load(connection)?;
+    let entry =
+        |(row_id, at, caller, request_id, operation, resource_type, resource_id, version, changes, erased): Row| {
+            Ok(Entry {
+                row_id,
+                at: at.and_utc(),
+                caller,
+                request_id,
+                operation: Operation::parse(&operation)?,
+                resource_type,
+                resource_id,
+                version,
+                changes: serde_json::from_str(&changes).map_err(Error::internal)?,
+                erased: erased.is_some(),
+            })
+        };
     rows.into_iter().map(entry).collect()
 }
 

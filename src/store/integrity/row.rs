@@ -162,12 +162,14 @@ impl Row {
 
     /// What the history has against the row, in words.
     pub fn against_history(&self) -> Option<(FlawKind, String)> {
+        let buries =
+            |operation: &str| [Operation::Delete, Operation::Purge].iter().any(|one| one.as_str() == operation);
         let said = match &self.last_change {
             None => "the history has no change of it".to_owned(),
             Some((version, _)) if *version != self.version => {
                 format!("the last change in the history made version {version}, and it has version {}", self.version)
             }
-            Some((_, operation)) if (operation == Operation::Delete.as_str()) == self.is_live => {
+            Some((_, operation)) if buries(operation) == self.is_live => {
                 let is = if self.is_live { "it is there" } else { "it is deleted" };
                 format!("the last change in the history is `{operation}`, and {is}")
             }

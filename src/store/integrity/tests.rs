@@ -85,7 +85,10 @@ fn tamper(store: &Store, postgres: bool, statements: &str) {
     let mut connection = store.inner.connector.open(Purpose::Writer).expect("a connection");
     let [before, after] = match postgres {
         true => ["SET session_replication_role = replica", "SET session_replication_role = DEFAULT"],
-        false => ["PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"],
+        false => [
+            "PRAGMA foreign_keys = OFF; DROP TRIGGER IF EXISTS audit_update; DROP TRIGGER IF EXISTS audit_delete",
+            "PRAGMA foreign_keys = ON",
+        ],
     };
     for text in [before, statements, after] {
         connection.batch_execute(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -203,8 +206,8 @@ const MENDABLE: &[Case] = &[
     // A deletion that took nothing away.
     (
         "UPDATE resources SET deleted_at = created_at, deleted_by = 'x', active = false, version = 2 WHERE id = 'd2'; \
-         INSERT INTO audit (tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes) \
-         VALUES (1, '2026-03-01 12:00:00', 'x', '', 'delete', 'Device', 'd2', 2, '{}')",
+         INSERT INTO audit (tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes, \
+         digest) VALUES (1, '2026-03-01 12:00:00', 'x', '', 'delete', 'Device', 'd2', 2, '{}', 'x')",
         &[
             (FlawKind::SurplusUniqueValue, Some("d2"), "tags"),
             (FlawKind::SurplusValue, Some("d2"), "serial"),

@@ -85,7 +85,7 @@ fn the_tables_of_the_schema_are_those_of_the_migrations() {
     }
     on_each_database(|Fixture { store, postgres }| async move {
         let tables = described();
-        assert_eq!(tables.len(), 12);
+        assert_eq!(tables.len(), 13);
         for (table, expected) in tables {
             let query = match postgres {
                 false => format!(

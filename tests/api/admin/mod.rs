@@ -119,6 +119,57 @@ fn settings_change_where_they_are_named_and_nowhere_else() {
 }
 
 #[test]
+fn the_changes_of_a_tenant_are_walked_and_proven_and_erased() {
+    each(|api| {
+        let admin = admin(api);
+        let tenant = tenant_of(api);
+        let ids: Vec<String> = ["ada", "ben", "cai"]
+            .map(|name| api.created("/Users", &user(name))["id"].as_str().unwrap().to_owned())
+            .to_vec();
+        assert_eq!(api.delete(&format!("/Users/{}", ids[1])).status, 204);
+        let changes = format!("/tenants/{tenant}/changes");
+        let list = |query: &str| ask(&admin, "GET", &format!("{changes}{query}"), None).json();
+
+        let first = list("?limit=3");
+        let rest = list(&format!("?limit=3&after={}", first["next"].as_str().unwrap()));
+        let items: Vec<&Value> =
+            [&first, &rest].into_iter().flat_map(|page| page["items"].as_array().unwrap()).collect();
+        let seen: Vec<(&str, &str)> =
+            items.iter().map(|item| (item["operation"].as_str().unwrap(), item["id"].as_str().unwrap())).collect();
+        let [ada, ben, cai] = [&ids[0], &ids[1], &ids[2]].map(String::as_str);
+        assert_eq!(seen, [("delete", ben), ("create", cai), ("create", ben), ("create", ada)]);
+        assert_eq!(rest.get("next"), None);
+        let oldest = list(&format!("?oldestFirst=true&id={ben}&operation=delete"));
+        assert_eq!(oldest["items"], json!([items[0]]));
+        let later = list(&format!("?since={}", items[0]["at"].as_str().unwrap()));
+        assert!(later["items"].as_array().unwrap().contains(items[0]));
+        assert_eq!(list("?key=somebody")["items"], json!([]));
+
+        let purge = format!("/tenants/{tenant}/resources/Users/{ben}/purge");
+        let foreseen = ask(&admin, "POST", &purge, Some(&json!({"dryRun": true}))).json();
+        let purged = ask(&admin, "POST", &purge, Some(&json!({}))).json();
+        assert_eq!((&foreseen["changes"], &foreseen["dryRun"]), (&json!(2), &json!(true)));
+        assert_eq!((&purged["changes"], &purged["dryRun"]), (&json!(2), &json!(false)));
+        assert_error(&ask(&admin, "POST", &purge, Some(&json!({}))), 404, None);
+        let nowhere = format!("/tenants/{tenant}/resources/Printers/{ben}/purge");
+        assert_error(&ask(&admin, "POST", &nowhere, Some(&json!({}))), 404, None);
+        let of_ben = list(&format!("?id={ben}"));
+        let erased: Vec<&Value> = of_ben["items"].as_array().unwrap().iter().map(|item| &item["erased"]).collect();
+        assert_eq!(erased, [&Value::Null, &json!(true), &json!(true)]);
+        assert_eq!(of_ben["items"][0]["key"], admin.token.split('_').nth(1).unwrap());
+
+        let verdict = ask(&admin, "POST", "/history/verification", Some(&json!({}))).json();
+        assert_eq!((&verdict["intact"], &verdict["faults"]), (&json!(true), &json!([])), "{verdict}");
+        let hash = &verdict["head"]["hash"];
+        let again = ask(&admin, "POST", "/history/verification", Some(&json!({"expect": hash}))).json();
+        assert_eq!(again["intact"], true, "{again}");
+        let other = "0".repeat(64);
+        let cut = ask(&admin, "POST", "/history/verification", Some(&json!({"expect": other}))).json();
+        assert_eq!((&cut["intact"], &cut["faults"][0]["wrong"]), (&json!(false), &json!("headMissing")), "{cut}");
+    });
+}
+
+#[test]
 fn what_is_no_question_is_refused_with_what_is_wrong() {
     each(|api| {
         let admin = admin(api);
@@ -133,6 +184,10 @@ fn what_is_no_question_is_refused_with_what_is_wrong() {
             ("GET", "/tenants?limit=x", None, "digit"),
             ("GET", "/tenants?size=1", None, "size"),
             ("GET", "/tenants?after=x", None, "after"),
+            ("GET", "/tenants/default/changes?operation=remove", None, "`modify`"),
+            ("GET", "/tenants/default/changes?after=x", None, "after"),
+            ("GET", "/tenants/default/changes?since=yesterday", None, "time"),
+            ("POST", "/history/verification", Some(json!({"expect": "beef"})), "64 hexadecimal digits"),
         ];
         for (method, path, body, named) in cases {
             let refused = ask(&admin, method, path, body.as_ref());

@@ -1,0 +1,11 @@
+DROP TRIGGER audit_truncate ON audit;
+DROP TRIGGER audit_delete ON audit;
+DROP TRIGGER audit_update ON audit;
+ALTER TABLE resources DROP COLUMN purged_at;
+DROP TABLE seals;
+DROP FUNCTION refuse_to_rewrite_history();
+DROP INDEX audit_time;
+ALTER TABLE audit DROP CONSTRAINT audit_insert;
+ALTER TABLE audit DROP COLUMN erased;
+ALTER TABLE audit DROP COLUMN digest;
+ALTER TABLE audit DROP COLUMN salt;

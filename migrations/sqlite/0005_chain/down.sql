@@ -1,0 +1,11 @@
+DROP TRIGGER seals_delete;
+DROP TRIGGER seals_update;
+DROP TRIGGER audit_delete;
+DROP TRIGGER audit_update;
+DROP TRIGGER audit_insert;
+ALTER TABLE resources DROP COLUMN purged_at;
+DROP TABLE seals;
+DROP INDEX audit_time;
+ALTER TABLE audit DROP COLUMN erased;
+ALTER TABLE audit DROP COLUMN digest;
+ALTER TABLE audit DROP COLUMN salt;
