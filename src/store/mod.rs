@@ -3,9 +3,12 @@
 //! Everything about backends, pools, locks and transactions hides behind them. A read sees one moment of the database; a
 //! write is durable before its caller is answered, or has left nothing behind. Knows nothing of callers and operations.
 
+mod backup;
+mod catalog;
 mod commit;
 mod conform;
 mod connection;
+mod copy;
 mod database_url;
 mod forms;
 mod migrations;
@@ -42,6 +45,7 @@ use tokio::sync::Semaphore;
 pub use self::commit::{CHANGES_PER_COMMIT, COMMIT_SECONDS};
 pub use self::conform::Conformed;
 pub use self::connection::{Connection, MultiBackend};
+pub use self::copy::CopiedTable;
 use self::connection::{Connector, Purpose};
 pub use self::database_url::DatabaseUrl;
 use self::writer::Writer;
