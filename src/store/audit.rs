@@ -7,6 +7,7 @@
 
 mod changes;
 mod erasure;
+mod many;
 mod past;
 
 use chrono::{DateTime, Utc};
@@ -21,6 +22,7 @@ use crate::scim::{Error, Result};
 
 pub use changes::Changes;
 pub use erasure::{Mark, erase_of_tenant};
+pub use many::{append_all, changes_at, count_steps, deletion_until, last_touches, steps_of_all};
 pub use past::{Entry, Step, changes_of, entries, last_touch, steps};
 
 /// One change of one resource.
@@ -72,6 +74,8 @@ pub enum Operation {
     Join,
     /// Other schemas are in force.
     Conform,
+    /// It came from an export, as it was there; `lastModified` is older than the change.
+    Import,
 }
 
 impl Operation {
@@ -88,6 +92,7 @@ impl Operation {
             Operation::Leave => "leave",
             Operation::Join => "join",
             Operation::Conform => "conform",
+            Operation::Import => "import",
         }
     }
 
@@ -106,7 +111,9 @@ impl Operation {
     /// event of another resource has none of its own.
     fn event(self) -> Option<&'static str> {
         match self {
-            Operation::Create | Operation::Restore => Some("urn:ietf:params:scim:event:prov:create:notice"),
+            Operation::Create | Operation::Restore | Operation::Import => {
+                Some("urn:ietf:params:scim:event:prov:create:notice")
+            }
             Operation::Replace => Some("urn:ietf:params:scim:event:prov:put:notice"),
             Operation::Modify | Operation::Unassign | Operation::Assign => {
                 Some("urn:ietf:params:scim:event:prov:patch:notice")
@@ -117,7 +124,7 @@ impl Operation {
     }
 }
 
-const ALL: [Operation; 10] = [
+const ALL: [Operation; 11] = [
     Operation::Create,
     Operation::Replace,
     Operation::Modify,
@@ -128,6 +135,7 @@ const ALL: [Operation; 10] = [
     Operation::Leave,
     Operation::Join,
     Operation::Conform,
+    Operation::Import,
 ];
 
 /// Appends a change and its event.

@@ -14,7 +14,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use tempfile::NamedTempFile;
 
-use super::connection::{Connection, Purpose, each_backend};
+use super::connection::{Connection, Connector, Purpose, each_backend};
 use super::database_url::DatabaseUrl;
 use super::{Store, error};
 use crate::scim::{Error, ErrorKind, Result};
@@ -32,25 +32,54 @@ impl Store {
     /// A sentence for the operator: PostgreSQL, a file that is there and is not to be replaced, one that can't be written. Nothing
     /// is left of what failed.
     pub fn backup(&self, file: &Path, replace: bool, progress: impl Fn(u64, u64) + Send + Sync) -> Result<u64> {
+        check_target(file, self.sqlite_file()?, replace)?;
+        let directory = directory_of(file);
+        let copy = self.checked_copy(&directory, &format!("The backup {}", file.display()), progress)?;
+        let size =
+            keep(copy, file, replace).map_err(|cause| unwritten(&format!("The backup {}", file.display()), cause))?;
+        // The name is as much on the disk as what it stands for. Not every file system can do this for a directory.
+        let _ = File::open(directory).and_then(|directory| directory.sync_all());
+        Ok(size)
+    }
+
+    /// The same in a file beside the database that has no name, and is gone when it is closed. Blocks.
+    ///
+    /// # Errors
+    /// As [`Store::backup`].
+    pub fn backup_without_name(&self) -> Result<File> {
+        let directory = directory_of(self.sqlite_file()?);
+        let copy = self.checked_copy(&directory, "The backup", |_, _| {})?;
+        copy.reopen().map_err(|cause| unwritten("The backup", cause))
+    }
+
+    /// The directory of the database: where its volume has room, also where nothing else can be written to. `None` for
+    /// PostgreSQL.
+    pub fn directory(&self) -> Option<PathBuf> {
+        self.sqlite_file().ok().map(directory_of)
+    }
+
+    fn sqlite_file(&self) -> Result<&Path> {
         let DatabaseUrl::Sqlite(database) = &self.inner.connector.url else {
             let detail = "scimd backs up SQLite alone. For PostgreSQL use its own tools: `pg_dump --format=custom` for a copy of \
                           one moment, or base backups with archived WAL (`pg_basebackup`) to go back to any moment.";
             return Err(Error::new(ErrorKind::InvalidValue, detail));
         };
-        check_target(file, database, replace)?;
-        let directory = directory_of(file);
-        let copy = NamedTempFile::with_prefix_in(".scimd-backup-", &directory).map_err(|cause| unwritten(file, cause))?;
+        Ok(database)
+    }
+
+    /// A whole copy in this directory, which goes with the value.
+    fn checked_copy(
+        &self,
+        directory: &Path,
+        shown: &str,
+        progress: impl Fn(u64, u64) + Send + Sync,
+    ) -> Result<NamedTempFile> {
+        let copy =
+            NamedTempFile::with_prefix_in(".scimd-backup-", directory).map_err(|cause| unwritten(shown, cause))?;
         let written = self.copy_into(copy.path(), progress);
         let checked = written.and_then(|()| self.check_copy(copy.path()));
-        if let Err(failure) = checked {
-            remove_companions(copy.path());
-            return Err(failure.into_error(file));
-        }
         remove_companions(copy.path());
-        let size = keep(copy, file, replace).map_err(|cause| unwritten(file, cause))?;
-        // The name is as much on the disk as what it stands for. Not every file system can do this for a directory.
-        let _ = File::open(directory).and_then(|directory| directory.sync_all());
-        Ok(size)
+        checked.map(|()| copy).map_err(|failure| failure.into_error(shown))
     }
 
     fn copy_into(&self, copy: &Path, progress: impl Fn(u64, u64) + Send + Sync) -> std::result::Result<(), Failure> {
@@ -80,7 +109,9 @@ impl Store {
             #[diesel(sql_type = Text)]
             integrity_check: String,
         }
-        let mut connection = self.inner.connector.open_as_it_is(copy)?;
+        let url = DatabaseUrl::Sqlite(copy.to_owned());
+        let connector = Connector { url, as_it_is: true, ..self.inner.connector.clone() };
+        let mut connection = connector.open(Purpose::Pool)?;
         let findings: Vec<Finding> =
             each_backend!(&mut connection, c => diesel::sql_query("PRAGMA integrity_check").load(c))?;
         match &findings[..] {
@@ -99,10 +130,10 @@ enum Failure {
 }
 
 impl Failure {
-    fn into_error(self, file: &Path) -> Error {
+    fn into_error(self, shown: &str) -> Error {
         match self {
             Failure::Told(error) => error,
-            Failure::Cause(cause) => unwritten(file, cause),
+            Failure::Cause(cause) => unwritten(shown, cause),
         }
     }
 }
@@ -122,8 +153,8 @@ impl From<diesel::result::Error> for Failure {
     }
 }
 
-fn unwritten(file: &Path, cause: impl std::fmt::Display) -> Error {
-    let detail = format!("The backup {} cannot be written ({cause}); nothing of it is left.", file.display());
+fn unwritten(shown: &str, cause: impl std::fmt::Display) -> Error {
+    let detail = format!("{shown} cannot be written ({cause}); nothing of it is left.");
     Error::new(ErrorKind::Unavailable, detail)
 }
 

@@ -159,7 +159,8 @@ impl Table {
     /// # Errors
     /// Database failures.
     pub(super) fn count(&self, connection: &mut Connection) -> Result<u64> {
-        let statement: Sql<BigInt> = Sql::default().push_composed(format!("SELECT count(*) FROM {}", quoted(&self.name)));
+        let statement: Sql<BigInt> =
+            Sql::default().push_composed(format!("SELECT count(*) FROM {}", quoted(&self.name)));
         Ok(statement.uncached().get_result::<i64>(connection)?.unsigned_abs())
     }
 
@@ -247,7 +248,8 @@ impl Table {
                 let sequence: Sql<Text> = Sql::new("SELECT pg_get_serial_sequence(").bind(quoted(&self.name));
                 let sequence = sequence.push(", ").bind(column.name.as_str()).push(")");
                 let sequence: String = sequence.get_result(connection)?;
-                let given = format!("SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence}");
+                let given =
+                    format!("SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence}");
                 Sql::default().push_composed(given).uncached()
             }
             false => Sql::new("SELECT s.seq FROM sqlite_sequence s WHERE s.name = ").bind(self.name.as_str()),
@@ -321,9 +323,7 @@ where
                 Some('i') => Bind::NullableBigInt(row.get_value::<Nullable<BigInt>, _, _>(at)?),
                 Some('t') => Bind::NullableText(row.get_value::<Nullable<Text>, _, _>(at)?),
                 Some('b') => Bind::NullableBool(row.get_value::<Nullable<Bool>, _, _>(at)?),
-                Some('s') => {
-                    Bind::NullableTimestamp(row.get_value::<Nullable<Timestamp>, _, _>(at)?)
-                }
+                Some('s') => Bind::NullableTimestamp(row.get_value::<Nullable<Timestamp>, _, _>(at)?),
                 _ => return Err("a column of unknown type".into()),
             });
         }

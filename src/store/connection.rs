@@ -193,9 +193,9 @@ impl Connection {
     pub(super) fn take_time(&mut self) -> QueryResult<()> {
         match self {
             Connection::Sqlite(_) => Ok(()),
-            Connection::Postgres(c) => c.batch_execute(
-                "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
-            ),
+            Connection::Postgres(c) => {
+                c.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+            }
         }
     }
 
@@ -267,20 +267,25 @@ impl Connector {
         }
     }
 
-    /// A connection to a SQLite file, which is left in the mode that it has.
-    pub(super) fn open_as_it_is(&self, file: &Path) -> Result<Connection> {
-        let mut connection = establish_sqlite(file)?;
-        connection.batch_execute("PRAGMA query_only = ON")?;
-        Ok(Connection::Sqlite(connection))
-    }
-
     fn open_sqlite(&self, file: &Path, purpose: Purpose) -> Result<SqliteConnection> {
         match self.as_it_is {
             true => check_existence(file)?,
             false => create_if_missing(file)?,
         }
-        let mut connection = establish_sqlite(file)?;
-        self.set_pragmas(&mut connection, purpose).map_err(|cause| unusable(file, &cause.to_string()))?;
+        let unusable = |cause: String| {
+            let detail = format!(
+                "The SQLite database {} cannot be opened ({cause}); \
+                 check that it is a database of scimd and that this user may write to it and to its directory.",
+                file.display()
+            );
+            Error::new(ErrorKind::Unavailable, detail)
+        };
+        // An absolute path never looks like one of SQLite's `file:` URIs.
+        let path = std::path::absolute(file).map_err(|cause| unusable(cause.to_string()))?;
+        let path = path.to_str().ok_or_else(|| unusable("its path is not UTF-8".to_owned()))?;
+        #[expect(clippy::disallowed_methods, reason = "this is where connections are opened")]
+        let mut connection = SqliteConnection::establish(path).map_err(|cause| unusable(cause.to_string()))?;
+        self.set_pragmas(&mut connection, purpose).map_err(|cause| unusable(cause.to_string()))?;
         Ok(connection)
     }
 
@@ -372,24 +377,6 @@ fn check_existence(file: &Path) -> Result<()> {
     };
     let detail = format!("The SQLite database {} cannot be looked at ({cause}).", file.display());
     Err(Error::new(ErrorKind::Unavailable, detail).with_source(cause))
-}
-
-fn establish_sqlite(file: &Path) -> Result<SqliteConnection> {
-    // An absolute path never looks like one of SQLite's `file:` URIs.
-    let path = std::path::absolute(file).map_err(|cause| unusable(file, &cause.to_string()))?;
-    let path = path.to_str().ok_or_else(|| unusable(file, "its path is not UTF-8"))?;
-    #[expect(clippy::disallowed_methods, reason = "this is where connections are opened")]
-    let connection = SqliteConnection::establish(path).map_err(|cause| unusable(file, &cause.to_string()))?;
-    Ok(connection)
-}
-
-fn unusable(file: &Path, cause: &str) -> Error {
-    let detail = format!(
-        "The SQLite database {} cannot be opened ({cause}); \
-         check that it is a database of scimd and that this user may write to it and to its directory.",
-        file.display()
-    );
-    Error::new(ErrorKind::Unavailable, detail)
 }
 
 /// Errors are told apart by their English text where diesel has no kind for them; only superusers may choose the language,

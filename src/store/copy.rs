@@ -28,7 +28,10 @@ impl Store {
     /// A target that is not empty, or of another version of scimd; database failures.
     pub fn copy_to(&self, target: &Store, mut progress: impl FnMut(u64, u64)) -> Result<Vec<CopiedTable>> {
         if self.inner.connector.url == target.inner.connector.url {
-            return Err(Error::new(ErrorKind::InvalidValue, "The database can't be copied onto itself; name another one."));
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                "The database can't be copied onto itself; name another one.",
+            ));
         }
         let mut source = self.inner.connector.open(Purpose::Pool)?;
         let mut connection = target.inner.connector.open(Purpose::Writer)?;
@@ -58,7 +61,8 @@ fn copy(
     target.take_time()?;
     let tables = same_tables(source, target)?;
     check_empty(target, &tables)?;
-    tables.iter().rev().try_for_each(|table| table.clear(target))?;
+    // The tenant `default` comes from the source, too. What is empty is left alone: the history lets nobody delete from it.
+    tables.iter().filter(|table| table.name == TENANTS).try_for_each(|table| table.clear(target))?;
     let counts = tables.iter().map(|table| table.count(source)).collect::<Result<Vec<u64>>>()?;
     let total: u64 = counts.iter().sum();
     let (mut copied, mut done) = (Vec::with_capacity(tables.len()), 0);
@@ -107,7 +111,8 @@ fn copy_rows(
 fn same_tables(source: &mut Connection, target: &mut Connection) -> Result<Vec<Table>> {
     let [of_source, of_target] = [migrations::applied(source)?, migrations::applied(target)?];
     if of_source != of_target {
-        let detail = "The two databases have tables of different versions of scimd; run `scimd migrate` of one version on both.";
+        let detail =
+            "The two databases have tables of different versions of scimd; run `scimd migrate` of one version on both.";
         return Err(Error::new(ErrorKind::InvalidValue, detail));
     }
     let tables = catalog::tables(source)?;
@@ -119,6 +124,9 @@ fn same_tables(source: &mut Connection, target: &mut Connection) -> Result<Vec<T
     Ok(tables)
 }
 
+/// The one table that has a row from the first migration on.
+const TENANTS: &str = "tenants";
+
 fn check_empty(target: &mut Connection, tables: &[Table]) -> Result<()> {
     let mut rows = BTreeMap::new();
     for table in tables {
@@ -126,7 +134,7 @@ fn check_empty(target: &mut Connection, tables: &[Table]) -> Result<()> {
     }
     let only_default = matches!(&tenants::list(target)?[..], [tenant] if tenant.name == DEFAULT);
     if only_default {
-        rows.remove("tenants");
+        rows.remove(TENANTS);
     }
     let Some((name, count)) = rows.into_iter().find(|(_, count)| *count > 0) else {
         return Ok(());

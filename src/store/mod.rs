@@ -23,6 +23,7 @@ pub mod credentials;
 pub mod error;
 pub mod integrity;
 pub mod limits;
+pub mod load;
 pub mod members;
 pub mod resources;
 pub mod schema;
@@ -31,6 +32,7 @@ mod statement;
 pub mod survey;
 pub mod tenants;
 pub mod unique;
+pub mod whole;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -45,8 +47,8 @@ use tokio::sync::Semaphore;
 pub use self::commit::{CHANGES_PER_COMMIT, COMMIT_SECONDS};
 pub use self::conform::Conformed;
 pub use self::connection::{Connection, MultiBackend};
-pub use self::copy::CopiedTable;
 use self::connection::{Connector, Purpose};
+pub use self::copy::CopiedTable;
 pub use self::database_url::DatabaseUrl;
 use self::writer::Writer;
 use crate::scim::{Error, ErrorKind, Result};
