@@ -453,7 +453,8 @@ fn tell(report: &Report) -> Result<(), Failure> {
     for note in &report.notes {
         say(format_args!("{note}"));
     }
-    print(report.output.as_bytes())
+    print(report.output.as_bytes())?;
+    report.failure.clone().map_or(Ok(()), |sentence| Err(Failure(sentence)))
 }
 
 /// To a reader that has had enough (`| head`), no more is said and nothing is wrong.
