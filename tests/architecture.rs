@@ -27,7 +27,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates that have one home, and who lives there.
-const HOMES: [(&str, &[&str]); 16] = [
+const HOMES: [(&str, &[&str]); 17] = [
     ("actix_web", &["http", "main"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
@@ -35,6 +35,7 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("argon2", &["auth"]),
     ("rustls", &["http", "cli", "outbound"]),
     ("rustls_native_certs", &["outbound"]),
+    ("indicatif", &["cli"]),
     ("x509_cert", &["cli"]),
     ("fs4", &["cli"]),
     ("ureq", &["outbound", "cli", "conformance", "telemetry"]),

@@ -21,6 +21,8 @@ mod tenants;
 #[cfg(feature = "otlp")]
 #[path = "command_line/traces.rs"]
 mod traces;
+#[path = "command_line/transfer.rs"]
+mod transfer;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;

@@ -12,6 +12,7 @@ mod operation;
 mod record;
 pub mod resources;
 pub mod tenants;
+pub mod transfer;
 
 use std::sync::{Arc, LazyLock};
 

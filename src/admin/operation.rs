@@ -130,19 +130,24 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// The operation that is meant.
+    /// What path and URL say, whatever stands in the body.
     ///
     /// # Errors
     /// `InvalidValue`, with the member that is unknown, missing or of another type.
+    pub fn parameters<Q: DeserializeOwned>(&self) -> Result<Q> {
+        let in_path = serde_html_form::to_string(&self.variables).map_err(Error::internal)?;
+        let parts = [in_path.as_str(), self.query.as_str()];
+        let texts = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
+        serde_html_form::from_str(&texts).map_err(|cause| refused(&cause))
+    }
+
+    /// The operation that is meant.
+    ///
+    /// # Errors
+    /// As [`Asked::parameters`].
     fn read<O: Operation>(mut self) -> Result<O> {
-        let refused = |cause: &dyn fmt::Display| {
-            Error::new(ErrorKind::InvalidValue, format!("The request cannot be carried out: {cause}."))
-        };
         if !O::ROUTE.verb.has_body() {
-            let in_path = serde_html_form::to_string(&self.variables).map_err(Error::internal)?;
-            let parts = [in_path, self.query];
-            let texts = parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("&");
-            return serde_html_form::from_str(&texts).map_err(|cause| refused(&cause));
+            return self.parameters();
         }
         if !self.query.is_empty() {
             return Err(refused(&"its parameters belong into the body"));
@@ -154,6 +159,10 @@ impl Asked {
         }
         serde_json::from_value(Value::Object(self.body)).map_err(|cause| refused(&cause))
     }
+}
+
+fn refused(cause: &dyn fmt::Display) -> Error {
+    Error::new(ErrorKind::InvalidValue, format!("The request cannot be carried out: {cause}."))
 }
 
 /// An operation of the table, whatever it is.

@@ -5,15 +5,19 @@
 
 pub mod audit;
 mod consent;
+pub mod db;
 pub mod doctor;
 pub mod healthcheck;
+mod kept;
 pub mod keys;
 pub mod migrate;
 mod office;
+mod progress;
 pub mod quickstart;
 pub mod resources;
 mod table;
 pub mod tenants;
+pub mod transfer;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
@@ -43,6 +47,35 @@ pub enum Command {
     /// Look through the history of changes, and prove that it is as it was written
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Write a tenant's users, groups and other resources to a file, as they are or as they were
+    ///
+    /// NDJSON: a header, one SCIM resource on each line with all that `scimd import` needs to bring it back, and an end that
+    /// tells whether the file is whole. It holds personal data: keep it as safe as the database.
+    #[command(after_help = "Examples:\n  scimd export --output acme.ndjson --tenant acme\n  \
+        scimd export --at 2026-11-01T00:00:00Z > november.ndjson\n  \
+        scimd export | SCIMD_DATABASE_URL=postgres://scimd@db/scimd scimd import -")]
+    Export(transfer::Export),
+    /// Bring an export into a tenant, or make users of a table (CSV): all of it, or nothing
+    ///
+    /// An export keeps ids, times and versions. A table has the attributes of users as titles: userName, name.givenName,
+    /// emails, active, department, manager (an id or a userName), groups (names, separated by semicolons), or as SCIM
+    /// writes them. Its empty cells say nothing.
+    #[command(after_help = "Examples:\n  scimd import acme.ndjson --tenant acme --dry-run\n  \
+        scimd import --csv people.csv --create-groups --dry-run\n  \
+        scimd import --csv people.csv --map Login=userName --map 'E-mail=emails' --map Notes= --update")]
+    Import(transfer::Import),
+    /// Write a consistent copy of the live SQLite database to a file
+    ///
+    /// Nobody has to stop writing. To restore: stop scimd, put the file in the place of the database, remove what stands
+    /// beside it with the endings -wal and -shm, start scimd.
+    #[command(
+        after_help = "Examples:\n  scimd backup /backup/scimd-$(date +%F).db\n  scimd backup --force latest.db\n  \
+        scimd backup here.db --url https://scim.example.com --admin-key-file key"
+    )]
+    Backup(transfer::Backup),
+    /// Move everything to another database
+    #[command(subcommand)]
+    Db(db::Command),
 }
 
 impl Command {
@@ -58,6 +91,10 @@ impl Command {
             Command::Group(command) => command.run(office).await,
             Command::Resource(command) => command.run(office).await,
             Command::Audit(command) => command.run(office).await,
+            Command::Export(command) => command.run(office).await,
+            Command::Import(command) => command.run(office).await,
+            Command::Backup(command) => command.run(office),
+            Command::Db(command) => command.run(office),
         }
     }
 }

@@ -35,7 +35,7 @@ async fn asked(exchange: &mut Exchange, route: &Route) -> Result<Asked> {
 }
 
 /// The variable segments of the path, decoded.
-fn variables(route: &Route, path: &str) -> Vec<(String, String)> {
+pub(super) fn variables(route: &Route, path: &str) -> Vec<(String, String)> {
     let pattern = route.path.split('/').rev();
     let pairs = pattern.zip(path.rsplit('/')).filter_map(|(pattern, segment)| {
         let name = pattern.strip_prefix('{')?.strip_suffix('}')?;

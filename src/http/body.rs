@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::error::PayloadError;
 use actix_web::http::header;
-use actix_web::web::{BytesMut, Payload};
+use actix_web::web::{Bytes, BytesMut, Payload};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -96,11 +97,7 @@ fn too_large() -> Error {
 
 async fn collect(payload: &mut Payload) -> Result<BytesMut> {
     let mut bytes = BytesMut::new();
-    while let Some(chunk) = next(payload).await {
-        let chunk = chunk.map_err(|source| {
-            Error::new(ErrorKind::InvalidSyntax, "The body could not be read to its end.")
-                .with_source(source.to_string())
-        })?;
+    while let Some(chunk) = piece(payload).await? {
         if bytes.len() + chunk.len() > MAX_BODY {
             return Err(too_large());
         }
@@ -109,9 +106,18 @@ async fn collect(payload: &mut Payload) -> Result<BytesMut> {
     Ok(bytes)
 }
 
-async fn next(
-    payload: &mut Payload,
-) -> Option<std::result::Result<actix_web::web::Bytes, actix_web::error::PayloadError>> {
+/// The next piece of a body; `None` at its end.
+///
+/// # Errors
+/// `invalidSyntax` if it was cut off.
+pub(super) async fn piece(payload: &mut Payload) -> Result<Option<Bytes>> {
+    let cut_off = |source: PayloadError| {
+        Error::new(ErrorKind::InvalidSyntax, "The body could not be read to its end.").with_source(source.to_string())
+    };
+    next(payload).await.transpose().map_err(cut_off)
+}
+
+async fn next(payload: &mut Payload) -> Option<std::result::Result<Bytes, PayloadError>> {
     std::future::poll_fn(|context| futures_core::Stream::poll_next(std::pin::Pin::new(&mut *payload), context)).await
 }
 

@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName};
-use actix_web::web::{Data, Payload};
+use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
@@ -217,6 +217,14 @@ impl Exchange {
     /// 415, 413, `invalidSyntax`.
     pub async fn read_body_if_any(&mut self) -> Result<Map<String, Value>> {
         body::read_if_any(&self.request, &mut self.payload).await
+    }
+
+    /// The next piece of the body, of whatever type; `None` at its end.
+    ///
+    /// # Errors
+    /// `invalidSyntax` if it was cut off.
+    pub async fn next_of_body(&mut self) -> Result<Option<Bytes>> {
+        body::piece(&mut self.payload).await
     }
 
     /// Takes what is left of the body off the connection, so that it can serve the next request.

@@ -20,6 +20,7 @@ mod search;
 pub mod tls;
 mod trace;
 mod traffic;
+mod transfer;
 mod unserved;
 
 use std::net::TcpListener;
@@ -210,6 +211,9 @@ fn handler(operation: Operation) -> Route {
         Operation::Ready => web::to(health::ready),
         Operation::Metrics => web::to(health::measurements),
         Operation::GetAdminOpenApi => web::to(openapi::admin::get),
+        Operation::Export => web::to(transfer::export),
+        Operation::Import => web::to(transfer::import),
+        Operation::Backup => web::to(transfer::backup),
         Operation::Administer(place) => web::to(move |request, payload| admin::carry_out(place, request, payload)),
     }
 }

@@ -5,6 +5,7 @@
 
 use actix_web::http::Method;
 
+use crate::admin::transfer::{Backup, Export, Import};
 use crate::admin::{self, Verb};
 use crate::scim::schema::{Registry, ResourceType};
 
@@ -79,6 +80,12 @@ pub enum Operation {
     GetAdminOpenApi,
     /// What stands at this place of [`admin::offers`].
     Administer(usize),
+    /// `GET /admin/v1/tenants/{tenant}/export`
+    Export,
+    /// `POST /admin/v1/tenants/{tenant}/import`
+    Import,
+    /// `GET /admin/v1/backup`
+    Backup,
 }
 
 /// One path and what its methods do. `HEAD` goes with `GET`, and `OPTIONS` with everything.
@@ -170,7 +177,12 @@ pub fn is_health(path: &str) -> bool {
 
 /// The endpoints for operators, below [`ADMIN`].
 pub fn admin() -> Vec<Endpoint> {
-    let mut endpoints = vec![Endpoint::new(OPENAPI, [(Method::GET, Operation::GetAdminOpenApi)])];
+    let mut endpoints = vec![
+        Endpoint::new(OPENAPI, [(Method::GET, Operation::GetAdminOpenApi)]),
+        Endpoint::new(Export::ROUTE.path, [(Method::GET, Operation::Export)]),
+        Endpoint::new(Import::ROUTE.path, [(Method::POST, Operation::Import)]),
+        Endpoint::new(Backup::ROUTE.path, [(Method::GET, Operation::Backup)]),
+    ];
     for (place, offer) in admin::offers().iter().enumerate() {
         let operation = (method(offer.route.verb), Operation::Administer(place));
         match endpoints.iter_mut().find(|endpoint| endpoint.path == offer.route.path) {

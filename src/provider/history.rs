@@ -3,6 +3,8 @@
 //! Within a transaction a time is a place in the history: before the first change that is later. So two changes whose
 //! clocks disagree are never shown the wrong way round.
 
+pub(super) mod many;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
@@ -81,33 +83,86 @@ fn present(
     }
 }
 
-fn past(connection: &mut Connection, tenant_id: i64, present: StoredResource, at: DateTime<Utc>) -> Result<Past> {
+/// The state of a resource, of which this is the present, at a time.
+///
+/// # Errors
+/// As [`Provider::state_at`].
+pub(super) fn past(
+    connection: &mut Connection,
+    tenant_id: i64,
+    present: StoredResource,
+    at: DateTime<Utc>,
+) -> Result<Past> {
     let steps = audit::steps(connection, tenant_id, &present.id)?;
-    let first_later = steps.iter().position(|step| step.at > at).unwrap_or(steps.len());
-    let (until, since) = steps.split_at(first_later);
-    if until.is_empty() {
-        let (name, created) = (&present.resource_type, format_instant(present.meta.created));
-        let detail = format!("{name} '{}' was not there yet; it was created at {created}.", present.id);
-        return Err(Error::new(ErrorKind::NotFound, detail));
-    }
-    let can_go_back = since.iter().all(|step| step.operation != Operation::Conform);
-    let contents = match can_go_back && since.len() <= until.len() {
-        true => Contents::going_back(connection, tenant_id, &present, since)?,
-        false => Contents::from_nothing(connection, tenant_id, &present.id, until)?,
+    let Some(cut) = Cut::at(&steps, at) else {
+        return Err(unknown(&present, at));
     };
-    let own_write = until.iter().rev().find(|step| step.operation.is_own_write()).map(|step| step.at);
+    let contents = match cut.goes_back() {
+        true => Contents::going_back(connection, tenant_id, &present, cut.since)?,
+        false => Contents::from_nothing(connection, tenant_id, &present.id, cut.until)?,
+    };
     let touched = audit::last_touch(connection, present.row_id, at)?;
-    let last_modified = own_write.max(touched).unwrap_or(present.meta.created);
-    let version = until.iter().rev().map(|step| step.version).find(|version| *version != NO_VERSION);
-    let meta = Meta { last_modified, version: version.unwrap_or(present.meta.version), ..present.meta };
-    let document = Document::of_members(contents.attributes);
-    let stored = StoredResource { document, meta, name: None, deleted: deletion(until), ..present };
-    Ok(Past { stored, members: contents.members })
+    Ok(cut.past(present, contents, touched))
+}
+
+fn unknown(present: &StoredResource, at: DateTime<Utc>) -> Error {
+    let (name, id, created) = (&present.resource_type, &present.id, present.meta.created);
+    let detail = match created <= at {
+        true => format!("What {name} '{id}' was like then is not known; its history begins later, with an import."),
+        false => format!("{name} '{id}' was not there yet; it was created at {}.", format_instant(created)),
+    };
+    Error::new(ErrorKind::NotFound, detail)
+}
+
+/// The changes of a resource, cut in two at a time.
+#[derive(Debug, Clone, Copy)]
+struct Cut<'a> {
+    until: &'a [Step],
+    since: &'a [Step],
+}
+
+impl<'a> Cut<'a> {
+    /// At this time; `None` if nothing had been made until then.
+    fn at(steps: &'a [Step], at: DateTime<Utc>) -> Option<Cut<'a>> {
+        let first_later = steps.iter().position(|step| step.at > at).unwrap_or(steps.len());
+        let (until, since) = steps.split_at(first_later);
+        (!until.is_empty()).then_some(Cut { until, since })
+    }
+
+    /// Whether to take the later changes back, rather than to make the earlier ones again: what other schemas have taken
+    /// away is not known.
+    fn goes_back(self) -> bool {
+        let can_go_back = self.since.iter().all(|step| step.operation != Operation::Conform);
+        can_go_back && self.since.len() <= self.until.len()
+    }
+
+    /// The changes that tell what the resource held.
+    fn telling(self) -> &'a [Step] {
+        if self.goes_back() { self.since } else { self.until }
+    }
+
+    /// What the resource was, with what it held, and when its `lastModified` last moved alone.
+    fn past(self, present: StoredResource, contents: Contents, touched: Option<DateTime<Utc>>) -> Past {
+        let own_write = self.until.iter().rev().find(|step| step.operation.is_own_write()).map(|step| step.at);
+        let last_modified = own_write.max(touched).unwrap_or(present.meta.created);
+        let version = self.until.iter().rev().map(|step| step.version).find(|version| *version != NO_VERSION);
+        let meta = Meta { last_modified, version: version.unwrap_or(present.meta.version), ..present.meta };
+        let document = Document::of_members(contents.attributes);
+        // An import is younger than the deletion that it tells of.
+        let deleted = match deletion(self.until) {
+            Some(_) if present.deleted.is_some() && deletion(self.since).is_none() => present.deleted.clone(),
+            deleted => deleted,
+        };
+        let stored = StoredResource { document, meta, name: None, deleted, ..present };
+        Past { stored, members: contents.members }
+    }
 }
 
 /// When and by whom the resource was deleted, if it was not there after these changes.
 fn deletion(steps: &[Step]) -> Option<(DateTime<Utc>, String)> {
-    let presence = |step: &&Step| matches!(step.operation, Operation::Create | Operation::Delete | Operation::Restore);
+    let presence = |step: &&Step| {
+        matches!(step.operation, Operation::Create | Operation::Import | Operation::Delete | Operation::Restore)
+    };
     let last = steps.iter().rev().find(presence)?;
     (last.operation == Operation::Delete).then(|| (last.at, last.caller.clone()))
 }
@@ -133,23 +188,27 @@ impl Contents {
         };
         let mut contents = Contents { attributes: present.document.members().clone(), members };
         let changes = changes_of(connection, tenant_id, &present.id, since)?;
-        for changes in changes.iter().rev() {
-            contents.turn(changes, ["after", "before"], ["added", "removed"]);
-            contents.members.extend(ids(&changes["relations"]["members"]));
-        }
+        changes.iter().rev().for_each(|changes| contents.take_back(changes));
         Ok(contents)
     }
 
     /// What the changes until then have made of nothing.
     fn from_nothing(connection: &mut Connection, tenant_id: i64, id: &str, until: &[Step]) -> Result<Contents> {
         let mut contents = Contents::default();
-        for changes in changes_of(connection, tenant_id, id, until)? {
-            contents.turn(&changes, ["before", "after"], ["removed", "added"]);
-            for id in ids(&changes["relations"]["members"]) {
-                contents.members.remove(&id);
-            }
-        }
+        changes_of(connection, tenant_id, id, until)?.iter().for_each(|changes| contents.make(changes));
         Ok(contents)
+    }
+
+    fn take_back(&mut self, changes: &Value) {
+        self.turn(changes, ["after", "before"], ["added", "removed"]);
+        self.members.extend(ids(&changes["relations"]["members"]));
+    }
+
+    fn make(&mut self, changes: &Value) {
+        self.turn(changes, ["before", "after"], ["removed", "added"]);
+        for id in ids(&changes["relations"]["members"]) {
+            self.members.remove(&id);
+        }
     }
 
     /// Takes one side of a change away and puts the other one in its place.

@@ -7,8 +7,10 @@ mod create;
 mod credential;
 mod delete;
 pub mod deleted;
+mod export;
 mod health;
 pub mod history;
+pub mod import;
 mod me;
 mod membership;
 mod modify;
@@ -19,6 +21,7 @@ mod reference;
 mod replace;
 mod restore;
 mod search;
+pub mod transfer;
 
 use std::sync::Arc;
 
@@ -36,6 +39,7 @@ use crate::store::tenants;
 use crate::store::{Connection, Store};
 
 pub use assemble::Representation;
+pub use export::{Export, Progress};
 pub use health::Health;
 pub use modify::Modified;
 pub use purge::Purge;
@@ -55,6 +59,8 @@ pub struct Provider {
     clock: Clock,
     /// The turns of bulk requests that are not taken.
     bulk_turns: Arc<Semaphore>,
+    /// The turns of exports that are not taken.
+    export_turns: Arc<Semaphore>,
     passwords: Passwords,
 }
 
@@ -99,8 +105,10 @@ impl Call {
 impl Provider {
     /// A provider over a store. `base_url` is what stands in front of the endpoints: `https://example.com/scim/v2`.
     pub fn new(store: Store, registry: &'static Registry, base_url: &str, clock: Clock) -> Provider {
-        let (bulk_turns, passwords) = (Arc::new(Semaphore::new(bulk::AT_ONCE)), Passwords::new());
-        Provider { store, registry, base_url: base_url.into(), clock, bulk_turns, passwords }
+        let turns = |number| Arc::new(Semaphore::new(number));
+        let (bulk_turns, export_turns) = (turns(bulk::AT_ONCE), turns(export::AT_ONCE));
+        let passwords = Passwords::new();
+        Provider { store, registry, base_url: base_url.into(), clock, bulk_turns, export_turns, passwords }
     }
 
     /// The schemas and resource types that it serves.

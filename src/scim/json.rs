@@ -23,10 +23,18 @@ pub const MAX_VALUES: usize = 1_000_000;
 /// `invalidSyntax` for anything that is no JSON object in UTF-8, for duplicate keys, for nesting deeper than
 /// [`MAX_DEPTH`] and for more than [`MAX_VALUES`] values (HTTP-04).
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>> {
+    object_of(bytes, MAX_VALUES)
+}
+
+/// The same, with as many values as `most`: for what comes from an operator.
+///
+/// # Errors
+/// As [`object`].
+pub fn object_of(bytes: &[u8], most: usize) -> Result<Map<String, Value>> {
     let invalid = |detail: String| Error::new(ErrorKind::InvalidSyntax, detail);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let left = Cell::new(MAX_VALUES);
-    let value = Once { depth: 0, left: &left }.deserialize(&mut deserializer);
+    let left = Cell::new(most);
+    let value = Once { depth: 0, left: &left, most }.deserialize(&mut deserializer);
     let value = value.and_then(|value| deserializer.end().map(|()| value));
     match value {
         Ok(Value::Object(object)) => Ok(object),
@@ -65,6 +73,7 @@ pub fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Valu
 struct Once<'a> {
     depth: usize,
     left: &'a Cell<usize>,
+    most: usize,
 }
 
 impl<'a> Once<'a> {
@@ -77,7 +86,7 @@ impl<'a> Once<'a> {
 
     fn count<E: serde::de::Error>(self) -> std::result::Result<(), E> {
         let left = self.left.get().checked_sub(1);
-        self.left.set(left.ok_or_else(|| E::custom(format!("more than {MAX_VALUES} values")))?);
+        self.left.set(left.ok_or_else(|| E::custom(format!("more than {} values", self.most)))?);
         Ok(())
     }
 }

@@ -11,6 +11,7 @@
 mod changes;
 mod digest;
 mod erasure;
+mod many;
 mod past;
 mod row;
 mod row_ids;
@@ -33,6 +34,7 @@ use crate::scim::{Error, Result};
 
 pub use changes::Changes;
 pub use erasure::{Mark, erasable, erase, erase_of_tenant};
+pub use many::{append_all, changes_at, count_steps, deletion_until, last_touches, steps_of_all};
 pub use past::{Entry, Step, changes_of, entries, last_step, last_touch, steps};
 pub use seals::{Head, SEALED_AT_ONCE, Seal, found, head, insert_seal, next_seal};
 pub use search::{Place, Search, search};
@@ -91,11 +93,13 @@ pub enum Operation {
     Conform,
     /// An operator erased what was known of a deleted resource, also from its history.
     Purge,
+    /// It came from an export, as it was there; `lastModified` is older than the change.
+    Import,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Operation; 11] = [
+    pub const ALL: [Operation; 12] = [
         Operation::Create,
         Operation::Replace,
         Operation::Modify,
@@ -107,6 +111,7 @@ impl Operation {
         Operation::Join,
         Operation::Conform,
         Operation::Purge,
+        Operation::Import,
     ];
 
     /// The word in the history.
@@ -123,6 +128,7 @@ impl Operation {
             Operation::Join => "join",
             Operation::Conform => "conform",
             Operation::Purge => "purge",
+            Operation::Import => "import",
         }
     }
 
@@ -144,7 +150,9 @@ impl Operation {
     /// event of another resource has none of its own.
     fn event(self) -> Option<&'static str> {
         match self {
-            Operation::Create | Operation::Restore => Some("urn:ietf:params:scim:event:prov:create:notice"),
+            Operation::Create | Operation::Restore | Operation::Import => {
+                Some("urn:ietf:params:scim:event:prov:create:notice")
+            }
             Operation::Replace => Some("urn:ietf:params:scim:event:prov:put:notice"),
             Operation::Modify | Operation::Unassign | Operation::Assign => {
                 Some("urn:ietf:params:scim:event:prov:patch:notice")

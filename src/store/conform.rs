@@ -15,9 +15,8 @@ use super::connection::{Connection, Purpose};
 use super::forms::Forms;
 use super::resources::{self, Place};
 use super::sql::Sql;
-use super::statement::{OnConflict, insert_rows};
 use super::unique::{UniqueValues, unique_key};
-use super::values::indexed_values;
+use super::values::{self, indexed_values};
 use super::{Store, error, members, tenants};
 use crate::scim::resource::Document;
 use crate::scim::schema::{Registry, ResourceType};
@@ -239,18 +238,7 @@ impl Rebuild<'_> {
                 index.extend(indexed_values(resource_type, &document).into_iter().map(|value| (row_id, value)));
             }
         }
-        let columns = ["tenant_id", "path", "key", "row_id", "element", "tail"];
-        let cells = index.iter().map(|(row_id, value)| {
-            [
-                tenant_id.into(),
-                value.path.as_str().into(),
-                value.head.as_str().into(),
-                (*row_id).into(),
-                value.element.into(),
-                value.tail.as_str().into(),
-            ]
-        });
-        insert_rows(connection, "resource_values", columns, cells, OnConflict::Fail)?;
+        values::insert_all(connection, tenant_id, index.iter().map(|(row_id, value)| (*row_id, value)))?;
         self.record(connection, &changed)?;
         Ok(withheld_count)
     }

@@ -189,11 +189,13 @@ impl Connection {
         }
     }
 
-    /// Lets the statements of this transaction take as long as they need.
+    /// Lets this transaction take as long as it needs, at work and between its statements.
     pub(super) fn take_time(&mut self) -> QueryResult<()> {
         match self {
             Connection::Sqlite(_) => Ok(()),
-            Connection::Postgres(c) => c.batch_execute("SET LOCAL statement_timeout = 0"),
+            Connection::Postgres(c) => {
+                c.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+            }
         }
     }
 

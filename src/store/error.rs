@@ -88,6 +88,11 @@ pub(super) fn is_busy(failure: &DatabaseError) -> bool {
     sort(failure) == Sort::Busy
 }
 
+/// Whether the disk has no room left.
+pub(super) fn is_full(failure: &DatabaseError) -> bool {
+    sort(failure) == Sort::Full
+}
+
 /// Whether the connection is gone; what it had not committed is then undone.
 pub(super) fn is_connection_lost(failure: &DatabaseError) -> bool {
     match failure {

@@ -30,14 +30,19 @@ pub(super) fn apply(connection: &mut Connection) -> Result<Vec<String>> {
 ///
 /// Migrations that this program does not know are no hindrance: a newer one may have run beside it.
 pub(super) fn pending(connection: &mut Connection) -> Result<Vec<String>> {
-    use __diesel_schema_migrations::dsl;
-    let applied: Vec<String> = match connection.has_table("__diesel_schema_migrations")? {
-        true => dsl::__diesel_schema_migrations.select(dsl::version).load(connection)?,
-        false => Vec::new(),
-    };
+    let applied = applied(connection)?;
     let source = of(connection);
     let known = each_backend!(connection, c => versions_and_names(c, source)).map_err(Error::internal)?;
     Ok(known.into_iter().filter(|(version, _)| !applied.contains(version)).map(|(_, name)| name).collect())
+}
+
+/// The versions of the migrations that are applied, in order.
+pub(super) fn applied(connection: &mut Connection) -> Result<Vec<String>> {
+    use __diesel_schema_migrations::dsl;
+    match connection.has_table("__diesel_schema_migrations")? {
+        true => Ok(dsl::__diesel_schema_migrations.select(dsl::version).order(dsl::version).load(connection)?),
+        false => Ok(Vec::new()),
+    }
 }
 
 fn of(connection: &Connection) -> EmbeddedMigrations {

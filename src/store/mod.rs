@@ -3,9 +3,12 @@
 //! Everything about backends, pools, locks and transactions hides behind them. A read sees one moment of the database; a
 //! write is durable before its caller is answered, or has left nothing behind. Knows nothing of callers and operations.
 
+mod backup;
+mod catalog;
 mod commit;
 mod conform;
 mod connection;
+mod copy;
 mod database_url;
 mod forms;
 mod migrations;
@@ -20,6 +23,7 @@ pub mod credentials;
 pub mod error;
 pub mod integrity;
 pub mod limits;
+pub mod load;
 pub mod members;
 pub mod resources;
 pub mod schema;
@@ -28,6 +32,7 @@ mod statement;
 pub mod survey;
 pub mod tenants;
 pub mod unique;
+pub mod whole;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -43,6 +48,7 @@ pub use self::commit::{CHANGES_PER_COMMIT, COMMIT_SECONDS};
 pub use self::conform::Conformed;
 pub use self::connection::{Connection, MultiBackend};
 use self::connection::{Connector, Purpose};
+pub use self::copy::CopiedTable;
 pub use self::database_url::DatabaseUrl;
 use self::writer::Writer;
 use crate::scim::{Error, ErrorKind, Result};

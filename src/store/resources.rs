@@ -197,6 +197,18 @@ pub fn lock_for_deletion(
     select_one(connection, condition.push(clause))
 }
 
+/// The live resource that holds the unique value of `document`.
+///
+/// # Errors
+/// Database failures.
+pub fn find_holder(connection: &mut Connection, place: Place, document: &Document) -> Result<Option<StoredResource>> {
+    let Some(key) = unique_key(place.resource_type, document, place.settings.group_names) else {
+        return Ok(None);
+    };
+    let condition = live(place.tenant_id).push(" AND r.resource_type = ").bind(place.resource_type.name.as_str());
+    select_one(connection, condition.push(" AND r.unique_key = ").bind(key))
+}
+
 /// The live and disabled resource that holds the unique value of `document` and has its `externalId`, kept from others
 /// until the transaction ends.
 ///
@@ -695,12 +707,17 @@ pub(super) fn internal_name(
             return Ok(current.name.clone());
         }
     }
-    // Everything that starts with the name, and little else: one range of the index.
-    let end = format!("{wanted}`");
+    let taken = names_like(connection, place.tenant_id, &wanted)?;
+    Ok(Some(group_name::distinct(&wanted, taken.into_iter())))
+}
+
+/// The internal names of live groups that begin with this one, and little else: one range of the index.
+pub(super) fn names_like(connection: &mut Connection, tenant_id: i64, name: &str) -> Result<Vec<String>> {
+    let end = format!("{name}`");
     let taken: Vec<Option<String>> = resources::table
-        .filter(resources::tenant_id.eq(place.tenant_id).and(resources::deleted_at.is_null()))
-        .filter(resources::name.is_not_null().and(resources::name.ge(&wanted)).and(resources::name.lt(&end)))
+        .filter(resources::tenant_id.eq(tenant_id).and(resources::deleted_at.is_null()))
+        .filter(resources::name.is_not_null().and(resources::name.ge(name)).and(resources::name.lt(&end)))
         .select(resources::name)
         .load(connection)?;
-    Ok(Some(group_name::distinct(&wanted, taken.into_iter().flatten())))
+    Ok(taken.into_iter().flatten().collect())
 }

@@ -39,6 +39,28 @@ pub enum Bind {
     Bool(bool),
     /// An instant, UTC.
     Timestamp(NaiveDateTime),
+    /// A whole number or nothing.
+    NullableBigInt(Option<i64>),
+    /// A truth value or nothing.
+    NullableBool(Option<bool>),
+    /// An instant, UTC, or nothing.
+    NullableTimestamp(Option<NaiveDateTime>),
+}
+
+impl Bind {
+    /// The same text for the same value, whichever database it comes from; `None` for nothing.
+    pub(super) fn to_text(&self) -> Option<String> {
+        match self {
+            Bind::BigInt(value) => Some(value.to_string()),
+            Bind::Text(value) => Some(value.clone()),
+            Bind::Bool(value) => Some(value.to_string()),
+            Bind::Timestamp(value) => Some(value.to_string()),
+            Bind::NullableText(value) => value.clone(),
+            Bind::NullableBigInt(value) => value.map(|value| value.to_string()),
+            Bind::NullableBool(value) => value.map(|value| value.to_string()),
+            Bind::NullableTimestamp(value) => value.map(|value| value.to_string()),
+        }
+    }
 }
 
 impl From<i64> for Bind {
@@ -68,6 +90,12 @@ impl From<NaiveDateTime> for Bind {
 impl From<Option<String>> for Bind {
     fn from(value: Option<String>) -> Self {
         Bind::NullableText(value)
+    }
+}
+
+impl From<Option<NaiveDateTime>> for Bind {
+    fn from(value: Option<NaiveDateTime>) -> Self {
+        Bind::NullableTimestamp(value)
     }
 }
 
@@ -135,6 +163,9 @@ where
     i64: ToSql<BigInt, DB>,
     String: ToSql<Text, DB>,
     Option<String>: ToSql<Nullable<Text>, DB>,
+    Option<i64>: ToSql<Nullable<BigInt>, DB>,
+    Option<bool>: ToSql<Nullable<Bool>, DB>,
+    Option<NaiveDateTime>: ToSql<Nullable<Timestamp>, DB>,
     bool: ToSql<Bool, DB>,
     NaiveDateTime: ToSql<Timestamp, DB>,
 {
@@ -151,6 +182,9 @@ where
                 Part::Bind(Bind::NullableText(value)) => out.push_bind_param::<Nullable<Text>, _>(value)?,
                 Part::Bind(Bind::Bool(value)) => out.push_bind_param::<Bool, _>(value)?,
                 Part::Bind(Bind::Timestamp(value)) => out.push_bind_param::<Timestamp, _>(value)?,
+                Part::Bind(Bind::NullableBigInt(value)) => out.push_bind_param::<Nullable<BigInt>, _>(value)?,
+                Part::Bind(Bind::NullableBool(value)) => out.push_bind_param::<Nullable<Bool>, _>(value)?,
+                Part::Bind(Bind::NullableTimestamp(value)) => out.push_bind_param::<Nullable<Timestamp>, _>(value)?,
             }
         }
         Ok(())

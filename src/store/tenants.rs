@@ -19,6 +19,9 @@ use crate::scim::{Error, ErrorKind, Profile, Result};
 pub use contents::{Contents, TypeCount, contents};
 pub use removal::{Piece, Removal, delete_events, events};
 
+/// The name of the tenant that is there from the first migration on.
+pub const DEFAULT: &str = "default";
+
 /// A namespace: what one identity provider pushes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {

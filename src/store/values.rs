@@ -157,8 +157,20 @@ pub fn insert<'a>(
     row_id: i64,
     values: impl IntoIterator<Item = &'a IndexedValue>,
 ) -> Result<()> {
+    insert_all(connection, tenant_id, values.into_iter().map(|value| (row_id, value)))
+}
+
+/// Puts values of many resources, each with its row, into the index.
+///
+/// # Errors
+/// Database failures.
+pub fn insert_all<'a>(
+    connection: &mut Connection,
+    tenant_id: i64,
+    values: impl IntoIterator<Item = (i64, &'a IndexedValue)>,
+) -> Result<()> {
     let columns = ["tenant_id", "path", "key", "row_id", "element", "tail"];
-    let rows = values.into_iter().map(|value| {
+    let rows = values.into_iter().map(|(row_id, value)| {
         let IndexedValue { path, head, tail, element } = value;
         let element = *element;
         [

@@ -43,5 +43,6 @@ mod restore;
 mod support;
 mod test_type;
 mod tolerances;
+mod transfer;
 mod vectors;
 mod version;

@@ -1,14 +1,16 @@
 //! The state of a resource at any time, from its history: exactly what clients were shown then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use scimd::provider::Provider;
 use scimd::provider::history::Past;
+use scimd::provider::{Export, Provider};
 use scimd::scim::resource::format_instant;
 use scimd::scim::{ErrorKind, Profile, schema::Registry};
+use scimd::store::{Connection, Reach, tenants};
 use serde_json::{Map, Value, json};
 
 use crate::harness::{Api, Database, Lasting, run};
@@ -198,6 +200,23 @@ fn group_of(name: usize, members: Value) -> Value {
     json!({"schemas": [GROUP], "displayName": format!("Group {name}"), "members": members})
 }
 
+/// Everything that an export tells of a time, by id.
+fn exported(provider: &Provider, api: &Api, at: DateTime<Utc>) -> BTreeMap<String, Own> {
+    let tenant_id = api.tenant_id;
+    let file = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&file);
+    run(async {
+        let find = move |connection: &mut Connection| tenants::find(connection, tenant_id);
+        let tenant = api.store.read(Reach::Point, find).await?.unwrap();
+        let export = Export { at: Some(at), ..Export::default() };
+        provider.export(tenant, export, move |piece, _| Ok(kept.lock().unwrap().extend(piece))).await
+    });
+    let file = String::from_utf8(file.lock().unwrap().clone()).unwrap();
+    let lines: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let resources = lines[1..lines.len() - 1].iter();
+    resources.map(|line| (id_of(line).to_owned(), own(line.as_object().unwrap().clone()))).collect()
+}
+
 fn state_at(provider: &Provider, api: &Api, resource: &Value, at: DateTime<Utc>) -> scimd::scim::Result<Option<Past>> {
     let resource_type = provider.registry().resource_type(type_of(resource)).unwrap();
     let past = provider.state_at(api.tenant_id, resource_type, id_of(resource).to_owned(), at);
@@ -222,6 +241,13 @@ fn sec_04_the_history_tells_every_state_that_there_was() {
 
             let provider = provider(&api);
             for (number, (at, states)) in seen.iter().enumerate() {
+                let exported = exported(&provider, &api, *at);
+                let live = world
+                    .made
+                    .iter()
+                    .zip(states)
+                    .filter_map(|(resource, state)| Some((id_of(resource).to_owned(), state.clone()?)));
+                prop_assert_eq!(exported, live.collect(), "{:?}, after step {}", database, number);
                 for (position, resource) in world.made.iter().enumerate() {
                     let told = state_at(&provider, &api, resource, *at);
                     let Some(state) = states.get(position) else {

@@ -7,6 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::send;
+use crate::admin::transfer::{Stream, streams};
 use crate::admin::{Offer, Verb, offers};
 use crate::auth::Access;
 use crate::http::exchange::{Exchange, for_caller};
@@ -34,6 +35,10 @@ pub fn document(server: &str) -> Value {
     for offer in offers() {
         let item = paths.entry(format!("{ADMIN}{}", offer.route.path)).or_insert_with(|| json!({}));
         item[offer.route.verb.as_str().to_ascii_lowercase()] = operation(offer, &mut generator);
+    }
+    for stream in streams() {
+        let item = paths.entry(format!("{ADMIN}{}", stream.route.path)).or_insert_with(|| json!({}));
+        item[stream.route.verb.as_str().to_ascii_lowercase()] = operation_of(&stream, &mut generator);
     }
     let mut schemas: Map<String, Value> = generator.take_definitions(true);
     schemas.insert("Error".to_owned(), messages::error());
@@ -89,15 +94,44 @@ fn operation(offer: &Offer, generator: &mut SchemaGenerator) -> Value {
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
     }
-    let mut responses =
-        json!({"200": {"description": "The answer.", "content": {"application/json": {"schema": gives}}}});
-    for status in statuses(route.verb) {
+    operation["responses"] = responses(route.verb, "application/json", gives.to_value());
+    operation
+}
+
+/// A stream, whose members are all in path and URL.
+fn operation_of(stream: &Stream, generator: &mut SchemaGenerator) -> Value {
+    let route = &stream.route;
+    let takes = (stream.takes)(generator);
+    let members = resolved(takes.as_value(), generator);
+    let is_in_path = |name: &str| route.variables().any(|variable| variable == name);
+    let of_members = members["properties"].as_object().into_iter().flatten();
+    let parameters = of_members.map(|(name, schema)| {
+        let is_in_path = is_in_path(name);
+        parameter(name, if is_in_path { "path" } else { "query" }, is_in_path, schema.clone())
+    });
+    let parameters: Vec<Value> = parameters.collect();
+    let mut operation = json!({"operationId": route.name, "summary": route.about, "parameters": parameters});
+    let bytes = json!({"type": "string"});
+    if !stream.receives.is_empty() {
+        let content: Map<String, Value> =
+            stream.receives.iter().map(|media_type| ((*media_type).to_owned(), json!({"schema": bytes}))).collect();
+        operation["requestBody"] = json!({"required": true, "content": content});
+    }
+    operation["responses"] = match stream.sends {
+        Some(media_type) => responses(route.verb, media_type, bytes),
+        None => responses(route.verb, "application/json", (stream.gives)(generator).to_value()),
+    };
+    operation
+}
+
+fn responses(verb: Verb, media_type: &str, schema: Value) -> Value {
+    let mut responses = json!({"200": {"description": "The answer.", "content": {media_type: {"schema": schema}}}});
+    for status in statuses(verb) {
         let schema = json!({"$ref": "#/components/schemas/Error"});
         responses[status] =
             json!({"description": "Refused.", "content": {"application/scim+json": {"schema": schema}}});
     }
-    operation["responses"] = responses;
-    operation
+    responses
 }
 
 /// What else the server may answer.

@@ -157,7 +157,11 @@ pub(super) fn describe(endpoint: &Endpoint, operation: Operation, surface: &Surf
             health("getReadyz", summary, "It can.").with(503, text("It cannot; the reason."))
         }
         Operation::Metrics => health("getMetrics", "Measurements for Prometheus", "The measurements."),
-        Operation::GetAdminOpenApi | Operation::Administer(_) => {
+        Operation::GetAdminOpenApi
+        | Operation::Administer(_)
+        | Operation::Export
+        | Operation::Import
+        | Operation::Backup => {
             unreachable!("the admin API has a document of its own")
         }
     };

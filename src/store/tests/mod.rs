@@ -1,6 +1,8 @@
 //! The store's two verbs under load, failure and company, on SQLite always and on PostgreSQL when `TEST_DATABASE_URL` is
 //! set.
 
+mod backup;
+mod copy;
 mod group_names;
 mod postgres;
 mod tables;

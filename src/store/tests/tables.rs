@@ -72,6 +72,11 @@ fn described() -> Vec<(String, Vec<Column>)> {
     tables
 }
 
+/// The names of the tables of `schema.rs`.
+pub(super) fn names() -> Vec<String> {
+    described().into_iter().map(|(name, _)| name).collect()
+}
+
 #[test]
 fn the_tables_of_the_schema_are_those_of_the_migrations() {
     #[derive(QueryableByName)]

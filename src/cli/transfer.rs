@@ -1,0 +1,284 @@
+//! `scimd export`, `import` and `backup`: what goes in and out as a whole.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+
+use super::kept::Kept;
+use super::progress::Bar;
+use super::table::{printable, table};
+use super::{Office, Report};
+use crate::admin::Desk;
+use crate::admin::transfer::{self, CSV, NDJSON, Outcome, Problem, Progress, Spool};
+use crate::scim::{Error, ErrorKind, Result};
+
+/// How many lines that were passed over are named.
+const MOST_NAMED: usize = 20;
+
+/// `scimd export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The tenant to export
+    #[arg(long, default_value = "default")]
+    tenant: String,
+    /// The state at this time, exactly, from the history
+    #[arg(long, value_name = "TIME")]
+    at: Option<DateTime<Utc>>,
+    /// Also what is deleted
+    #[arg(long)]
+    deleted: bool,
+    /// Also the hashes of passwords
+    #[arg(long, conflicts_with = "at")]
+    with_password_hashes: bool,
+    /// Write to this file, which gets its name once it is whole; otherwise to standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Export {
+    /// Does what the command says.
+    ///
+    /// # Errors
+    /// An unknown tenant, a time in the future, a file that can't be written; those of the office.
+    pub async fn run(self, office: &Office) -> Result<Report> {
+        let Export { tenant, at, deleted, with_password_hashes: password_hashes, output } = self;
+        let question = transfer::Export { tenant: tenant.clone(), at, deleted, password_hashes };
+        let Some(file) = output else { return to_standard_output(office, question).await };
+        let kept = Arc::new(Mutex::new(Kept::new(&file, true)?));
+        let writing = Arc::clone(&kept);
+        hand_over(office, question, move |piece| writing.lock().unwrap_or_else(PoisonError::into_inner).write(&piece))
+            .await?;
+        let kept = Arc::into_inner(kept).ok_or_else(|| Error::internal("somebody still writes"))?;
+        let size = kept.into_inner().unwrap_or_else(PoisonError::into_inner).keep()?;
+        Ok(Report::default().note(format!("Tenant `{tenant}` is in {} ({size} bytes).", file.display())))
+    }
+}
+
+/// A reader that has had enough (`| head`) ends it, and nothing is wrong.
+async fn to_standard_output(office: &Office, question: transfer::Export) -> Result<Report> {
+    let gone = Arc::new(AtomicBool::new(false));
+    let is_gone = Arc::clone(&gone);
+    let written = hand_over(office, question, move |piece| {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&piece).and_then(|()| stdout.flush()).map_err(|cause| {
+            is_gone.store(cause.kind() == io::ErrorKind::BrokenPipe, Ordering::Relaxed);
+            Error::new(ErrorKind::Unavailable, format!("Standard output cannot be written ({cause})."))
+        })
+    });
+    match written.await {
+        Err(_) if gone.load(Ordering::Relaxed) => Ok(Report::default()),
+        outcome => outcome.map(|()| Report::default()),
+    }
+}
+
+async fn hand_over(
+    office: &Office,
+    question: transfer::Export,
+    mut take: impl FnMut(Vec<u8>) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    match office {
+        Office::Here(desk) => {
+            let bar = Bar::counting("resources");
+            let take = move |piece, progress| {
+                bar.set(progress);
+                take(piece)
+            };
+            question.carry_out(desk, take).await.map(drop)
+        }
+        Office::There(server) => {
+            let bar = Bar::of_a_stream();
+            server.receive(&transfer::Export::ROUTE, &question, |piece| {
+                bar.advance(piece.len());
+                take(piece)
+            })
+        }
+    }
+}
+
+/// `scimd import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// What `scimd export` has written, or a table with `--csv`; `-` is standard input
+    #[arg(value_name = "FILE")]
+    source: PathBuf,
+    /// The tenant to import into
+    #[arg(long, default_value = "default")]
+    tenant: String,
+    /// Do everything but keep it
+    #[arg(long)]
+    dry_run: bool,
+    /// It is a table of users (CSV)
+    #[arg(long)]
+    csv: bool,
+    /// Of a table: the column TITLE means ATTRIBUTE; an empty one passes the column over
+    #[arg(long, value_name = "TITLE=ATTRIBUTE", requires = "csv")]
+    map: Vec<String>,
+    /// Of a table: what stands between two cells (`;`, `tab`); otherwise what the first line has most of
+    #[arg(long, value_name = "CHARACTER", requires = "csv")]
+    delimiter: Option<String>,
+    /// Of a table: give users who are there what it says of them; otherwise they are passed over
+    #[arg(long, requires = "csv")]
+    update: bool,
+    /// Of a table: make the groups that are missing
+    #[arg(long, requires = "csv")]
+    create_groups: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Import {
+    /// Does what the command says.
+    ///
+    /// # Errors
+    /// A file that can't be read or is none that can be imported; those of the office.
+    pub async fn run(self, office: &Office) -> Result<Report> {
+        let Import { source, tenant, dry_run, csv, map, delimiter, update, create_groups, json } = self;
+        let question = transfer::Import { tenant, dry_run, delimiter, map, update, create_groups };
+        let outcome = match office {
+            Office::Here(desk) => {
+                let (spool, bar) = (Arc::new(spool(desk, &source)?), Bar::of_bytes());
+                let told = move |progress| bar.set(progress);
+                match csv {
+                    true => question.carry_out_table(desk, spool, told).await?,
+                    false => question.carry_out(desk, spool, told).await?,
+                }
+            }
+            Office::There(server) => {
+                let source = Watched { source: opened(&source)?, bar: Bar::of_a_stream() };
+                server.send(&transfer::Import::ROUTE, &question, if csv { CSV } else { NDJSON }, source)?
+            }
+        };
+        report(&outcome, json)
+    }
+}
+
+/// The bytes of a file or of standard input.
+fn opened(source: &Path) -> Result<Box<dyn Read>> {
+    if source == Path::new("-") {
+        return Ok(Box::new(io::stdin()));
+    }
+    let file = File::open(source).map_err(|cause| {
+        Error::new(ErrorKind::InvalidValue, format!("{} cannot be read ({cause}).", source.display()))
+    });
+    Ok(Box::new(file?))
+}
+
+/// A file can be read twice as it is; anything else is kept first.
+fn spool(desk: &Desk, source: &Path) -> Result<Spool> {
+    match File::open(source) {
+        Ok(file) if file.metadata().is_ok_and(|file| file.is_file()) => Ok(Spool::of_file(file)),
+        _ => {
+            let source = opened(source)?;
+            let mut spool = transfer::spool(desk)?;
+            spool.fill(source).map(|()| spool)
+        }
+    }
+}
+
+struct Watched {
+    source: Box<dyn Read>,
+    bar: Bar,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.bar.advance(read);
+        Ok(read)
+    }
+}
+
+fn report(outcome: &Outcome, json: bool) -> Result<Report> {
+    let count = outcome.problems.len() as u64 + outcome.more_problems;
+    let failure = (count > 0).then(|| match count {
+        1 => "Nothing is imported: one line is wrong or in the way.".to_owned(),
+        count => format!("Nothing is imported: {count} lines are wrong or in the way."),
+    });
+    let report = match (json, &failure) {
+        (true, _) => Report::json(outcome)?,
+        (false, Some(_)) => Report::text(listed(&outcome.problems)),
+        (false, None) => skipped(Report::default().note(summary(outcome)), &outcome.skipped),
+    };
+    let report = outcome.notes.iter().fold(report, |report, note| report.note(note.clone()));
+    Ok(match failure {
+        Some(sentence) => report.failed(sentence),
+        None => report,
+    })
+}
+
+fn listed(problems: &[Problem]) -> String {
+    let row = |problem: &Problem| {
+        [problem.line.to_string(), problem.column.clone().unwrap_or_default(), problem.reason.clone()]
+    };
+    table(["LINE", "COLUMN", "WHAT IS WRONG"], &problems.iter().map(row).collect::<Vec<_>>())
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let counts = |counts: &std::collections::BTreeMap<String, u64>| {
+        counts.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+    };
+    let mut parts = vec![match outcome.created.is_empty() {
+        true => "nothing new".to_owned(),
+        false => format!("new: {}", counts(&outcome.created)),
+    }];
+    if !outcome.updated.is_empty() {
+        parts.push(format!("changed: {}", counts(&outcome.updated)));
+    }
+    if !outcome.skipped.is_empty() {
+        parts.push(format!("passed over: {}", outcome.skipped.len()));
+    }
+    let head = if outcome.dry_run { "This was a dry run and nothing is kept. It would be" } else { "Imported" };
+    format!("{head}: {}.", parts.join("; "))
+}
+
+fn skipped(report: Report, skipped: &[Problem]) -> Report {
+    let named = skipped.iter().take(MOST_NAMED);
+    let report = named.fold(report, |report, problem| {
+        report.note(format!("Line {} is passed over: {}.", problem.line, printable(&problem.reason)))
+    });
+    match skipped.len().checked_sub(MOST_NAMED) {
+        Some(more) if more > 0 => report.note(format!("{more} more lines are passed over; `--json` lists them.")),
+        _ => report,
+    }
+}
+
+/// `scimd backup`.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// Where to write the copy, which is the owner's alone
+    file: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
+}
+
+impl Backup {
+    /// Does what the command says.
+    ///
+    /// # Errors
+    /// PostgreSQL; a file that is there or can't be written; those of the office.
+    pub fn run(self, office: &Office) -> Result<Report> {
+        let Backup { file, force } = self;
+        let size = match office {
+            Office::Here(desk) => {
+                let bar = Bar::of_bytes();
+                transfer::Backup {}.to_file(desk, &file, force, |progress: Progress| bar.set(progress))?
+            }
+            Office::There(server) => {
+                let (mut kept, bar) = (Kept::new(&file, force)?, Bar::of_a_stream());
+                server.receive(&transfer::Backup::ROUTE, &transfer::Backup {}, |piece| {
+                    bar.advance(piece.len());
+                    kept.write(&piece)
+                })?;
+                kept.keep()?
+            }
+        };
+        Ok(Report::default().note(format!("The database is in {} ({size} bytes).", file.display())))
+    }
+}

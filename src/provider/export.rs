@@ -1,0 +1,278 @@
+//! A tenant's resources as a file ([`super::transfer`]): as they are, or as they were at a time.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::Provider;
+use super::history::Past;
+use super::history::many::each_past;
+use super::transfer::{Deleted, End, FORMAT, Header, Record, Unseen, VERSION};
+use crate::scim::resource::Document;
+use crate::scim::schema::{Attribute, Registry, ResourceType, Returned, Role};
+use crate::scim::{Error, ErrorKind, Result};
+use crate::store::audit;
+use crate::store::resources::StoredResource;
+use crate::store::tenants::Tenant;
+use crate::store::{Connection, Reach, whole};
+
+/// What of a tenant to export.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Export {
+    /// The state at this time instead of the present one.
+    pub at: Option<DateTime<Utc>>,
+    /// Also what is deleted, or was at that time.
+    pub deleted: bool,
+    /// Also the hashes of passwords; those of the past are not known.
+    pub password_hashes: bool,
+}
+
+/// How far an export is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// How many resources have been looked at.
+    pub done: u64,
+    /// How many there are.
+    pub total: u64,
+}
+
+/// How many resources are in memory at once.
+const CHUNK: usize = 500;
+
+/// How much of the file is handed over at once.
+const PIECE: usize = 64 * 1024;
+
+impl Provider {
+    /// Hands the file over piece by piece, all of it of one moment; how many resources stand in it. Whatever takes the
+    /// pieces holds a connection while it does.
+    ///
+    /// # Errors
+    /// `Busy` while other exports have all the turns; a time in the future; those of `take`; database failures.
+    pub async fn export(
+        &self,
+        tenant: Tenant,
+        export: Export,
+        take: impl FnMut(Vec<u8>, Progress) -> Result<()> + Send + 'static,
+    ) -> Result<u64> {
+        let now = self.now();
+        if export.at.is_some_and(|at| at > now) {
+            return Err(Error::new(ErrorKind::InvalidValue, "The time to export is in the future."));
+        }
+        if export.at.is_some() && export.password_hashes {
+            let detail = "Which passwords there were at a time is not known; export it without their hashes.";
+            return Err(Error::new(ErrorKind::InvalidValue, detail));
+        }
+        let busy = || Error::new(ErrorKind::Busy, "Other exports are under way; please try again shortly.");
+        let turn = self.export_turns.clone().try_acquire_owned().map_err(|_| busy())?;
+        let registry = self.registry;
+        let read = move |connection: &mut Connection| {
+            let _turn = turn;
+            let header = header(registry, &tenant, export, now);
+            let tenant_id = tenant.tenant_id;
+            Writing { export, tenant_id, registry, now, out: Output::new(take) }.run(connection, &header)
+        };
+        self.store.read(Reach::Scan, read).await
+    }
+}
+
+/// How many exports run at once: each has a connection for as long as its reader takes.
+pub(super) const AT_ONCE: usize = 2;
+
+fn header(registry: &Registry, tenant: &Tenant, export: Export, now: DateTime<Utc>) -> Header {
+    let schemas = registry.resource_types().iter().map(|resource_type| {
+        (resource_type.name.clone(), resource_type.urns().map(|schema| schema.id.clone()).collect())
+    });
+    Header {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        tenant: Some(tenant.name.clone()),
+        exported: Some(now),
+        at: export.at,
+        settings: export.at.is_none().then_some(tenant.settings),
+        schemas: schemas.collect(),
+    }
+}
+
+/// A file on its way out.
+struct Writing<T> {
+    export: Export,
+    tenant_id: i64,
+    registry: &'static Registry,
+    now: DateTime<Utc>,
+    out: Output<T>,
+}
+
+impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Writing<T> {
+    fn run(mut self, connection: &mut Connection, header: &Header) -> Result<u64> {
+        self.out.line(&serde_json::to_string(header).map_err(Error::internal)?)?;
+        let types: Vec<&str> = self.registry.resource_types().iter().map(|found| found.name.as_str()).collect();
+        // What is deleted by now may have been there at that time.
+        let with_buried = self.export.deleted || self.export.at.is_some();
+        let row_ids = whole::row_ids(connection, self.tenant_id, &types, with_buried)?;
+        self.out.progress.total = row_ids.len() as u64;
+        for chunk in row_ids.chunks(CHUNK) {
+            let resources = whole::load(connection, chunk)?;
+            match self.export.at {
+                Some(at) => self.write_past(connection, resources, at)?,
+                None => self.write_present(connection, chunk, resources)?,
+            }
+            self.out.progress.done += chunk.len() as u64;
+        }
+        self.out.finish()
+    }
+
+    fn write_present(
+        &mut self,
+        connection: &mut Connection,
+        row_ids: &[i64],
+        resources: Vec<StoredResource>,
+    ) -> Result<()> {
+        let mut withheld = whole::withheld(connection, row_ids)?;
+        let mut hashes = match self.export.password_hashes {
+            true => whole::password_hashes(connection, row_ids)?,
+            false => HashMap::new(),
+        };
+        for stored in resources {
+            let (row_id, is_live) = (stored.row_id, stored.deleted.is_none());
+            let resource_type = self.resource_type(&stored)?;
+            let has_members = resource_type.attribute_in_role(Role::Members).is_some();
+            let members = match has_members && is_live {
+                true => whole::member_ids(connection, row_id)?,
+                false => Vec::new(),
+            };
+            let waiting = match has_members && !is_live {
+                true => whole::unresolved_ids(connection, row_id)?,
+                false => Vec::new(),
+            };
+            let unseen = Unseen {
+                name: stored.name.clone(),
+                deleted: deleted(connection, self.tenant_id, &stored, self.now, waiting)?,
+                withheld: withheld.remove(&row_id).unwrap_or_default(),
+                password_hash: hashes.remove(&row_id),
+            };
+            self.out.record(&record(resource_type, stored, members, unseen))?;
+        }
+        Ok(())
+    }
+
+    fn write_past(
+        &mut self,
+        connection: &mut Connection,
+        resources: Vec<StoredResource>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        each_past(connection, self.tenant_id, resources, at, |connection, past| {
+            let Past { mut stored, members } = past;
+            if stored.deleted.is_some() && !self.export.deleted {
+                return Ok(());
+            }
+            let resource_type = self.resource_type(&stored)?;
+            stored.document = without_masks(resource_type, stored.document);
+            let deleted = deleted(connection, self.tenant_id, &stored, at, Vec::new())?;
+            let unseen = Unseen { deleted, ..Unseen::default() };
+            self.out.record(&record(resource_type, stored, members.into_iter().collect(), unseen))
+        })
+    }
+
+    fn resource_type(&self, stored: &StoredResource) -> Result<&'static ResourceType> {
+        let found = self.registry.resource_type(&stored.resource_type);
+        found.ok_or_else(|| Error::internal("only resources of types that are served were asked for"))
+    }
+}
+
+fn record(
+    resource_type: &'static ResourceType,
+    stored: StoredResource,
+    members: Vec<String>,
+    unseen: Unseen,
+) -> Record {
+    let StoredResource { id, document, meta, .. } = stored;
+    Record { resource_type, id, document, meta, members, unseen }
+}
+
+/// How a resource was deleted, if it is, with what the history says that the deletion took away.
+fn deleted(
+    connection: &mut Connection,
+    tenant_id: i64,
+    stored: &StoredResource,
+    until: DateTime<Utc>,
+    waiting: Vec<String>,
+) -> Result<Option<Deleted>> {
+    let Some((at, by)) = stored.deleted.clone() else { return Ok(None) };
+    let changes = audit::deletion_until(connection, tenant_id, &stored.id, until)?.unwrap_or_default();
+    let relation = |name: &str| {
+        let ids = changes["relations"][name].as_array().map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let (groups, members, reports) = (relation("groups"), relation("members"), relation("reports"));
+    Ok(Some(Deleted { at, by, groups, members, reports, waiting }))
+}
+
+/// A state of the past without what is never returned: the history has a mask in its place.
+fn without_masks(resource_type: &'static ResourceType, mut document: Document) -> Document {
+    for attribute in resource_type.stored_attributes() {
+        if attribute.attribute.returned == Returned::Never {
+            document.remove(attribute);
+            continue;
+        }
+        let secret = |part: &&Attribute| part.returned == Returned::Never;
+        for part in attribute.attribute.sub_attributes.iter().filter(secret) {
+            match document.get_mut(attribute) {
+                Some(Value::Array(elements)) => {
+                    elements.iter_mut().filter_map(Value::as_object_mut).for_each(|element| forget(element, part));
+                }
+                Some(Value::Object(parts)) => forget(parts, part),
+                _ => {}
+            }
+        }
+    }
+    document
+}
+
+fn forget(parts: &mut Map<String, Value>, part: &Attribute) {
+    parts.shift_remove(&part.name);
+}
+
+/// What goes out, in pieces, with what the last line has to say of it.
+struct Output<T> {
+    take: T,
+    waiting: Vec<u8>,
+    hash: Sha256,
+    resources: u64,
+    progress: Progress,
+}
+
+impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Output<T> {
+    fn new(take: T) -> Output<T> {
+        let progress = Progress { done: 0, total: 0 };
+        Output { take, waiting: Vec::new(), hash: Sha256::new(), resources: 0, progress }
+    }
+
+    fn record(&mut self, record: &Record) -> Result<()> {
+        self.resources += 1;
+        self.line(&record.to_json())
+    }
+
+    fn line(&mut self, text: &str) -> Result<()> {
+        for bytes in [text.as_bytes(), b"\n"] {
+            self.hash.update(bytes);
+            self.waiting.extend_from_slice(bytes);
+        }
+        if self.waiting.len() < PIECE {
+            return Ok(());
+        }
+        (self.take)(std::mem::take(&mut self.waiting), self.progress)
+    }
+
+    /// Writes the last line; how many resources there were.
+    fn finish(&mut self) -> Result<u64> {
+        let sha256 = self.hash.finalize_reset().iter().map(|byte| format!("{byte:02x}")).collect();
+        let end = End { end: true, resources: self.resources, sha256: Some(sha256) };
+        self.waiting.extend(serde_json::to_vec(&end).map_err(Error::internal)?);
+        self.waiting.push(b'\n');
+        (self.take)(std::mem::take(&mut self.waiting), self.progress)?;
+        Ok(self.resources)
+    }
+}

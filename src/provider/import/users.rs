@@ -1,0 +1,541 @@
+//! Users from a table (CSV), for a start without an identity provider: a line for each, all or nothing.
+//!
+//! It is read within the one transaction that makes the users, so that every line is held against what is there and what
+//! the lines before it have made. If a line is wrong, the others are still looked at, and nothing is kept.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, Read};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use csv::{ByteRecord, StringRecord};
+use serde_json::{Map, Value, json};
+
+use super::columns::{self, Column, Meaning, Titles, short};
+use super::outcome::{Outcome, Problem};
+use super::reading::Seen;
+use super::spool::Spool;
+use crate::provider::create::Creation;
+use crate::provider::export::Progress;
+use crate::provider::modify::Modification;
+use crate::provider::record::GROUP;
+use crate::provider::{Call, Provider, Target, place};
+use crate::scim::key::Key;
+use crate::scim::message::PATCH_OP;
+use crate::scim::patch::Budget;
+use crate::scim::resource::Document;
+use crate::scim::schema::{GROUP_URN, Resolved, ResourceType, USER_URN};
+use crate::scim::version::Preconditions;
+use crate::scim::{Error, ErrorKind, Result};
+use crate::store::resources::{self, Place, StoredResource};
+use crate::store::{Connection, load};
+
+/// How to read a table of users, and what to do with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    /// What stands between two cells; by the first line, if nothing is said.
+    pub delimiter: Option<u8>,
+    /// Which attributes titles mean instead of those that they name.
+    pub titles: Titles,
+    /// Whether users who are there get what the line says of them; otherwise they are passed over.
+    pub update: bool,
+    /// Whether groups that are missing are made.
+    pub create_groups: bool,
+    /// Whether only to find out what would come of it.
+    pub dry_run: bool,
+}
+
+impl Provider {
+    /// Makes the users of a table in the caller's tenant, or finds out what would come of it. Nothing is imported where the
+    /// outcome names problems.
+    ///
+    /// # Errors
+    /// `InvalidValue` for a table without titles, or with one that names nothing; database failures.
+    pub async fn import_users(
+        &self,
+        call: Call,
+        spool: Arc<Spool>,
+        table: Table,
+        progress: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Result<Outcome> {
+        let (provider, now, dry_run) = (self.clone(), self.now(), table.dry_run);
+        let table = Arc::new(table);
+        let total = spool.len();
+        let write = move |connection: &mut Connection| {
+            load::begin(connection)?;
+            let people = People::new(connection, &provider, call.clone(), Arc::clone(&table), now)?;
+            let outcome = people.run(connection, &spool, &|done| progress(Progress { done, total }))?;
+            let keep = !dry_run && outcome.problems.is_empty();
+            Ok((outcome, keep))
+        };
+        let (outcome, kept) = self.write_if(write).await?;
+        Ok(Outcome { imported: kept, dry_run, ..outcome })
+    }
+}
+
+/// Why a line is not taken, or the whole table.
+enum Trouble {
+    /// The column, if it is known, and what is wrong.
+    Line(Option<String>, String),
+    Whole(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        match error.kind().is_the_callers() {
+            true => Trouble::Line(None, error.detail().trim_end_matches('.').to_owned()),
+            false => Trouble::Whole(error),
+        }
+    }
+}
+
+type Outlook<T> = std::result::Result<T, Trouble>;
+
+/// The users of a table on their way in.
+struct People<'a> {
+    provider: &'a Provider,
+    call: Call,
+    table: Arc<Table>,
+    now: DateTime<Utc>,
+    users: Place,
+    groups: Option<Place>,
+    outcome: Outcome,
+    seen: Seen,
+    /// Whose manager stands further down: line, id of the user, and what the cell says.
+    later: Vec<(u64, String, String)>,
+    /// Who comes into which group: by the id, or by the name of one that is to be made.
+    memberships: BTreeMap<Group, Vec<String>>,
+    /// The groups by the names that the table has for them.
+    known_groups: HashMap<String, std::result::Result<Group, String>>,
+}
+
+/// A group as a table names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    There(String),
+    ToBeMade(String),
+}
+
+impl<'a> People<'a> {
+    fn new(
+        connection: &mut Connection,
+        provider: &'a Provider,
+        call: Call,
+        table: Arc<Table>,
+        now: DateTime<Utc>,
+    ) -> Result<People<'a>> {
+        let types = provider.registry().resource_types();
+        let of_schema = |urn: &str| types.iter().copied().find(|found| found.schema.id == urn);
+        let users = of_schema(USER_URN).ok_or_else(|| refused("This scimd serves no users.".to_owned()))?;
+        let users = place(connection, call.caller.tenant_id, users)?;
+        let groups = of_schema(GROUP_URN).map(|groups| place(connection, call.caller.tenant_id, groups)).transpose()?;
+        Ok(People {
+            provider,
+            call,
+            table,
+            now,
+            users,
+            groups,
+            outcome: Outcome::default(),
+            seen: Seen::default(),
+            later: Vec::new(),
+            memberships: BTreeMap::new(),
+            known_groups: HashMap::new(),
+        })
+    }
+
+    fn run(mut self, connection: &mut Connection, spool: &Spool, told: &impl Fn(u64)) -> Result<Outcome> {
+        let mut reader = reader(spool, self.table.delimiter)?;
+        let mut line = ByteRecord::new();
+        if !read(&mut reader, &mut line)? {
+            return Err(refused("Line 1: the titles of the columns are missing. Nothing is imported.".to_owned()));
+        }
+        let titles = StringRecord::from_byte_record(line.clone()).map_err(|_| {
+            refused("Line 1: this is no UTF-8; save the table as CSV in UTF-8. Nothing is imported.".to_owned())
+        })?;
+        let titles: Vec<&str> = titles.iter().map(str::trim).collect();
+        let columns = columns::columns(self.users.resource_type, &titles, &self.table.titles)?;
+        while read(&mut reader, &mut line)? {
+            told(line.position().map_or(0, csv::Position::byte));
+            let number = first_line_of(&line, reader.position());
+            match self.user(connection, number, &columns, &line) {
+                Ok(()) => {}
+                Err(Trouble::Line(column, reason)) => self.outcome.refuse_column(number, column, reason),
+                Err(Trouble::Whole(error)) => return Err(error),
+            }
+        }
+        self.assign_managers(connection, &columns)?;
+        self.join(connection, &columns)?;
+        self.outcome.problems.sort_by_key(|problem| problem.line);
+        Ok(self.outcome)
+    }
+
+    fn user(&mut self, connection: &mut Connection, number: u64, columns: &[Column], line: &ByteRecord) -> Outlook<()> {
+        let said = Said::of(line, columns)?;
+        let name = said.user_name()?;
+        if let Some(earlier) = self.seen.earlier(&[&Key::folded(&name).into_string()], number) {
+            return Err(Trouble::Line(
+                said.title_of("userName"),
+                format!("`{}` stands in line {earlier} already", short(&name)),
+            ));
+        }
+        let known = self.find_user_name(connection, &name)?;
+        if known.is_some() && !self.table.update {
+            let reason = format!("`{}` is there already", short(&name));
+            self.outcome.skipped.push(Problem { line: number, column: said.title_of("userName"), reason });
+            return Ok(());
+        }
+        let manager = match &said.manager {
+            Some(named) => self.find_user(connection, named)?.map(|manager| manager.id),
+            None => None,
+        };
+        let groups = said.groups.iter().map(|name| self.group(connection, name));
+        let groups = groups.collect::<Result<Vec<_>>>()?;
+        let groups: std::result::Result<Vec<Group>, String> = groups.into_iter().collect();
+        let groups = groups.map_err(|reason| Trouble::Line(title(columns, &Meaning::Groups), reason))?;
+        let id = match known {
+            Some(stored) => self.update(connection, &said, stored, manager.as_deref()),
+            None => self.create(connection, &said, manager.as_deref()),
+        };
+        let id = id.map_err(|trouble| said.locate(trouble))?;
+        for group in groups {
+            self.memberships.entry(group).or_default().push(id.clone());
+        }
+        if let (Some(named), None) = (said.manager, manager) {
+            self.later.push((number, id, named));
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, connection: &mut Connection, said: &Said<'_>, manager: Option<&str>) -> Outlook<String> {
+        let mut body = Map::from_iter([("schemas".to_owned(), json!([USER_URN]))]);
+        for (place, values) in &said.values {
+            place.put(&mut body, values.clone());
+        }
+        if let (Some(reference), Some(id)) = (self.users.resource_type.reference(), manager) {
+            body.insert(reference.to_string(), json!({"value": id}));
+        }
+        let creation = Creation::accept(&self.call, self.users.resource_type, &body)?;
+        let stored = connection.savepoint(|connection| creation.insert(connection, &self.call, self.now))?;
+        *self.outcome.created.entry(stored.resource_type.clone()).or_default() += 1;
+        Ok(stored.id)
+    }
+
+    fn update(
+        &mut self,
+        connection: &mut Connection,
+        said: &Said<'_>,
+        stored: StoredResource,
+        manager: Option<&str>,
+    ) -> Outlook<String> {
+        let others = said.values.iter().filter(|(place, _)| !place.is_user_name());
+        let mut operations: Vec<Value> = others.map(|(place, values)| place.operation(values.clone())).collect();
+        operations.extend(manager.and_then(|id| Some(assignment(self.users.resource_type.reference()?, id))));
+        self.modify(connection, self.users.resource_type, &stored, operations)?;
+        Ok(stored.id)
+    }
+
+    fn modify(
+        &mut self,
+        connection: &mut Connection,
+        resource_type: &'static ResourceType,
+        stored: &StoredResource,
+        operations: Vec<Value>,
+    ) -> Outlook<()> {
+        if operations.is_empty() {
+            return Ok(());
+        }
+        let target = Target { resource_type, id: stored.id.clone(), preconditions: Preconditions::default() };
+        let message = Map::from_iter([
+            ("schemas".to_owned(), json!([PATCH_OP])),
+            ("Operations".to_owned(), Value::Array(operations)),
+        ]);
+        let modification = Modification::parse(&self.call, target, &message)?;
+        let (provider, call, now) = (self.provider, &self.call, self.now);
+        let make =
+            |connection: &mut Connection| modification.make(provider, connection, call, &mut Budget::full(), now);
+        let changed = connection.savepoint(make)?.meta.version != stored.meta.version;
+        if changed {
+            *self.outcome.updated.entry(stored.resource_type.clone()).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// The live user of this id, or else of this userName.
+    fn find_user(&self, connection: &mut Connection, named: &str) -> Result<Option<StoredResource>> {
+        let Place { tenant_id, resource_type, .. } = self.users;
+        match resources::find(connection, tenant_id, &resource_type.name, named)? {
+            Some(user) => Ok(Some(user)),
+            None => self.find_user_name(connection, named),
+        }
+    }
+
+    fn find_user_name(&self, connection: &mut Connection, name: &str) -> Result<Option<StoredResource>> {
+        let named = Document::of_members(Map::from_iter([("userName".to_owned(), json!(name))]));
+        resources::find_holder(connection, self.users, &named)
+    }
+
+    /// The group of this name, or why there is none to come into.
+    fn group(&mut self, connection: &mut Connection, name: &str) -> Result<std::result::Result<Group, String>> {
+        let key = Key::folded(name).into_string();
+        if let Some(known) = self.known_groups.get(&key) {
+            return Ok(known.clone());
+        }
+        let Some(Place { tenant_id, resource_type, .. }) = self.groups else {
+            return Ok(Err("this scimd serves no groups".to_owned()));
+        };
+        let found = match &load::groups_named(connection, tenant_id, &resource_type.name, &key)?[..] {
+            [id] => Ok(Group::There(id.clone())),
+            [] if self.table.create_groups => Ok(Group::ToBeMade(name.to_owned())),
+            [] => Err(format!("there is no group `{}`; `--create-groups` makes those that are missing", short(name))),
+            _ => Err(format!("more than one group is named `{}`", short(name))),
+        };
+        self.known_groups.insert(key, found.clone());
+        Ok(found)
+    }
+
+    /// Managers who stand further down than those whom they manage.
+    fn assign_managers(&mut self, connection: &mut Connection, columns: &[Column]) -> Result<()> {
+        let Some(reference) = self.users.resource_type.reference() else { return Ok(()) };
+        let updated = self.outcome.updated.clone();
+        for (line, id, named) in std::mem::take(&mut self.later) {
+            let column = title(columns, &Meaning::Manager);
+            let Some(manager) = self.find_user(connection, &named)? else {
+                let reason = format!("there is no user with the id or userName `{}`", short(&named));
+                self.outcome.refuse_column(line, column, reason);
+                continue;
+            };
+            let Some(user) = self.find_user(connection, &id)? else { continue };
+            let assigned =
+                self.modify(connection, self.users.resource_type, &user, vec![assignment(reference, &manager.id)]);
+            self.note(line, column, assigned)?;
+        }
+        // Those who are new are counted already.
+        if !self.table.update {
+            self.outcome.updated = updated;
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, connection: &mut Connection, columns: &[Column]) -> Result<()> {
+        let Some(Place { tenant_id, resource_type, .. }) = self.groups else { return Ok(()) };
+        let column = title(columns, &Meaning::Groups);
+        for (group, ids) in std::mem::take(&mut self.memberships) {
+            let members: Vec<Value> = ids.into_iter().map(|id| json!({"value": id})).collect();
+            let joined = match group {
+                Group::There(id) => {
+                    let Some(group) = resources::find(connection, tenant_id, GROUP, &id)? else { continue };
+                    let add = json!({"op": "add", "path": "members", "value": members});
+                    self.modify(connection, resource_type, &group, vec![add])
+                }
+                Group::ToBeMade(name) => self.make_group(connection, resource_type, &name, members),
+            };
+            self.note(1, column.clone(), joined)?;
+        }
+        Ok(())
+    }
+
+    fn make_group(
+        &mut self,
+        connection: &mut Connection,
+        resource_type: &'static ResourceType,
+        name: &str,
+        members: Vec<Value>,
+    ) -> Outlook<()> {
+        let body = json!({"schemas": [GROUP_URN], "displayName": name, "members": members});
+        let Value::Object(body) = body else { return Ok(()) };
+        let creation = Creation::accept(&self.call, resource_type, &body)?;
+        connection.savepoint(|connection| creation.insert(connection, &self.call, self.now))?;
+        *self.outcome.created.entry(resource_type.name.clone()).or_default() += 1;
+        Ok(())
+    }
+
+    fn note(&mut self, line: u64, column: Option<String>, outlook: Outlook<()>) -> Result<()> {
+        match outlook {
+            Ok(()) => Ok(()),
+            Err(Trouble::Line(_, reason)) => {
+                self.outcome.refuse_column(line, column, reason);
+                Ok(())
+            }
+            Err(Trouble::Whole(error)) => Err(error),
+        }
+    }
+}
+
+fn assignment(reference: Resolved, id: &str) -> Value {
+    json!({"op": "replace", "path": reference.to_string(), "value": {"value": id}})
+}
+
+fn title(columns: &[Column], meaning: &Meaning) -> Option<String> {
+    columns.iter().find(|column| column.meaning == *meaning).map(|column| column.title.clone())
+}
+
+/// What a line says; empty cells say nothing.
+struct Said<'a> {
+    columns: &'a [Column],
+    values: Vec<(&'a columns::Place, Vec<Value>)>,
+    manager: Option<String>,
+    groups: Vec<String>,
+}
+
+impl<'a> Said<'a> {
+    fn of(line: &ByteRecord, columns: &'a [Column]) -> Outlook<Said<'a>> {
+        if line.len() != columns.len() {
+            let reason = format!("it has {} cells, and there are {} columns", line.len(), columns.len());
+            return Err(Trouble::Line(None, reason));
+        }
+        let mut said = Said { columns, values: Vec::new(), manager: None, groups: Vec::new() };
+        for (column, cell) in columns.iter().zip(line) {
+            let wrong = |reason: String| Trouble::Line(Some(column.title.clone()), reason);
+            let cell = std::str::from_utf8(cell).map_err(|_| wrong("it is no UTF-8".to_owned()))?.trim();
+            if cell.is_empty() {
+                continue;
+            }
+            match &column.meaning {
+                Meaning::Value(place) => said.values.push((place, place.values(cell).map_err(wrong)?)),
+                Meaning::Manager => said.manager = Some(cell.to_owned()),
+                Meaning::Groups => {
+                    let names = cell.split(';').map(str::trim).filter(|name| !name.is_empty());
+                    said.groups = names.map(str::to_owned).collect();
+                }
+                Meaning::Nothing => {}
+            }
+        }
+        Ok(said)
+    }
+
+    fn user_name(&self) -> Outlook<String> {
+        let (_, values) = self.values.iter().find(|(place, _)| place.is_user_name()).ok_or_else(|| {
+            Trouble::Line(self.title_of("userName"), "it is empty, and every user needs one".to_owned())
+        })?;
+        Ok(values.first().and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// The title of the column of an attribute.
+    fn title_of(&self, attribute: &str) -> Option<String> {
+        self.column_named_in(attribute)
+    }
+
+    fn column_named_in(&self, sentence: &str) -> Option<String> {
+        let is_named =
+            |column: &&Column| matches!(&column.meaning, Meaning::Value(place) if place.is_named_in(sentence));
+        self.columns.iter().find(is_named).map(|column| column.title.clone())
+    }
+
+    /// The same trouble, with the column that its sentence is about.
+    fn locate(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Line(None, reason) => Trouble::Line(self.column_named_in(&reason), reason),
+            other => other,
+        }
+    }
+}
+
+fn refused(sentence: String) -> Error {
+    Error::new(ErrorKind::InvalidValue, sentence)
+}
+
+fn reader(spool: &Spool, delimiter: Option<u8>) -> Result<csv::Reader<impl Read + use<>>> {
+    let mut bytes = spool.bytes()?;
+    let start = bytes.fill_buf().map_err(|cause| unreadable(&cause))?;
+    let delimiter = delimiter.unwrap_or_else(|| likely_delimiter(start));
+    Ok(csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(LineFeeds::of(bytes)))
+}
+
+/// The line on which it begins, where `behind` is the place behind its end: cells may go on over several lines, and there
+/// may be empty lines before it.
+fn first_line_of(line: &ByteRecord, behind: &csv::Position) -> u64 {
+    let within = line.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+    behind.line().saturating_sub(1 + within)
+}
+
+/// Every line ends in a line feed alone, the last one too, so that lines can be counted.
+struct LineFeeds<R> {
+    bytes: R,
+    last: u8,
+}
+
+impl<R: BufRead> LineFeeds<R> {
+    fn of(bytes: R) -> LineFeeds<R> {
+        LineFeeds { bytes, last: b'\n' }
+    }
+}
+
+impl<R: BufRead> Read for LineFeeds<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let bytes = self.bytes.fill_buf()?;
+            if bytes.is_empty() && matches!(self.last, b'\n' | b'\r') {
+                return Ok(0);
+            }
+            if bytes.is_empty() {
+                self.last = b'\n';
+                return b"\n".as_slice().read(buffer);
+            }
+            let (mut taken, mut given) = (0, 0);
+            for byte in bytes.iter().take(buffer.len()) {
+                let is_second = (self.last, *byte) == (b'\r', b'\n');
+                self.last = *byte;
+                taken += 1;
+                if !is_second {
+                    buffer[given] = if *byte == b'\r' { b'\n' } else { *byte };
+                    given += 1;
+                }
+            }
+            self.bytes.consume(taken);
+            if given > 0 {
+                return Ok(given);
+            }
+        }
+    }
+}
+
+/// What stands most often in the first line.
+fn likely_delimiter(start: &[u8]) -> u8 {
+    let first = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let count = |delimiter: u8| first.iter().filter(|byte| **byte == delimiter).count();
+    [b',', b';', b'\t'].into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
+}
+
+fn read(reader: &mut csv::Reader<impl Read>, line: &mut ByteRecord) -> Result<bool> {
+    reader.read_byte_record(line).map_err(|cause| unreadable(&cause))
+}
+
+fn unreadable(cause: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("The table can't be read ({cause})."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_however_they_end() {
+        for text in ["a;b\n\n1;\"x\ny\"\n2;z", "a;b\r\n\r\n1;\"x\r\ny\"\r\n2;z\r\n", "a;b\r\r1;\"x\ry\"\r2;z"] {
+            let mut builder = csv::ReaderBuilder::new();
+            let builder = builder.has_headers(false).flexible(true).delimiter(b';');
+            let mut reader = builder.from_reader(LineFeeds::of(text.as_bytes()));
+            let (mut line, mut numbers) = (ByteRecord::new(), Vec::new());
+            while read(&mut reader, &mut line).expect("a table") {
+                numbers.push(first_line_of(&line, reader.position()));
+            }
+            assert_eq!(numbers, [1, 3, 5], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_line_tells_what_stands_between_cells() {
+        for (start, delimiter) in [
+            (&b"userName,active\nx;y;z,1"[..], b','),
+            (b"userName;name.givenName;active", b';'),
+            (b"userName\tactive\n", b'\t'),
+            (b"userName", b','),
+        ] {
+            assert_eq!(likely_delimiter(start), delimiter);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! A copy of a SQLite database that others are writing to.
+//!
+//! `VACUUM INTO` reads one moment of the database, and in the mode of the write-ahead log it keeps no writer waiting.
+//! SQLite's other way, page after page, begins anew whenever another process has written in between, and so may never end
+//! beside a busy server.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use tempfile::NamedTempFile;
+
+use super::connection::{Connection, Connector, Purpose, each_backend};
+use super::database_url::DatabaseUrl;
+use super::{Store, error};
+use crate::scim::{Error, ErrorKind, Result};
+
+/// How often somebody who watches is told how far it is.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+impl Store {
+    /// Writes the database, as it is at one moment, to a file of the owner's alone; its size in bytes.
+    ///
+    /// The copy is made beside `file`, checked, brought to the disk, and only then given its name: a file of that name is
+    /// always a whole backup. `progress` learns how many bytes are written, and about how many there will be. Blocks.
+    ///
+    /// # Errors
+    /// A sentence for the operator: PostgreSQL, a file that is there and is not to be replaced, one that can't be written. Nothing
+    /// is left of what failed.
+    pub fn backup(&self, file: &Path, replace: bool, progress: impl Fn(u64, u64) + Send + Sync) -> Result<u64> {
+        check_target(file, self.sqlite_file()?, replace)?;
+        let directory = directory_of(file);
+        let copy = self.checked_copy(&directory, &format!("The backup {}", file.display()), progress)?;
+        let size =
+            keep(copy, file, replace).map_err(|cause| unwritten(&format!("The backup {}", file.display()), cause))?;
+        // The name is as much on the disk as what it stands for. Not every file system can do this for a directory.
+        let _ = File::open(directory).and_then(|directory| directory.sync_all());
+        Ok(size)
+    }
+
+    /// The same in a file beside the database that has no name, and is gone when it is closed. Blocks.
+    ///
+    /// # Errors
+    /// As [`Store::backup`].
+    pub fn backup_without_name(&self) -> Result<File> {
+        let directory = directory_of(self.sqlite_file()?);
+        let copy = self.checked_copy(&directory, "The backup", |_, _| {})?;
+        copy.reopen().map_err(|cause| unwritten("The backup", cause))
+    }
+
+    /// The directory of the database: where its volume has room, also where nothing else can be written to. `None` for
+    /// PostgreSQL.
+    pub fn directory(&self) -> Option<PathBuf> {
+        self.sqlite_file().ok().map(directory_of)
+    }
+
+    fn sqlite_file(&self) -> Result<&Path> {
+        let DatabaseUrl::Sqlite(database) = &self.inner.connector.url else {
+            let detail = "scimd backs up SQLite alone. For PostgreSQL use its own tools: `pg_dump --format=custom` for a copy of \
+                          one moment, or base backups with archived WAL (`pg_basebackup`) to go back to any moment.";
+            return Err(Error::new(ErrorKind::InvalidValue, detail));
+        };
+        Ok(database)
+    }
+
+    /// A whole copy in this directory, which goes with the value.
+    fn checked_copy(
+        &self,
+        directory: &Path,
+        shown: &str,
+        progress: impl Fn(u64, u64) + Send + Sync,
+    ) -> Result<NamedTempFile> {
+        let copy =
+            NamedTempFile::with_prefix_in(".scimd-backup-", directory).map_err(|cause| unwritten(shown, cause))?;
+        let written = self.copy_into(copy.path(), progress);
+        let checked = written.and_then(|()| self.check_copy(copy.path()));
+        remove_companions(copy.path());
+        checked.map(|()| copy).map_err(|failure| failure.into_error(shown))
+    }
+
+    fn copy_into(&self, copy: &Path, progress: impl Fn(u64, u64) + Send + Sync) -> std::result::Result<(), Failure> {
+        let mut connection = self.inner.connector.open(Purpose::Pool)?;
+        connection.batch_execute("PRAGMA query_only = OFF")?;
+        let total = size_of(&mut connection)?;
+        let path = copy.to_str().ok_or_else(|| Failure::Cause("its path is not UTF-8".to_owned()))?;
+        let (done, is_done) = channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let is_done = is_done;
+                while is_done.recv_timeout(BETWEEN_LOOKS) == Err(RecvTimeoutError::Timeout) {
+                    progress(fs::metadata(copy).map_or(0, |copy| copy.len()), total);
+                }
+            });
+            let vacuum = diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(path);
+            let outcome = each_backend!(&mut connection, c => vacuum.execute(c));
+            drop(done);
+            outcome.map(drop).map_err(Failure::from)
+        })
+    }
+
+    /// Reads every page of the copy.
+    fn check_copy(&self, copy: &Path) -> std::result::Result<(), Failure> {
+        #[derive(QueryableByName)]
+        struct Finding {
+            #[diesel(sql_type = Text)]
+            integrity_check: String,
+        }
+        let url = DatabaseUrl::Sqlite(copy.to_owned());
+        let connector = Connector { url, as_it_is: true, ..self.inner.connector.clone() };
+        let mut connection = connector.open(Purpose::Pool)?;
+        let findings: Vec<Finding> =
+            each_backend!(&mut connection, c => diesel::sql_query("PRAGMA integrity_check").load(c))?;
+        match &findings[..] {
+            [only] if only.integrity_check == "ok" => Ok(()),
+            [first, ..] => Err(Failure::Cause(format!("the copy is damaged: {}", first.integrity_check))),
+            [] => Err(Failure::Cause("the copy can't be checked".to_owned())),
+        }
+    }
+}
+
+/// What keeps a backup from being made.
+enum Failure {
+    /// The database can't be opened, with a sentence of its own.
+    Told(Error),
+    Cause(String),
+}
+
+impl Failure {
+    fn into_error(self, shown: &str) -> Error {
+        match self {
+            Failure::Told(error) => error,
+            Failure::Cause(cause) => unwritten(shown, cause),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Told(error)
+    }
+}
+
+impl From<diesel::result::Error> for Failure {
+    fn from(failure: diesel::result::Error) -> Self {
+        match error::is_full(&failure) {
+            true => Failure::Cause("its disk is full".to_owned()),
+            false => Failure::Cause(failure.to_string()),
+        }
+    }
+}
+
+fn unwritten(shown: &str, cause: impl std::fmt::Display) -> Error {
+    let detail = format!("{shown} cannot be written ({cause}); nothing of it is left.");
+    Error::new(ErrorKind::Unavailable, detail)
+}
+
+fn check_target(file: &Path, database: &Path, replace: bool) -> Result<()> {
+    let refused = |detail: String| Err(Error::new(ErrorKind::InvalidValue, detail));
+    let Ok(known) = fs::canonicalize(file) else {
+        return match file.file_name() {
+            Some(_) => Ok(()),
+            None => refused(format!("{} names no file to write the backup to.", file.display())),
+        };
+    };
+    let live = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+    if companions(&live).iter().chain([&live]).any(|of_database| *of_database == known) {
+        return refused(format!("{} is the database itself; name another file for the backup.", file.display()));
+    }
+    if known.is_dir() {
+        return refused(format!("{} is a directory; name a file in it for the backup.", file.display()));
+    }
+    if !replace {
+        return refused(format!("{} is there already; `--force` replaces it.", file.display()));
+    }
+    Ok(())
+}
+
+fn directory_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The files that SQLite keeps beside a database.
+fn companions(file: &Path) -> [PathBuf; 3] {
+    ["-wal", "-shm", "-journal"].map(|ending| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    })
+}
+
+fn remove_companions(copy: &Path) {
+    companions(copy).iter().for_each(|companion| drop(fs::remove_file(companion)));
+}
+
+/// Brings the copy to the disk and gives it its name.
+fn keep(copy: NamedTempFile, file: &Path, replace: bool) -> std::io::Result<u64> {
+    // SQLite has written through a handle of its own; what is synced is the file, whoever wrote to it.
+    copy.as_file().sync_all()?;
+    let size = copy.as_file().metadata()?.len();
+    match replace {
+        true => copy.persist(file)?,
+        false => copy.persist_noclobber(file)?,
+    };
+    Ok(size)
+}
+
+fn size_of(connection: &mut Connection) -> QueryResult<u64> {
+    #[derive(QueryableByName)]
+    struct Size {
+        #[diesel(sql_type = BigInt)]
+        size: i64,
+    }
+    let query = "SELECT c.page_count * s.page_size AS size FROM pragma_page_count AS c, pragma_page_size AS s";
+    let found: Size = each_backend!(connection, c => diesel::sql_query(query).get_result(c))?;
+    Ok(found.size.unsigned_abs())
+}
