@@ -162,7 +162,7 @@ impl Operation for Verify {
     type Outcome = Verdict;
 
     async fn carry_out(self, desk: &Desk) -> Result<Verdict> {
-        Ok(Verdict::of(desk.provider.verify(self.expect, |_, _| {}).await?))
+        Ok(Verdict::of(desk.provider.verify(self.expect).await?))
     }
 }
 

@@ -118,11 +118,6 @@ impl Verification {
         }
     }
 
-    /// How many rows were looked at.
-    pub fn rows(&self) -> i64 {
-        self.rows
-    }
-
     /// Goes on for some thousand rows; false at the end of the chain. Each step may see another moment of the database.
     ///
     /// # Errors
