@@ -1,7 +1,8 @@
 //! The commands of operators: arguments become questions, answers become a [`Report`].
 //!
 //! A command asks at an [`Office`] and does not know whether that is the database at hand or another server. Only the
-//! door prints, and only it knows of configuration and exit codes.
+//! door prints what comes of it, and only it knows of configuration and exit codes; before what cannot be taken back, a
+//! command asks whoever sits at the terminal.
 
 pub mod audit;
 mod consent;
