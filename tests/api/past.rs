@@ -209,7 +209,11 @@ fn exported(provider: &Provider, api: &Api, at: DateTime<Utc>) -> BTreeMap<Strin
         let find = move |connection: &mut Connection| tenants::find(connection, tenant_id);
         let tenant = api.store.read(Reach::Point, find).await?.unwrap();
         let export = Export { at: Some(at), ..Export::default() };
-        provider.export(tenant, export, move |piece, _| Ok(kept.lock().unwrap().extend(piece))).await
+        let keep = move |piece: Vec<u8>, _| {
+            kept.lock().unwrap().extend(piece);
+            Ok(())
+        };
+        provider.export(tenant, export, keep).await
     });
     let file = String::from_utf8(file.lock().unwrap().clone()).unwrap();
     let lines: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
