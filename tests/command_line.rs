@@ -17,6 +17,8 @@ mod tenants;
 #[cfg(feature = "otlp")]
 #[path = "command_line/traces.rs"]
 mod traces;
+#[path = "command_line/undo.rs"]
+mod undo;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;

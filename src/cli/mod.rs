@@ -3,6 +3,8 @@
 //! A command asks at an [`Office`] and does not know whether that is the database at hand or another server. Only the
 //! door prints, and only it knows of configuration and exit codes.
 
+mod consent;
+mod diff;
 pub mod doctor;
 pub mod healthcheck;
 pub mod keys;
@@ -10,8 +12,10 @@ pub mod migrate;
 mod office;
 pub mod quickstart;
 pub mod resources;
+mod restore_state;
 mod table;
 pub mod tenants;
+pub mod undo;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
@@ -38,6 +42,14 @@ pub enum Command {
     /// Look at resources of any type, also of your own, as users and groups
     #[command(subcommand)]
     Resource(resources::Command),
+    /// Take back what one key did in a span of time
+    ///
+    /// Attribute by attribute and member by member, what it created by deletion, what it deleted by restoration: in one
+    /// transaction, as the operator's changes in the history. What somebody else has changed since, or the same key outside
+    /// the span, is listed and left alone. An undo can be undone: `--key operator`.
+    #[command(after_help = "Examples:\n  scimd undo --key 3f9c2a7be1d04c58 --since 2026-11-01T09:00:00Z --dry-run\n  \
+        scimd undo --key 3f9c2a7be1d04c58 --since 2026-11-01T09:00:00Z --until 2026-11-01T09:30:00Z --yes")]
+    Undo(undo::Undo),
 }
 
 impl Command {
@@ -52,6 +64,7 @@ impl Command {
             Command::User(command) => command.run(office).await,
             Command::Group(command) => command.run(office).await,
             Command::Resource(command) => command.run(office).await,
+            Command::Undo(command) => command.run(office).await,
         }
     }
 }

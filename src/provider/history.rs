@@ -79,7 +79,16 @@ fn present(
     }
 }
 
-fn past(connection: &mut Connection, tenant_id: i64, present: StoredResource, at: DateTime<Utc>) -> Result<Past> {
+/// The state of a resource, of which this is the present, at a time.
+///
+/// # Errors
+/// As [`Provider::state_at`].
+pub(super) fn past(
+    connection: &mut Connection,
+    tenant_id: i64,
+    present: StoredResource,
+    at: DateTime<Utc>,
+) -> Result<Past> {
     let steps = audit::steps(connection, tenant_id, &present.id)?;
     let first_later = steps.iter().position(|step| step.at > at).unwrap_or(steps.len());
     let (until, since) = steps.split_at(first_later);

@@ -7,6 +7,7 @@ mod credential;
 mod delete;
 pub mod deleted;
 mod health;
+mod hidden;
 pub mod history;
 mod me;
 mod membership;
@@ -17,6 +18,7 @@ mod reference;
 mod replace;
 mod restore;
 mod search;
+pub mod undo;
 
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ use crate::store::{Connection, Store};
 pub use assemble::Representation;
 pub use health::Health;
 pub use modify::Modified;
+pub use restore::{Left, Restored};
 pub use search::{Paged, Results};
 
 pub use crate::store::survey::{EXPIRY_DAYS, EndingKey, Survey};

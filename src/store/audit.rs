@@ -21,7 +21,7 @@ use crate::scim::{Error, Result};
 
 pub use changes::Changes;
 pub use erasure::{Mark, erase_of_tenant};
-pub use past::{Entry, Step, changes_of, entries, last_touch, steps};
+pub use past::{Deed, Entry, Span, Step, Touched, changes_of, deeds, entries, last_touch, latest, steps, touched};
 
 /// One change of one resource.
 #[derive(Debug)]

@@ -39,6 +39,12 @@ pub async fn restored_by(
     resource_type: &str,
     id: &str,
 ) -> scimd::scim::Result<Representation> {
+    let resource_type = registry.resource_type(resource_type).unwrap();
+    provider_of(api, registry).restore(operator(api), resource_type, id.to_owned()).await
+}
+
+/// A call of the operator.
+pub fn operator(api: &Api) -> Call {
     let caller = Caller {
         tenant_id: api.tenant_id,
         tenant: "test".to_owned(),
@@ -48,9 +54,7 @@ pub async fn restored_by(
         subject: None,
         cursor_secret: scimd::scim::cursor::Secret::derive(&[]),
     };
-    let call = Call { caller: Arc::new(caller), request_id: "restore".into(), as_subject: false };
-    let resource_type = registry.resource_type(resource_type).unwrap();
-    provider_of(api, registry).restore(call, resource_type, id.to_owned()).await
+    Call { caller: Arc::new(caller), request_id: "restore".into(), as_subject: false }
 }
 
 fn user_in_group(api: &Api) -> (String, String) {

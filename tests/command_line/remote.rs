@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{Server, Workplace, key_id, text};
 
 /// A server with a database of its own, and a workplace elsewhere that knows its URL and an admin key.
-fn elsewhere(at: &Workplace) -> (Server, Workplace, [String; 4]) {
+pub fn elsewhere(at: &Workplace) -> (Server, Workplace, [String; 4]) {
     let (server, url) = Server::start(at, &["serve"]);
     let key = at.succeed(&["key", "create", "--name", "laptop", "--scope", "admin"]);
     let laptop = Workplace::sqlite();
@@ -15,7 +15,7 @@ fn elsewhere(at: &Workplace) -> (Server, Workplace, [String; 4]) {
     (server, laptop, flags)
 }
 
-fn with<'a>(arguments: &[&'a str], flags: &'a [String]) -> Vec<&'a str> {
+pub fn with<'a>(arguments: &[&'a str], flags: &'a [String]) -> Vec<&'a str> {
     arguments.iter().copied().chain(flags.iter().map(String::as_str)).collect()
 }
 
