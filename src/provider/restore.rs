@@ -13,10 +13,10 @@ use crate::scim::resource::{Document, format_instant};
 use crate::scim::schema::{ResourceType, Role};
 use crate::scim::withheld::divide;
 use crate::scim::{Error, ErrorKind, Profile, Result};
+use crate::store::Connection;
 use crate::store::audit::{self, Changes, Operation};
 use crate::store::members;
 use crate::store::resources::{self, Place, StoredResource};
-use crate::store::Connection;
 
 /// What came of bringing back the state of a time.
 #[derive(Debug)]

@@ -7,15 +7,18 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use scimd::auth::Token;
 use scimd::provider::undo::{Conflict, Reversal, Span, Undone, What};
+use scimd::scim::schema::Registry;
 use scimd::scim::{ErrorKind, Profile};
 use scimd::store::audit::{self, Operation};
 use scimd::store::{Connection, Reach};
 use serde_json::{Value, json};
 
-use crate::harness::{Api, Database, each, run};
+use crate::harness::{Api, Database, Lasting, each, run};
 use crate::messages::*;
-use crate::past::{Seen, Step, World, id_of, moment, own_of_past, see, state_at, type_of};
-use crate::restore::{operator, provider, restore};
+use crate::past::{
+    DEVICE, Seen, Step, World, configured_provider, devices, id_of, moment, own_of_past, see, state_at, type_of,
+};
+use crate::restore::{operator, provider, provider_of, restore};
 
 /// The id of the key behind this side of the tenant.
 fn key_of(api: &Api) -> String {
@@ -196,6 +199,52 @@ fn names_that_were_exchanged_are_exchanged_back() {
             assert_eq!(found(api, "/Users", &format!("userName eq \"{name}\"")), [name]);
         }
         assert_error(&api.get(&path_of(&newcomer)), 404, None);
+    });
+}
+
+#[test]
+fn the_database_agrees_with_itself_afterwards() {
+    Lasting::each(|lasting| {
+        let unique = json!({"name": "serial", "type": "string", "uniqueness": "server"});
+        let tag = json!({"name": "tag", "type": "string", "uniqueness": "server"});
+        let objects = devices(json!([unique, tag]));
+        let api = &lasting.serve(&objects).unwrap();
+        let device = |serial: &str, tag: &str| {
+            api.created("/Devices", &json!({"schemas": [DEVICE], "serial": serial, "tag": tag}))
+        };
+        let devices = [device("1", "a"), device("2", "b"), device("3", "c")];
+        let people = ["ines", "omar"].map(|name| api.created("/Users", &user(name)));
+        let team = api.created("/Groups", &group("Team", &[&people[0], &people[1]]));
+        let shown = || -> Vec<Value> {
+            let all = devices.iter().chain(&people).chain([&team]);
+            all.map(|resource| get(api, resource))
+                .map(|mut body| {
+                    body.as_object_mut().unwrap().remove("meta");
+                    body
+                })
+                .collect()
+        };
+        let before = shown();
+        let since = moment();
+        let rogue = &another_key(api);
+        for (resource, serial, tag) in [(0, "x", "y"), (1, "1", "a"), (2, "2", "b"), (0, "3", "c")] {
+            let body = json!({"schemas": [DEVICE], "serial": serial, "tag": tag});
+            assert_eq!(rogue.put(&path_of(&devices[resource]), &body).status, 200);
+        }
+        assert_eq!(rogue.delete(&path_of(&devices[1])).status, 204);
+        assert_eq!(rogue.delete(&path_of(&people[0])).status, 204);
+        rogue.created("/Users", &user("ines"));
+        changed(rogue, &team, &replaced("displayName", json!("Crew")));
+
+        let provider = configured_provider(api, &objects);
+        let span = Span { caller: key_of(rogue), since, until: Utc::now() };
+        let undone = run(provider.undo(operator(api), span, false));
+
+        assert_eq!(undone.conflicts, []);
+        assert_eq!(shown(), before);
+        let mut flaws = Vec::new();
+        run(api.store.inspect(provider.registry(), Utc::now(), false, |flaw, _| flaws.push(flaw)));
+        assert!(flaws.is_empty(), "{flaws:?}");
     });
 }
 
@@ -564,9 +613,7 @@ fn a_password_that_was_set_is_left_and_named() {
         assert_eq!(rogue.delete(&path_of(&omar)).status, 204);
 
         let span = Span { caller: key_of(&rogue), since, until: Utc::now() };
-        let with_passwords = scimd::scim::schema::Registry::with_passwords();
-        let clock = scimd::provider::system_clock();
-        let provider = scimd::provider::Provider::new(api.store.clone(), with_passwords, &api.base_url, clock);
+        let provider = provider_of(api, Registry::with_passwords());
         let undone = run(provider.undo(operator(api), span, false));
 
         assert_eq!(left(&undone, &ines), [What::Attribute("password".to_owned())]);
