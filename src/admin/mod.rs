@@ -118,7 +118,8 @@ impl Desk {
     pub fn new(store: Store, provider: Provider) -> Desk {
         let request_id = uuid::Uuid::now_v7().to_string();
         let cursor_secret = cursor::Secret::derive(&[&request_id]);
-        let actor = Actor { name: Self::OPERATOR.into(), tenant_id: None, request_id: request_id.into(), cursor_secret };
+        let actor =
+            Actor { name: Self::OPERATOR.into(), tenant_id: None, request_id: request_id.into(), cursor_secret };
         Desk { store, provider, hosts: Hosts::default(), door: None, actor }
     }
 

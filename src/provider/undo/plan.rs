@@ -52,13 +52,19 @@ impl Plan {
             let present = resources::find_all(connection, tenant_id, &ids)?.into_iter();
             let mut present: HashMap<String, _> = present.map(|stored| (stored.id.clone(), stored)).collect();
             for touched in chunk {
-                let Some(resource_type) = registry.resource_type(&touched.resource_type) else {
-                    plan.leave(touched, "This server serves no such resource type.");
-                    continue;
-                };
-                let Some(stored) = present.remove(&touched.id) else {
-                    plan.leave(touched, "It is gone for good.");
-                    continue;
+                let resource_type = registry.resource_type(&touched.resource_type);
+                let (resource_type, stored) = match (resource_type, present.remove(&touched.id)) {
+                    (Some(resource_type), Some(stored)) => (resource_type, stored),
+                    (Some(_), None) => {
+                        plan.leave(touched, "It is gone for good.");
+                        continue;
+                    }
+                    (None, Some(_)) => {
+                        plan.leave(touched, "This server serves no such resource type.");
+                        continue;
+                    }
+                    // Keys and tenants have a history too, and are no resources.
+                    (None, None) => continue,
                 };
                 let fold = Fold::of(&deeds.remove(&touched.id).unwrap_or_default(), span);
                 let mut drafting = Drafting { group_names, conflicts: &mut plan.conflicts };
