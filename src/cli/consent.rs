@@ -10,7 +10,7 @@ use crate::scim::{Error, ErrorKind, Result};
 /// # Errors
 /// `InvalidValue` where nobody can answer.
 pub(super) fn consent(preview: &str, question: &str) -> Result<bool> {
-    if !io::stdin().is_terminal() {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         let detail = "Nobody can be asked here, so nothing is done: write `--yes` to do it, or `--dry-run` to see it.";
         return Err(Error::new(ErrorKind::InvalidValue, detail));
     }
