@@ -47,8 +47,8 @@ pub enum Command {
     /// Attribute by attribute and member by member, what it created by deletion, what it deleted by restoration: in one
     /// transaction, as the operator's changes in the history. What somebody else has changed since, or the same key outside
     /// the span, is listed and left alone. An undo can be undone: `--key operator`.
-    #[command(after_help = "Examples:\n  scimd undo --key 3f9c2a7be1d04c58 --since 2026-11-01T09:00:00Z --dry-run\n  \
-        scimd undo --key 3f9c2a7be1d04c58 --since 2026-11-01T09:00:00Z --until 2026-11-01T09:30:00Z --yes")]
+    #[command(after_help = "Examples:\n  scimd undo --key 3f9c2a7be1d0 --since 2026-11-01T09:00:00Z --dry-run\n  \
+        scimd undo --key 3f9c2a7be1d0 --since 2026-11-01T09:00:00Z --until 2026-11-01T09:30:00Z --yes")]
     Undo(undo::Undo),
 }
 

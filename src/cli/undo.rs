@@ -46,17 +46,26 @@ impl Undo {
             let plan = office.ask(self.question(true)).await?;
             return self.report(&plan);
         }
-        if !self.yes {
-            let plan = office.ask(self.question(true)).await?;
+        let shown = match self.yes {
+            true => None,
+            false => Some(office.ask(self.question(true)).await?),
+        };
+        if let Some(plan) = &shown {
             if plan.changes.is_empty() {
-                return self.report(&plan);
+                return self.report(plan);
             }
-            if !consent(&(text(&plan) + &summary(&plan)), "Do it?")? {
+            if !consent(&(text(plan) + &summary(plan)), "Do it?")? {
                 return Ok(Report::default().note("Nothing is done."));
             }
         }
-        let done = office.ask(self.question(false)).await?;
-        self.report(&done)
+        // What was shown ended when it was made; whatever the key has done since was not in it.
+        let until = shown.as_ref().map(|plan| plan.until).or(self.until);
+        let done = office.ask(undo::Undo { until, ..self.question(false) }).await?;
+        let is_known = |plan: Undone| plan.changes == done.changes && plan.conflicts == done.conflicts;
+        match shown.is_some_and(is_known) && !self.json {
+            true => Ok(Report::default().note(summary(&done))),
+            false => self.report(&done),
+        }
     }
 
     fn question(&self, dry_run: bool) -> undo::Undo {

@@ -485,7 +485,7 @@ fn facts(made: &[Value], seen: &[Seen]) -> Facts {
 }
 
 fn random_steps(test: impl Fn(&Api, &[(u8, Step)]) -> std::result::Result<(), proptest::test_runner::TestCaseError>) {
-    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 16, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let step = (0..8_u8, (0..21_u8, 0..64_usize, 0..64_usize, 0..64_usize));
     let outcome = runner.run(&prop::collection::vec(step, 1..50), |steps| {
