@@ -49,6 +49,9 @@ impl Left {
 /// Why what is never returned is left as it is.
 pub(super) const NEVER_SHOWN: &str = "The history never has its value, so it stays as it is.";
 
+/// Why somebody who was deleted has no password.
+pub(super) const DROPPED: &str = "Its deletion has dropped it.";
+
 impl Provider {
     /// Restores a deleted resource, with its memberships.
     ///
@@ -142,6 +145,7 @@ impl State {
         left.extend(kept.into_iter().map(|path| Left::new(path, NEVER_SHOWN)));
         let gone = reference::without_deleted(connection, place, &mut document, &stored.document)?;
         left.extend(gone.map(|(path, id)| Left::new(path, format!("'{id}' is deleted."))));
+        left.extend(password_left(connection, place, stored, at)?);
         check_still_required(place.resource_type, &stored.document, &document).map_err(|error| {
             let detail = format!("It can't be as it was at {}: {}", format_instant(at), error.detail());
             Error::new(error.kind(), detail)
@@ -197,6 +201,29 @@ impl State {
 
 fn has_members(resource_type: &ResourceType) -> bool {
     resource_type.attribute_in_role(Role::Members).is_some()
+}
+
+/// Why a user does not have the password of then; `None` if it is the same one.
+fn password_left(
+    connection: &mut Connection,
+    place: Place,
+    stored: &StoredResource,
+    at: DateTime<Utc>,
+) -> Result<Option<Left>> {
+    let Some(password) = place.resource_type.attribute_in_role(Role::Password) else {
+        return Ok(None);
+    };
+    let left = |reason| Some(Left::new(password.name.clone(), reason));
+    if stored.deleted.is_some() {
+        return Ok(left(DROPPED));
+    }
+    let steps = audit::steps(connection, place.tenant_id, &stored.id)?;
+    let Some(first) = steps.iter().find(|step| step.at > at).map(|step| step.row_id) else {
+        return Ok(None);
+    };
+    let changes = audit::changes_of(connection, place.tenant_id, &stored.id, first..i64::MAX)?;
+    let is_changed = changes.iter().any(|changes| changes.pointer("/secrets/0").is_some());
+    Ok(if is_changed { left(NEVER_SHOWN) } else { None })
 }
 
 /// What a deletion took away, as ids.

@@ -157,6 +157,27 @@ fn a_manager_who_is_deleted_by_now_is_left_out_and_named() {
 }
 
 #[test]
+fn a_password_that_was_changed_is_left_and_named() {
+    crate::harness::each_with_passwords(|api| {
+        let ines = api.created("/Users", &user_with("ines", json!({"password": "t1meTravel!"})));
+        let at = moment();
+        assert_eq!(api.put(&path_of(&ines), &user_with("ines", json!({"title": "Guide"}))).status, 200);
+        let left = || -> Vec<String> {
+            let provider = crate::restore::provider_of(api, Registry::with_passwords());
+            let resource_type = provider.registry().resource_type("User").unwrap();
+            let outcome = run(provider.restore_state(operator(api), resource_type, id_of(&ines).to_owned(), at));
+            outcome.left.into_iter().map(|left| left.what).collect()
+        };
+        assert_eq!(left(), Vec::<String>::new(), "nobody has touched it");
+        let other = patch(json!([{"op": "replace", "path": "password", "value": "an0therOne!"}]));
+        assert!(matches!(api.patch(&path_of(&ines), &other).status, 200 | 204));
+        assert_eq!(left(), ["password"]);
+        assert_eq!(api.delete(&path_of(&ines)).status, 204);
+        assert_eq!(left(), ["password"]);
+    });
+}
+
+#[test]
 fn what_the_history_or_the_schemas_do_not_have_is_left_and_named() {
     Lasting::each(|lasting| {
         let text = |name: &str| json!({"name": name, "type": "string"});

@@ -8,7 +8,7 @@ use super::fold::{Fold, Other, Track};
 use super::slot::Slot;
 use super::{Conflict, What};
 use crate::provider::hidden;
-use crate::provider::restore::NEVER_SHOWN;
+use crate::provider::restore::{DROPPED, NEVER_SHOWN};
 use crate::scim::accept::check_still_required;
 use crate::scim::resource::{Document, format_instant};
 use crate::scim::schema::{ResourceType, Returned, Role};
@@ -204,7 +204,7 @@ impl Drafting<'_> {
         let revived = draft.act == Act::Revive;
         let has_password = draft.resource_type.attribute_in_role(Role::Password).is_some();
         if fold.password || (revived && has_password) {
-            let reason = if revived { "Its deletion has dropped it." } else { NEVER_SHOWN };
+            let reason = if revived { DROPPED } else { NEVER_SHOWN };
             self.conflicts.push(draft.conflict(What::Attribute("password".to_owned()), reason));
         }
         for (slot, track) in fold.slots {
