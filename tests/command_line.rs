@@ -23,6 +23,8 @@ mod tenants;
 mod traces;
 #[path = "command_line/transfer.rs"]
 mod transfer;
+#[path = "command_line/undo.rs"]
+mod undo;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;

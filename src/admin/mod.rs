@@ -11,8 +11,10 @@ pub mod keys;
 mod operation;
 mod record;
 pub mod resources;
+pub mod restore_state;
 pub mod tenants;
 pub mod transfer;
+pub mod undo;
 
 use std::sync::{Arc, LazyLock};
 
@@ -51,12 +53,14 @@ pub fn offers() -> &'static [Offer] {
             Offer::of::<resources::Show>(),
             Offer::of::<resources::History>(),
             Offer::of::<resources::Restore>(),
+            Offer::of::<restore_state::RestoreState>(),
             Offer::of::<resources::Purge>(),
             Offer::of::<resources::ListUnresolved>(),
             Offer::of::<doctor::Examine>(),
             Offer::of::<doctor::Repair>(),
             Offer::of::<audit::List>(),
             Offer::of::<audit::Verify>(),
+            Offer::of::<undo::Undo>(),
         ]
     });
     &OFFERS
@@ -111,12 +115,16 @@ struct Actor {
 }
 
 impl Desk {
+    /// What the history calls whoever has the database at hand.
+    pub const OPERATOR: &'static str = "operator";
+
     /// A desk over a migrated store, and the operations on the same store. Whoever works at it has the database at hand;
     /// the history shows them as `operator`.
     pub fn new(store: Store, provider: Provider) -> Desk {
         let request_id = uuid::Uuid::now_v7().to_string();
         let cursor_secret = cursor::Secret::derive(&[&request_id]);
-        let actor = Actor { name: "operator".into(), tenant_id: None, request_id: request_id.into(), cursor_secret };
+        let actor =
+            Actor { name: Self::OPERATOR.into(), tenant_id: None, request_id: request_id.into(), cursor_secret };
         Desk { store, provider, hosts: Hosts::default(), door: None, actor }
     }
 

@@ -1,4 +1,4 @@
-//! The question before what cannot be taken back.
+//! The question before what an operator may not have meant.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -14,9 +14,7 @@ pub(super) fn consent(question: &str, yes: bool) -> Result<()> {
     }
     let refused = |detail: &str| Err(Error::new(ErrorKind::InvalidValue, detail));
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return refused(
-            "This cannot be taken back, and there is no terminal to ask at; say `--yes`, or look with `--dry-run`.",
-        );
+        return refused("There is no terminal to ask at, so nothing is done; say `--yes`, or look with `--dry-run`.");
     }
     let mut asked = io::stderr().lock();
     let told = write!(asked, "{question} [y/N] ").and_then(|()| asked.flush());

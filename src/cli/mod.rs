@@ -7,18 +7,22 @@
 pub mod audit;
 mod consent;
 pub mod db;
+mod diff;
 pub mod doctor;
 pub mod healthcheck;
 mod kept;
 pub mod keys;
 pub mod migrate;
 mod office;
+mod place;
 mod progress;
 pub mod quickstart;
 pub mod resources;
+mod restore_state;
 mod table;
 pub mod tenants;
 pub mod transfer;
+pub mod undo;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
@@ -77,6 +81,14 @@ pub enum Command {
     /// Move everything to another database
     #[command(subcommand)]
     Db(db::Command),
+    /// Take back what one key did in a span of time
+    ///
+    /// Attribute by attribute and member by member, what it created by deletion, what it deleted by restoration: in one
+    /// transaction, as the operator's changes in the history. What somebody else has changed since, or the same key outside
+    /// the span, is listed and left alone. An undo can be undone: `--key operator`.
+    #[command(after_help = "Examples:\n  scimd undo --key 3f9c2a7be1d0 --since 2026-11-01T09:00:00Z --dry-run\n  \
+        scimd undo --key 3f9c2a7be1d0 --since 2026-11-01T09:00:00Z --until 2026-11-01T09:30:00Z --yes")]
+    Undo(undo::Undo),
 }
 
 impl Command {
@@ -96,6 +108,7 @@ impl Command {
             Command::Import(command) => command.run(office).await,
             Command::Backup(command) => command.run(office),
             Command::Db(command) => command.run(office),
+            Command::Undo(command) => command.run(office).await,
         }
     }
 }

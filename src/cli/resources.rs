@@ -7,10 +7,10 @@
 mod history;
 mod list;
 mod page;
-mod place;
 mod purge;
 mod show;
 
+use chrono::{DateTime, Utc};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
@@ -18,9 +18,11 @@ use self::history::{History, history};
 use self::list::{GroupList, List, list, list_unresolved};
 use self::purge::{Purge, purge};
 use self::show::{Show, show};
+use super::restore_state::restore_state;
 use super::table::printable;
 use super::{Office, Report};
 use crate::admin::resources::{self, Entry};
+use crate::admin::restore_state::RestoreState;
 use crate::scim::{Error, ErrorKind, Result};
 
 /// What an operator does with users.
@@ -40,10 +42,12 @@ pub enum UserCommand {
     #[command(after_help = "Examples:\n  scimd user history 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081\n  \
         scimd user history 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --limit 10 --json")]
     History(History),
-    /// Bring a deleted user back: the same id, its last attributes, its groups as far as they are still there
-    #[command(after_help = "Example:\n  scimd user list --deleted\n  \
-        scimd user restore 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081")]
-    Restore(One),
+    /// Bring a deleted user back: the same id, its last attributes, its groups as far as they are still there; or give one,
+    /// deleted or not, the attributes that it had at a time
+    #[command(after_help = "Examples:\n  scimd user list --deleted\n  \
+        scimd user restore 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081\n  \
+        scimd user restore 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --at 2026-11-01T00:00:00Z")]
+    Restore(Restore),
     /// Erase for good what is known of a deleted user, also from the history
     ///
     /// The history keeps that there were changes, when and by which key, and proves itself as before. The id is never given
@@ -68,10 +72,12 @@ pub enum GroupCommand {
     #[command(after_help = "Examples:\n  scimd group history 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081\n  \
         scimd group history 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --limit 10 --json")]
     History(History),
-    /// Bring a deleted group back: the same id, its last attributes, its members as far as they are still there
-    #[command(after_help = "Example:\n  scimd group list --deleted\n  \
-        scimd group restore 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081")]
-    Restore(One),
+    /// Bring a deleted group back: the same id, its last attributes, its members as far as they are still there; or give
+    /// one, deleted or not, the attributes and members that it had at a time
+    #[command(after_help = "Examples:\n  scimd group list --deleted\n  \
+        scimd group restore 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081\n  \
+        scimd group restore 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081 --at 2026-11-01T00:00:00Z")]
+    Restore(Restore),
     /// Erase for good what is known of a deleted group, also from the history
     ///
     /// The history keeps that there were changes, when and by which key, and proves itself as before. The id is never given
@@ -96,10 +102,11 @@ pub enum Command {
     #[command(after_help = "Example:\n  \
         scimd resource history --type Devices 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081")]
     History(OfType<History>),
-    /// Bring a deleted resource back: the same id, its last attributes, its groups as far as they are still there
+    /// Bring a deleted resource back: the same id, its last attributes, its groups as far as they are still there; or give
+    /// one, deleted or not, the attributes that it had at a time
     #[command(after_help = "Example:\n  \
         scimd resource restore --type Devices 0195a1f0-5b1e-7c3d-9a2b-3c4d5e6f7081")]
-    Restore(OfType<One>),
+    Restore(OfType<Restore>),
     /// Erase for good what is known of a deleted resource, also from the history
     ///
     /// The history keeps that there were changes, when and by which key, and proves itself as before. The id is never given
@@ -131,6 +138,16 @@ pub struct One {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// `restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
+    #[command(flatten)]
+    one: One,
+    /// Put the state of this time back
+    #[arg(long, value_name = "TIME")]
+    at: Option<DateTime<Utc>>,
 }
 
 /// A resource type, as the commands call it.
@@ -220,8 +237,12 @@ impl Command {
     }
 }
 
-async fn restore(office: &Office, kind: Kind<'_>, arguments: One) -> Result<Report> {
-    let One { id, tenant, json } = arguments;
+async fn restore(office: &Office, kind: Kind<'_>, arguments: Restore) -> Result<Report> {
+    let Restore { one: One { id, tenant, json }, at } = arguments;
+    if let Some(at) = at {
+        let question = RestoreState { tenant, resource_type: kind.endpoint.to_owned(), id, at };
+        return restore_state(office, question, json).await;
+    }
     let question = resources::Restore { tenant, resource_type: kind.endpoint.to_owned(), id };
     let entry = office.ask(question).await.map_err(|error| kind.with_hint(error))?;
     if json {

@@ -9,7 +9,8 @@ use crate::auth::Access;
 use crate::scim::Result;
 use crate::store::Connection;
 use crate::store::audit::{Changes, Operation};
-use crate::store::{credentials, members, resources};
+use crate::store::resources::{self, Place, StoredResource};
+use crate::store::{credentials, members};
 
 impl Provider {
     /// Deletes a resource: it leaves every list, group and manager, and its unique value is free.
@@ -48,12 +49,27 @@ impl Deletion {
         let place = place(connection, call.caller.tenant_id, resource_type)?;
         let found = resources::lock_for_deletion(connection, place.tenant_id, &resource_type.name, id)?;
         let stored = expected(place, id, found, preconditions)?;
-        let reports = reference::unassign(connection, call, place, &stored, now)?;
-        resources::bury(connection, place, &stored, &call.caller.key_id, now)?;
-        let forgotten = members::forget(connection, stored.row_id)?;
-        credentials::clear(connection, stored.row_id)?;
-        let changes = Changes::default().with_relations(&forgotten.groups, &forgotten.members, &reports);
-        record(connection, call, Operation::Delete, &stored, now, &changes)?;
-        record_of_groups(connection, call, Operation::Leave, &forgotten.groups, &stored.id, now)
+        bury(connection, call, place, &stored, Changes::default(), now)
     }
+}
+
+/// Takes a live resource, locked for its deletion, out of everything. The history says `changes` beside what went with it.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn bury(
+    connection: &mut Connection,
+    call: &Call,
+    place: Place,
+    stored: &StoredResource,
+    changes: Changes,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let reports = reference::unassign(connection, call, place, stored, now)?;
+    resources::bury(connection, place, stored, &call.caller.key_id, now)?;
+    let forgotten = members::forget(connection, stored.row_id)?;
+    credentials::clear(connection, stored.row_id)?;
+    let changes = changes.with_relations(&forgotten.groups, &forgotten.members, &reports);
+    record(connection, call, Operation::Delete, stored, now, &changes)?;
+    record_of_groups(connection, call, Operation::Leave, &forgotten.groups, &stored.id, now)
 }

@@ -24,6 +24,11 @@ impl Change {
         Change { cleared: false, present: claims.to_vec(), absent: Vec::new() }
     }
 
+    /// These members beside those that are there, but for the absent ones.
+    pub(super) fn exchange(claims: Vec<MemberClaim>, absent: Vec<String>) -> Change {
+        Change { cleared: false, present: claims, absent }
+    }
+
     /// These members and no others.
     pub(super) fn replacement(claims: &[MemberClaim]) -> Change {
         Change { cleared: true, present: claims.to_vec(), absent: Vec::new() }

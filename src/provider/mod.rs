@@ -9,6 +9,7 @@ mod delete;
 pub mod deleted;
 mod export;
 mod health;
+mod hidden;
 pub mod history;
 pub mod import;
 mod me;
@@ -22,6 +23,7 @@ mod replace;
 mod restore;
 mod search;
 pub mod transfer;
+pub mod undo;
 
 use std::sync::Arc;
 
@@ -43,6 +45,7 @@ pub use export::{Export, Progress};
 pub use health::Health;
 pub use modify::Modified;
 pub use purge::Purge;
+pub use restore::{Left, Restored};
 pub use search::{Paged, Results};
 
 pub use crate::store::survey::{EXPIRY_DAYS, EndingKey, Survey};

@@ -100,6 +100,31 @@ pub(super) fn assign_again(
     record(connection, call, Operation::Assign, &report, now, &changes)
 }
 
+/// Takes a reference out of a state of the past if it is to a resource that is deleted by now: nobody shows those. Its
+/// path and the id, if it was so and is not so now.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn without_deleted(
+    connection: &mut Connection,
+    place: Place,
+    document: &mut Document,
+    current: &Document,
+) -> Result<Option<(String, String)>> {
+    let Some((reference, id)) = referenced(place, document).map(|(reference, id)| (reference, id.to_owned())) else {
+        return Ok(None);
+    };
+    if referenced(place, current).is_some_and(|(_, now)| now == id) {
+        return Ok(None);
+    }
+    let deletions = resources::deletions(connection, place.tenant_id, &[&id])?;
+    if !deletions.get(&id).is_some_and(Option::is_some) {
+        return Ok(None);
+    }
+    document.remove(reference);
+    Ok(Some((reference.to_string(), id)))
+}
+
 fn referenced(place: Place, document: &Document) -> Option<(Resolved, &str)> {
     let reference = place.resource_type.reference()?;
     let id = document.get(reference)?.get("value")?.as_str()?;

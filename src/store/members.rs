@@ -167,6 +167,23 @@ pub fn contains(connection: &mut Connection, group_row_id: i64, value: &str) -> 
     Ok(!statement.load::<String>(connection)?.is_empty())
 }
 
+/// Which live groups list these resources: the row of the member, and the id of the group.
+///
+/// # Errors
+/// Database failures.
+pub fn listing(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Vec<(i64, String)>> {
+    let mut pairs = Vec::new();
+    for chunk in member_row_ids.chunks(CHUNK) {
+        let statement: Sql<(BigInt, Text)> = Sql::new(
+            "SELECT gm.member_row_id, g.id FROM group_members gm JOIN resources g ON g.row_id = gm.group_row_id \
+             WHERE gm.member_row_id IN (",
+        );
+        let statement = kept(statement.bind_list(chunk.iter().copied()).push(")"), chunk);
+        pairs.extend(statement.load::<(i64, String)>(connection)?);
+    }
+    Ok(pairs)
+}
+
 /// The ids of all members of a group, resolved ones with their rows.
 ///
 /// # Errors
@@ -306,7 +323,7 @@ pub fn forget(connection: &mut Connection, row_id: i64) -> Result<Forgotten> {
 pub fn resolve_pending(connection: &mut Connection, tenant_id: i64, id: &str, row_id: i64) -> Result<Vec<i64>> {
     let statement: Sql<BigInt> = Sql::new("DELETE FROM unresolved_members WHERE value = ")
         .bind(id)
-        .push(" AND group_row_id IN (SELECT g.row_id FROM resources g WHERE g.tenant_id = ")
+        .push(" AND EXISTS (SELECT 1 FROM resources g WHERE g.row_id = group_row_id AND g.tenant_id = ")
         .bind(tenant_id)
         .push(" AND g.deleted_at IS NULL) RETURNING group_row_id");
     let group_row_ids: Vec<i64> = statement.load(connection)?;

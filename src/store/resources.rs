@@ -314,6 +314,60 @@ pub fn lock_referring(
     Ok(select(connection, condition.push(clause))?.into_iter().filter(refers).collect())
 }
 
+/// The resources with these ids, live or buried.
+///
+/// # Errors
+/// Database failures.
+pub fn find_all(connection: &mut Connection, tenant_id: i64, ids: &[&str]) -> Result<Vec<StoredResource>> {
+    let condition = Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.id IN (").bind_list(ids.iter().copied());
+    select(connection, condition.push(")").uncached())
+}
+
+/// When each of these resources was deleted, `None` for a live one. Ids that nobody has are missing from the result.
+///
+/// # Errors
+/// Database failures.
+pub fn deletions(
+    connection: &mut Connection,
+    tenant_id: i64,
+    ids: &[&str],
+) -> Result<HashMap<String, Option<DateTime<Utc>>>> {
+    let mut deletions = HashMap::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let statement: Sql<(Text, Nullable<Timestamp>)> =
+            Sql::new("SELECT r.id, r.deleted_at FROM resources r WHERE r.tenant_id = ").bind(tenant_id);
+        let statement = statement.push(" AND r.id IN (").bind_list(chunk.iter().copied()).push(")").uncached();
+        let rows: Vec<(String, Option<NaiveDateTime>)> = statement.load(connection)?;
+        deletions.extend(rows.into_iter().map(|(id, at)| (id, at.map(|at| at.and_utc()))));
+    }
+    Ok(deletions)
+}
+
+/// Which live resources refer (`manager`) to these ids: the id referred to, and the one of the resource that does.
+///
+/// # Errors
+/// Database failures.
+pub fn referring(
+    connection: &mut Connection,
+    tenant_id: i64,
+    reference: Resolved,
+    ids: &[&str],
+) -> Result<Vec<(String, String)>> {
+    let Some(value) = reference.attribute.sub_attribute("value") else {
+        return Ok(Vec::new());
+    };
+    let mut pairs = Vec::new();
+    for chunk in ids.chunks(CHUNK) {
+        let statement: Sql<(Text, Text)> = Sql::new(
+            "SELECT v.key, r.id FROM resource_values v JOIN resources r ON r.row_id = v.row_id WHERE v.tenant_id = ",
+        );
+        let statement = statement.bind(tenant_id).push(" AND v.path = ").bind(value.index_path.as_str());
+        let statement = statement.push(" AND v.key IN (").bind_list(chunk.iter().copied()).push(")").uncached();
+        pairs.extend(statement.load::<(String, String)>(connection)?);
+    }
+    Ok(pairs)
+}
+
 /// A place in the list of buried resources: that of one that was buried then, also if it is not there any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Burial {
@@ -351,13 +405,16 @@ pub fn list_buried(
     select(connection, condition.push(" ORDER BY r.deleted_at DESC, r.row_id DESC LIMIT ").bind(limit))
 }
 
+/// How many values one statement carries.
+const CHUNK: usize = 500;
+
 /// The internal names of live groups, by id. Others have none.
 ///
 /// # Errors
 /// Database failures.
 pub fn internal_names(connection: &mut Connection, tenant_id: i64, ids: &[String]) -> Result<HashMap<String, String>> {
     let mut names = HashMap::with_capacity(ids.len());
-    for chunk in ids.chunks(500) {
+    for chunk in ids.chunks(CHUNK) {
         let statement: Sql<(Text, Text)> = Sql::new("SELECT r.id, r.name FROM resources r WHERE ");
         let statement = statement.append(live(tenant_id)).push(" AND r.name IS NOT NULL AND r.id IN (");
         let statement = statement.bind_list(chunk.iter().map(String::as_str)).push(")");
@@ -451,6 +508,22 @@ pub(super) fn rewrite(
         ))
         .execute(connection)?;
     Ok(())
+}
+
+/// Gives up the unique values, and the name of a group, that a live resource is not going to have after the change to
+/// `next`, which follows in the same transaction: so resources can exchange them.
+///
+/// # Errors
+/// Database failures.
+pub fn release(connection: &mut Connection, place: Place, stored: &StoredResource, next: &Document) -> Result<()> {
+    let key = |document| unique_key(place.resource_type, document, place.settings.group_names);
+    if key(&stored.document) != key(next) {
+        let nobody = (resources::unique_key.eq(None::<String>), resources::name.eq(None::<String>));
+        diesel::update(resources::table.find(stored.row_id)).set(nobody).execute(connection)?;
+    }
+    let values = |document| UniqueValues::of(place.resource_type, document);
+    let (old, new) = (values(&stored.document), values(next));
+    unique::replace(connection, place.tenant_id, place.resource_type, stored.row_id, &old, &old.common(&new))
 }
 
 /// Moves `last_modified`, and the version if asked, of a resource whose document stays.
@@ -579,7 +652,7 @@ fn index(
     values::replace(connection, tenant_id, row_id, &values(before), &values(after))
 }
 
-/// Brings a buried resource back under its id, with its last attributes. Version and `last_modified` move.
+/// Brings a buried resource back under its id, with these attributes. Version and `last_modified` move.
 ///
 /// # Errors
 /// `uniqueness` if a live resource holds its unique value by now; 403 if the tenant may have no more; database failures.
@@ -587,9 +660,9 @@ pub fn unbury(
     connection: &mut Connection,
     place: Place,
     stored: &mut StoredResource,
+    document: Document,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let document = stored.document.clone();
     let name = internal_name(connection, place, &document, None)?;
     let columns = Columns::of(place, &document);
     stored.meta.version += 1;
@@ -598,7 +671,10 @@ pub fn unbury(
         .set((
             resources::unique_key.eq(columns.unique_key),
             resources::name.eq(name.clone()),
+            resources::external_id.eq(columns.external_id),
+            resources::display_name.eq(columns.display_name),
             resources::active.eq(columns.active),
+            resources::document.eq(document.to_json()),
             resources::deleted_at.eq(None::<NaiveDateTime>),
             resources::deleted_by.eq(None::<String>),
             resources::version.eq(stored.meta.version),
@@ -608,6 +684,7 @@ pub fn unbury(
         .map_err(|error| conflict(error, place, &document))?;
     limits::added(connection, place.tenant_id, &place.settings, place.resource_type, 1)?;
     index(connection, place, stored.row_id, None, Some(&document))?;
+    stored.document = document;
     stored.name = name;
     stored.deleted = None;
     Ok(())

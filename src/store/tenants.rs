@@ -238,6 +238,14 @@ pub fn kept_for_other_schemas(connection: &mut Connection, registry: &Registry) 
     Ok(differing.map(|(tenant, _)| tenant.name).collect())
 }
 
+/// Keeps everybody else from writing in a tenant until the transaction ends: every write looks at its row first.
+pub fn hold(connection: &mut Connection, tenant_id: i64) -> Result<()> {
+    let clause = connection.deletion_clause();
+    let statement: Sql<BigInt> =
+        Sql::new("SELECT t.tenant_id FROM tenants t WHERE t.tenant_id = ").bind(tenant_id).push(clause);
+    statement.get_result::<i64>(connection).optional()?.map(drop).ok_or_else(no_such_tenant)
+}
+
 /// Replaces what is set for a tenant; [`ErrorKind::NotFound`] if there is none of that number.
 pub fn set_settings(connection: &mut Connection, tenant_id: i64, settings: &TenantSettings) -> Result<()> {
     let text = serde_json::to_string(settings).map_err(Error::internal)?;

@@ -3,7 +3,7 @@
 //! Most types have one such attribute: its key stands in the row of the resource, and a unique index holds it. Further
 //! ones have a row each in `unique_values`, whose primary key does the same. The database is the judge of both.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text};
@@ -67,6 +67,11 @@ impl UniqueValues {
         UniqueValues(values)
     }
 
+    /// Those that are in both.
+    pub fn common(&self, other: &UniqueValues) -> UniqueValues {
+        UniqueValues(self.0.intersection(&other.0).cloned().collect())
+    }
+
     /// The index path and the key of each.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(path, key)| (*path, key.as_str()))
@@ -79,6 +84,72 @@ fn each(value: &Value) -> &[Value] {
         single => std::slice::from_ref(single),
     }
 }
+
+/// What no two live resources of a type may share: the path of the attribute, empty for the row's own key, and the key.
+pub type Claim = (&'static str, String);
+
+/// Everything that a live resource with this document holds.
+pub fn claims(resource_type: &ResourceType, document: &Document, group_names: GroupNames) -> Vec<Claim> {
+    let own = unique_key(resource_type, document, group_names).map(|key| ("", key));
+    own.into_iter().chain(UniqueValues::of(resource_type, document).0).collect()
+}
+
+/// The top-level names of the attributes that decide what a resource holds.
+pub fn deciding(resource_type: &ResourceType) -> Vec<(Option<&str>, &str)> {
+    if resource_type.schema.id == GROUP_URN {
+        return vec![(None, "displayName"), (None, "externalId")];
+    }
+    resource_type.unique.iter().map(|unique| (unique.container(), unique.attribute.name.as_str())).collect()
+}
+
+/// The ids of the live resources that hold these.
+///
+/// # Errors
+/// Database failures.
+pub fn holders(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &ResourceType,
+    claims: &[Claim],
+) -> Result<HashMap<Claim, String>> {
+    let mut by_path: HashMap<&'static str, Vec<&str>> = HashMap::new();
+    for (path, key) in claims {
+        by_path.entry(path).or_default().push(key);
+    }
+    let mut holders = HashMap::new();
+    for (path, keys) in by_path {
+        for chunk in keys.chunks(CHUNK) {
+            let statement = if path.is_empty() { own_holders() } else { further_holders(path) };
+            let statement = statement
+                .push(" AND r.tenant_id = ")
+                .bind(tenant_id)
+                .push(" AND r.resource_type = ")
+                .bind(resource_type.name.as_str())
+                .push(if path.is_empty() { " AND r.unique_key IN (" } else { " AND u.key IN (" })
+                .bind_list(chunk.iter().copied())
+                .push(")")
+                .uncached();
+            let rows: Vec<(String, String)> = statement.load(connection)?;
+            holders.extend(rows.into_iter().map(|(key, id)| ((path, key), id)));
+        }
+    }
+    Ok(holders)
+}
+
+fn own_holders() -> Sql<(Text, Text)> {
+    Sql::new("SELECT r.unique_key, r.id FROM resources r WHERE r.deleted_at IS NULL")
+}
+
+fn further_holders(path: &'static str) -> Sql<(Text, Text)> {
+    let statement = Sql::new(
+        "SELECT u.key, r.id FROM unique_values u JOIN resources r ON r.row_id = u.row_id \
+         AND r.tenant_id = u.tenant_id AND r.resource_type = u.resource_type WHERE u.path = ",
+    );
+    statement.bind(path)
+}
+
+/// How many values one statement carries.
+const CHUNK: usize = 500;
 
 /// Writes the difference between two states of a resource; none before is a new one, none after one that is gone.
 ///

@@ -39,10 +39,12 @@ mod read;
 mod replace;
 mod resources;
 mod restore;
+mod restore_state;
 #[path = "../support/mod.rs"]
 mod support;
 mod test_type;
 mod tolerances;
 mod transfer;
+mod undo;
 mod vectors;
 mod version;

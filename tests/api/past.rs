@@ -13,20 +13,20 @@ use scimd::scim::{ErrorKind, Profile, schema::Registry};
 use scimd::store::{Connection, Reach, tenants};
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Api, Database, Lasting, run};
+use crate::harness::{Api, Database, Lasting, each, run};
 use crate::messages::*;
 use crate::restore::{provider, provider_of, restored};
 
 /// What a client is shown of a resource, as far as it is the resource's own; `None` while it is deleted.
-type Seen = Option<Own>;
+pub type Seen = Option<Own>;
 
 #[derive(Debug, Clone, PartialEq)]
-struct Own {
-    attributes: Value,
-    members: BTreeSet<String>,
-    created: String,
-    last_modified: String,
-    version: i64,
+pub struct Own {
+    pub attributes: Value,
+    pub members: BTreeSet<String>,
+    pub created: String,
+    pub last_modified: String,
+    pub version: i64,
 }
 
 /// Of a representation: without what it shows of other resources.
@@ -48,7 +48,7 @@ fn own(mut body: Map<String, Value>) -> Own {
     }
 }
 
-fn own_of_past(past: Past) -> Seen {
+pub fn own_of_past(past: Past) -> Seen {
     if past.stored.deleted.is_some() {
         assert!(past.members.is_empty(), "a deleted group has nobody: {past:?}");
         return None;
@@ -63,7 +63,7 @@ fn own_of_past(past: Past) -> Seen {
     })
 }
 
-fn see(api: &Api, resource: &Value) -> Seen {
+pub fn see(api: &Api, resource: &Value) -> Seen {
     let response = api.get(&path_of(resource));
     match response.status {
         200 => Some(own(response.json().as_object().unwrap().clone())),
@@ -73,7 +73,7 @@ fn see(api: &Api, resource: &Value) -> Seen {
 }
 
 /// The present, in whole milliseconds; what happens next is later than it.
-fn moment() -> DateTime<Utc> {
+pub fn moment() -> DateTime<Utc> {
     let now = Utc::now().trunc_subsecs(3);
     while Utc::now().trunc_subsecs(3) <= now {
         std::thread::yield_now();
@@ -81,22 +81,22 @@ fn moment() -> DateTime<Utc> {
     now
 }
 
-fn type_of(resource: &Value) -> &str {
+pub fn type_of(resource: &Value) -> &str {
     resource["meta"]["resourceType"].as_str().unwrap()
 }
 
-fn id_of(resource: &Value) -> &str {
+pub fn id_of(resource: &Value) -> &str {
     resource["id"].as_str().unwrap()
 }
 
 /// One write: what is done, and three numbers that say to whom and with what.
-type Step = (u8, usize, usize, usize);
+pub type Step = (u8, usize, usize, usize);
 
 /// A tenant under random writes.
-struct World<'a> {
-    api: &'a Api,
+pub struct World<'a> {
+    pub api: &'a Api,
     /// Everything that was ever created.
-    made: Vec<Value>,
+    pub made: Vec<Value>,
 }
 
 impl World<'_> {
@@ -129,7 +129,7 @@ impl World<'_> {
     }
 
     /// Whether it is granted or refused does not matter: both are what happened.
-    fn make(&mut self, (what, a, b, c): Step) {
+    pub fn make(&mut self, (what, a, b, c): Step) {
         let (user, group) = (self.of_type("User", a).cloned(), self.of_type("Group", a).cloned());
         let either = self.made.get(a % self.made.len().max(1)).cloned();
         match (what, user, group) {
@@ -191,7 +191,7 @@ impl World<'_> {
         };
     }
 
-    fn see(&self) -> Vec<Seen> {
+    pub fn see(&self) -> Vec<Seen> {
         self.made.iter().map(|resource| see(self.api, resource)).collect()
     }
 }
@@ -221,7 +221,12 @@ fn exported(provider: &Provider, api: &Api, at: DateTime<Utc>) -> BTreeMap<Strin
     resources.map(|line| (id_of(line).to_owned(), own(line.as_object().unwrap().clone()))).collect()
 }
 
-fn state_at(provider: &Provider, api: &Api, resource: &Value, at: DateTime<Utc>) -> scimd::scim::Result<Option<Past>> {
+pub fn state_at(
+    provider: &Provider,
+    api: &Api,
+    resource: &Value,
+    at: DateTime<Utc>,
+) -> scimd::scim::Result<Option<Past>> {
     let resource_type = provider.registry().resource_type(type_of(resource)).unwrap();
     let past = provider.state_at(api.tenant_id, resource_type, id_of(resource).to_owned(), at);
     run(async { Ok(past.await) })
@@ -269,9 +274,26 @@ fn sec_04_the_history_tells_every_state_that_there_was() {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-const DEVICE: &str = "urn:example:params:scim:schemas:Device";
+#[test]
+fn sec_04_who_is_his_own_manager_is_deleted_and_restored_as_one() {
+    each(|api| {
+        let boss = api.created("/Users", &user("boss"));
+        let own =
+            patch(json!([{"op": "add", "path": format!("{ENTERPRISE}:manager"), "value": {"value": boss["id"]}}]));
+        assert_resource(&api.patch(&path_of(&boss), &own), 200);
+        assert_eq!(api.delete(&path_of(&boss)).status, 204);
+        run(async { Ok(restored(api, "User", id_of(&boss)).await.expect("nobody has the name")) });
 
-fn devices(attributes: Value) -> Value {
+        let told = state_at(&provider(api), api, &boss, moment()).unwrap().map(own_of_past).unwrap();
+
+        assert_eq!(told, see(api, &boss));
+        assert_eq!(told.unwrap().attributes[ENTERPRISE]["manager"]["value"], boss["id"]);
+    });
+}
+
+pub const DEVICE: &str = "urn:example:params:scim:schemas:Device";
+
+pub fn devices(attributes: Value) -> Value {
     json!([
         {"id": DEVICE, "name": "Device", "attributes": attributes},
         {"id": "Device", "endpoint": "/Devices", "schema": DEVICE},
@@ -313,7 +335,7 @@ fn res_21_the_past_is_shown_in_the_form_that_it_had() {
     });
 }
 
-fn configured_provider(api: &Api, types: &Value) -> Provider {
+pub fn configured_provider(api: &Api, types: &Value) -> Provider {
     let file = scimd::scim::schema::SchemaFile { name: "types.json".to_owned(), text: types.to_string() };
     let registry = Registry::with_files(&[file], false).unwrap_or_else(|flaw| panic!("{flaw}"));
     provider_of(api, registry)

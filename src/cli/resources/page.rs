@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::place::Place;
 use super::who;
 use crate::admin::resources::{Deed, Details, Members, Membership, Referred, ShownMember, Status, Then, ThenGroup};
+use crate::cli::place::Place;
 use crate::cli::table::printable;
 use crate::scim::resource::format_instant;
 

@@ -1,9 +1,11 @@
 //! What a row of the history says of a change.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::scim::resource::Document;
+use super::past::Span;
+use crate::scim::resource::{Document, format_instant};
 use crate::scim::schema::{Attribute, ResourceType, Returned};
 use crate::scim::{Error, Result};
 
@@ -11,7 +13,7 @@ use crate::scim::{Error, Result};
 /// that came and went, `secrets` the names of what is never shown, `relations` what a deletion took away, `erased` what a
 /// purge did.
 ///
-/// A deletion and a restoration leave the attributes as they are, so they say nothing of them.
+/// A deletion and a restoration of the last state leave the attributes as they are, so they say nothing of them.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(transparent)]
 pub struct Changes(Map<String, Value>);
@@ -87,6 +89,24 @@ impl Changes {
     pub fn with_erased(mut self, changes: i64, keys: &[String]) -> Changes {
         self.0.insert("erased".to_owned(), json!({"changes": changes, "keys": keys}));
         self
+    }
+
+    /// With whose changes of when this one takes back.
+    pub fn with_undo(mut self, span: &Span) -> Changes {
+        let (since, until) = (format_instant(span.since), format_instant(span.until));
+        self.0.insert("undo".to_owned(), json!({"key": span.caller, "since": since, "until": until}));
+        self
+    }
+
+    /// With the time whose state this change brings back.
+    pub fn with_restored_state(mut self, at: DateTime<Utc>) -> Changes {
+        self.0.insert("stateOf".to_owned(), json!(format_instant(at)));
+        self
+    }
+
+    /// What was there before and after, as the history keeps it.
+    pub fn into_value(self) -> Value {
+        Value::Object(self.0)
     }
 
     /// Whether nothing changed.

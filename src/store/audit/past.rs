@@ -1,5 +1,6 @@
 //! The history, read.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -11,6 +12,49 @@ use super::Operation;
 use crate::scim::{Error, Result};
 use crate::store::Connection;
 use crate::store::sql::Sql;
+
+/// Whose changes, and of when: both ends belong to it.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// The id of the key, or the operator's command.
+    pub caller: String,
+    /// The first moment.
+    pub since: DateTime<Utc>,
+    /// The last moment.
+    pub until: DateTime<Utc>,
+}
+
+impl Span {
+    /// Whether a change of this caller at this time is one of its own. What a start with other schemas did is nobody's.
+    pub fn has(&self, deed: &Deed) -> bool {
+        let is_inside = self.since <= deed.at && deed.at <= self.until;
+        is_inside && deed.caller == self.caller && deed.operation != Operation::Conform
+    }
+}
+
+/// A resource that a caller has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// The name of its type.
+    pub resource_type: String,
+    /// Its id.
+    pub id: String,
+    /// The place of the first of the changes in the history.
+    pub first: i64,
+}
+
+/// A change of a resource, and what it changed.
+#[derive(Debug, Clone)]
+pub struct Deed {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The id of the key that asked for it.
+    pub caller: String,
+    /// What was done.
+    pub operation: Operation,
+    /// Before and after: an object of the members that [`super::Changes`] describes.
+    pub changes: Value,
+}
 
 /// A change as the history keeps it.
 #[derive(Debug, Clone)]
@@ -158,6 +202,69 @@ pub fn changes_of(
         .push(" ORDER BY a.row_id");
     let texts: Vec<String> = statement.load(connection)?;
     texts.iter().map(|text| serde_json::from_str(text).map_err(Error::internal)).collect()
+}
+
+/// What a caller has changed in a span, behind a place in the history, in the order of the first change of each. No
+/// index leads there: it reads the whole history behind that place.
+///
+/// # Errors
+/// Database failures.
+pub fn touched(connection: &mut Connection, tenant_id: i64, span: &Span, after: i64) -> Result<Vec<Touched>> {
+    let statement: Sql<(Text, Text, BigInt)> =
+        Sql::new("SELECT a.resource_type, a.resource_id, min(a.row_id) FROM audit a WHERE a.row_id > ").bind(after);
+    let statement = statement
+        .push(" AND a.tenant_id = ")
+        .bind(tenant_id)
+        .push(" AND a.caller = ")
+        .bind(span.caller.as_str())
+        .push(" AND a.at >= ")
+        .bind(span.since.naive_utc())
+        .push(" AND a.at <= ")
+        .bind(span.until.naive_utc())
+        .push(" AND a.operation <> ")
+        .bind(Operation::Conform.as_str())
+        .push(" GROUP BY a.resource_type, a.resource_id ORDER BY min(a.row_id)");
+    let rows: Vec<(String, String, i64)> = statement.load(connection)?;
+    Ok(rows.into_iter().map(|(resource_type, id, first)| Touched { resource_type, id, first }).collect())
+}
+
+/// The place of the latest change in the history; 0 for an empty one.
+///
+/// # Errors
+/// Database failures.
+pub fn latest(connection: &mut Connection) -> Result<i64> {
+    let statement: Sql<BigInt> = Sql::new("SELECT a.row_id FROM audit a ORDER BY a.row_id DESC LIMIT 1");
+    Ok(statement.load::<i64>(connection)?.pop().unwrap_or_default())
+}
+
+/// All changes of some resources from the first one named on, by the id of the resource, in the order in which they were
+/// made.
+///
+/// # Errors
+/// Database failures.
+pub fn deeds(connection: &mut Connection, tenant_id: i64, touched: &[Touched]) -> Result<HashMap<String, Vec<Deed>>> {
+    let firsts: HashMap<&str, i64> = touched.iter().map(|touched| (touched.id.as_str(), touched.first)).collect();
+    let statement: Sql<(Text, BigInt, Timestamp, Text, Text, Text)> = Sql::new(
+        "SELECT a.resource_id, a.row_id, a.at, a.caller, a.operation, a.changes FROM audit a WHERE a.tenant_id = ",
+    );
+    let statement = statement
+        .bind(tenant_id)
+        .push(" AND a.row_id >= ")
+        .bind(firsts.values().copied().min().unwrap_or_default())
+        .push(" AND a.resource_id IN (")
+        .bind_list(firsts.keys().copied())
+        .push(") ORDER BY a.resource_id, a.row_id");
+    let rows: Vec<(String, i64, NaiveDateTime, String, String, String)> = statement.uncached().load(connection)?;
+    let mut deeds: HashMap<String, Vec<Deed>> = HashMap::with_capacity(touched.len());
+    for (id, row_id, at, caller, operation, changes) in rows {
+        if firsts.get(id.as_str()).is_none_or(|first| row_id < *first) {
+            continue;
+        }
+        let changes = serde_json::from_str(&changes).map_err(Error::internal)?;
+        let deed = Deed { at: at.and_utc(), caller, operation: Operation::parse(&operation)?, changes };
+        deeds.entry(id).or_default().push(deed);
+    }
+    Ok(deeds)
 }
 
 /// When `lastModified` of a resource last moved alone, up to `at`.

@@ -188,7 +188,8 @@ fn group_and_deleted_user(store: &Store) -> (i64, i64) {
 /// What restoring the user does to her rows and to the group that names her, up to the end of the transaction.
 fn restore(c: &mut Connection) {
     let mut ines = rows::lock_buried(c, 1, "User", "ines").unwrap().unwrap();
-    rows::unbury(c, place("User"), &mut ines, at("2026-03-02T09:30:00").and_utc()).unwrap();
+    let document = ines.document.clone();
+    rows::unbury(c, place("User"), &mut ines, document, at("2026-03-02T09:30:00").and_utc()).unwrap();
     members::resolve_pending(c, 1, "ines", ines.row_id).unwrap();
 }
 
