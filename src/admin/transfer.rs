@@ -246,7 +246,9 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 ///
 /// # Errors
 /// A URL that is none, a database that can't be reached; those of [`Store::copy_to`].
-pub fn copy_database(desk: &Desk, to: &str, progress: impl Fn(Progress)) -> Result<Vec<CopiedTable>> {
+pub async fn copy_database(desk: &Desk, to: &str, progress: impl Fn(Progress)) -> Result<Vec<CopiedTable>> {
+    // No database takes a change that nothing proves; those from before the chain get their proof here.
+    desk.provider.seal().await?;
     let settings = Settings { readers: 1, postgres_connections: 1, ..Settings::new(DatabaseUrl::from_str(to)?) };
     let target = Store::open(&settings)?;
     target.migrate()?;

@@ -43,7 +43,7 @@ impl Command {
     ///
     /// # Errors
     /// `InvalidValue` without a database at hand; a target that is not empty; database failures.
-    pub fn run(self, office: &Office) -> Result<Report> {
+    pub async fn run(self, office: &Office) -> Result<Report> {
         let Command::Copy(Copy { to, to_file, json }) = self;
         let to = match (to, to_file) {
             (Some(url), _) => url,
@@ -53,7 +53,7 @@ impl Command {
             (None, None) => return Err(Error::new(ErrorKind::InvalidValue, "`--to` says where to copy to.")),
         };
         let bar = Bar::counting("rows");
-        let copied = transfer::copy_database(office.desk()?, to.trim(), |progress| bar.set(progress))?;
+        let copied = transfer::copy_database(office.desk()?, to.trim(), |progress| bar.set(progress)).await?;
         drop(bar);
         if json {
             let rows = copied.iter().map(|table| (table.name.clone(), table.rows.into())).collect();

@@ -107,7 +107,7 @@ impl Command {
             Command::Export(command) => command.run(office).await,
             Command::Import(command) => command.run(office).await,
             Command::Backup(command) => command.run(office),
-            Command::Db(command) => command.run(office),
+            Command::Db(command) => command.run(office).await,
             Command::Undo(command) => command.run(office).await,
         }
     }

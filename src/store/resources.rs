@@ -319,8 +319,8 @@ pub fn lock_referring(
 /// # Errors
 /// Database failures.
 pub fn find_all(connection: &mut Connection, tenant_id: i64, ids: &[&str]) -> Result<Vec<StoredResource>> {
-    let condition = Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.id IN (").bind_list(ids.iter().copied());
-    select(connection, condition.push(")").uncached())
+    let condition = Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.purged_at IS NULL AND r.id IN (");
+    select(connection, condition.bind_list(ids.iter().copied()).push(")").uncached())
 }
 
 /// When each of these resources was deleted, `None` for a live one. Ids that nobody has are missing from the result.

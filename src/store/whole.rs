@@ -19,7 +19,7 @@ pub fn row_ids(connection: &mut Connection, tenant_id: i64, types: &[&str], with
     let mut row_ids: Vec<i64> = Vec::new();
     for resource_type in types {
         let is_live: &[&str] = match with_buried {
-            true => &[" AND r.deleted_at IS NULL", " AND r.deleted_at IS NOT NULL"],
+            true => &[" AND r.deleted_at IS NULL", " AND r.deleted_at IS NOT NULL AND r.purged_at IS NULL"],
             false => &[" AND r.deleted_at IS NULL"],
         };
         for condition in is_live {

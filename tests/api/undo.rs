@@ -419,6 +419,25 @@ fn the_history_tells_that_it_is_an_undo_and_of_what() {
 }
 
 #[test]
+fn who_is_purged_stays_so_and_keeps_nobody_else_from_being_restored() {
+    each(|api| {
+        let (ines, omar) = (api.created("/Users", &user("ines")), api.created("/Users", &user("omar")));
+        let since = moment();
+        let rogue = another_key(api);
+        assert_eq!(rogue.delete(&path_of(&ines)).status, 204);
+        assert_eq!(rogue.delete(&path_of(&omar)).status, 204);
+        let resource_type = provider(api).registry().resource_type("User").unwrap();
+        run(provider(api).purge(operators_call(api), resource_type, id_of(&omar).to_owned()));
+
+        let undone = undo(api, &key_of(&rogue), since);
+
+        assert_eq!(left(&undone, &omar), [What::Everything]);
+        assert_eq!(get(api, &ines)["userName"], ines["userName"]);
+        assert_eq!(api.get(&path_of(&omar)).status, 404);
+    });
+}
+
+#[test]
 fn what_is_outside_the_span_stays() {
     each(|api| {
         let rogue = another_key(api);

@@ -5,15 +5,16 @@ use crate::store::catalog;
 
 /// Something in every table, with everything that two databases write in different ways: truth values, times with and
 /// without milliseconds, nothing, and text that SQL would have to escape.
-const SOMETHING_EVERYWHERE: [&str; 12] = [
+const SOMETHING_EVERYWHERE: [&str; 13] = [
     "INSERT INTO tenants (tenant_id, name, settings, created_at, schemas) \
      VALUES (7, 'acme', '{\"groupNames\":\"free\"}', '2026-03-01 09:30:00.12', '{}')",
     "INSERT INTO resources (row_id, tenant_id, id, resource_type, unique_key, name, external_id, display_name, active, \
-     document, version, created_at, modified_at, deleted_at, deleted_by, withheld) VALUES \
+     document, version, created_at, modified_at, deleted_at, deleted_by, withheld, \
+     purged_at) VALUES \
      (3, 7, 'a', 'User', 'o''neill', NULL, 'ext', 'O''Neill \"x\" \\ ü \u{1f600}', TRUE, '{\"a\":1}', 4, \
-      '2026-03-01 09:30:00', '2026-03-01 09:30:00.123', NULL, NULL, '{\"b\":[]}'), \
+      '2026-03-01 09:30:00', '2026-03-01 09:30:00.123', NULL, NULL, '{\"b\":[]}', NULL), \
      (5, 7, 'b', 'Group', NULL, 'staff', NULL, NULL, FALSE, '{}', 1, \
-      '2026-03-01 09:30:00', '2026-03-01 09:30:00', '2026-03-02 00:00:00.001', 'key', NULL)",
+      '2026-03-01 09:30:00', '2026-03-01 09:30:00', '2026-03-02 00:00:00.001', 'key', NULL, '2026-03-03 00:00:00')",
     "INSERT INTO resource_values (tenant_id, path, key, row_id, element, tail) VALUES (7, 'username', 'o''neill', 3, 0, 'x')",
     "INSERT INTO unique_values (tenant_id, resource_type, path, key, row_id) VALUES (7, 'User', 'badge', '1', 3)",
     "INSERT INTO group_members (group_row_id, member_row_id) VALUES (5, 3)",
@@ -22,8 +23,12 @@ const SOMETHING_EVERYWHERE: [&str; 12] = [
     "INSERT INTO api_keys (key_id, tenant_id, name, secret_hash, fingerprint, last_four, scopes, profile, \
      subject_row_id, created_at, expires_at) VALUES \
      ('key', 7, 'okta', 'hash', 'f', '1234', 'read', 'compat', 3, '2026-03-01 09:30:00', '2027-03-01 09:30:00')",
-    "INSERT INTO audit (row_id, tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes) \
-     VALUES (9, 7, '2026-03-01 09:30:00.123', 'key', 'r', 'create', 'User', 'a', 1, '{\"after\":{}}')",
+    "INSERT INTO audit (row_id, tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes, \
+     salt, digest, erased) VALUES \
+     (9, 7, '2026-03-01 09:30:00.123', 'key', 'r', 'create', 'User', 'a', 1, '{\"after\":{}}', 'salt', 'digest', NULL), \
+     (11, 7, '2026-03-01 09:30:00.124', 'key', 'r', 'create', 'User', 'b', 1, '{}', NULL, 'digest', 'inner')",
+    "INSERT INTO seals (seal_id, at, total, highest, awaited, row_ids, digests, hash) \
+     VALUES (1, '2026-03-01 09:30:02', 2, 11, '[]', '9 11', 'digest digest', 'hash')",
     "INSERT INTO outbox (row_id, audit_row_id, event, delivered_at) VALUES (4, 9, 'e', NULL)",
     "INSERT INTO live_counts (tenant_id, resource_type, live) VALUES (7, 'User', 1)",
     "INSERT INTO touches (row_id, at) VALUES (3, '2026-03-01 09:30:00.1')",
