@@ -164,6 +164,11 @@ fn run(settings: &Settings, command: Command) -> Result<(), Failure> {
         Command::Quickstart(arguments) => serve(&config, Some(arguments)),
         Command::Manage(command) => manage(&config, command),
         Command::Migrate => {
+            if config.remote.is_some() {
+                let sentence =
+                    "scimd migrate works on the database at hand alone; run it where the database is, without `--url`.";
+                return Err(Failure(sentence.to_owned()));
+            }
             let (store, applied) = open(&config, store_settings(&config)?)?;
             store.close();
             tell(&migrate::report(&applied, &config.database_url.to_string()))

@@ -627,7 +627,7 @@ fn a_password_that_was_set_is_left_and_named() {
         let since = moment();
         let rogue = another_key(api);
         let rogue = rogue.with_passwords();
-        changed(&rogue, &ines, &replaced("password", json!("an0therOne!")));
+        changed(&rogue, &ines, &replaced("password", json!("second-One!")));
         changed(&rogue, &ines, &replaced("title", json!("Lead")));
         assert_eq!(rogue.delete(&path_of(&omar)).status, 204);
 

@@ -82,6 +82,19 @@ fn what_the_server_refuses_is_told_in_its_words() {
 }
 
 #[test]
+fn what_works_on_the_database_at_hand_alone_says_so() {
+    let laptop = Workplace::sqlite();
+    for arguments in [&["migrate"][..], &["db", "copy", "--to", "sqlite:other.db"]] {
+        let output =
+            laptop.command(arguments).args(["--url", "https://scim.example.com"]).env("SCIMD_ADMIN_KEY", "k").output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stderr).contains("the database at hand alone"), "{}", text(&output.stderr));
+        assert!(!laptop.directory.path().join(".local").exists(), "nothing is made");
+    }
+}
+
+#[test]
 fn a_url_that_leads_nowhere_or_shows_the_key_is_refused() {
     let laptop = Workplace::sqlite();
     let ask = |url: &str, key: Option<&str>| {

@@ -123,7 +123,7 @@ mod tests {
         let other = [
             Metadata { tenant_id: 2, ..all },
             Metadata { at: "2026-03-01T09:30:00.124".parse().unwrap(), ..all },
-            Metadata { caller: "keyr", request_id: "equest", ..all },
+            Metadata { caller: "keyre", request_id: "quest", ..all },
             Metadata { request_id: "", ..all },
             Metadata { operation: "delete", ..all },
             Metadata { resource_type: "Group", ..all },
