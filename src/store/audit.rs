@@ -6,7 +6,7 @@
 //! `lastModified`. No row has a copy of what another row has.
 //!
 //! Each row carries its digest from the start. After their commit rows are sealed, some at a time, into a chain
-//! ([`seals`]); no write waits for that. Nothing here changes or deletes a row but an erasure, which leaves what proves it.
+//! (`seals`); no write waits for that. Nothing here changes or deletes a row but an erasure, which leaves what proves it.
 
 mod changes;
 mod digest;

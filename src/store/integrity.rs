@@ -1,7 +1,7 @@
 //! Whether the database agrees with itself: everything that follows from the documents against the documents.
 //!
 //! An [`Inspection`] walks the tables piece by piece in bounded memory, each piece in one snapshot, so a running server
-//! is neither held up nor suspected: whatever is called a flaw is one at a single moment. [`mend`] puts right what can be
+//! is neither held up nor suspected: whatever is called a flaw is one at a single moment. [`mend()`] puts right what can be
 //! derived from the documents. Documents themselves are never touched, nor is the history.
 
 mod flaw;

@@ -22,7 +22,7 @@ pub struct Flaw {
 }
 
 impl Flaw {
-    /// Whether [`mend`] may put it right.
+    /// Whether [`super::mend()`] may put it right.
     pub fn is_mendable(&self) -> bool {
         self.cure != Cure::None
     }
