@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::chance::Chance;
 use crate::cluster::Cluster;
 use crate::crowd::Worker;
@@ -67,7 +69,7 @@ pub fn postgres(effort: &Effort) -> Findings {
     findings.note("kills of scimd", cycles.div_ceil(2));
     findings.note("kills of PostgreSQL", cycles / 2);
     findings.note("slowest return of service", format!("{:.2} s after the database", slowest.as_secs_f32()));
-    if slowest > Duration::from_secs(5) {
+    if !effort.short && slowest > Duration::from_secs(5) {
         findings.wrong.push(format!("scimd was back only {slowest:?} after its database"));
     }
     conclude(&place, crowd, &mut findings);
@@ -112,7 +114,11 @@ pub fn load(crowd: &mut [Worker], milliseconds: u64, happens: impl FnOnce()) {
 
 /// Everybody looks at what is theirs.
 pub fn look(crowd: &mut [Worker]) {
-    scope(|scope| crowd.iter_mut().for_each(|worker| drop(scope.spawn(|| worker.look()))));
+    scope(|scope| {
+        crowd.iter_mut().for_each(|worker| {
+            scope.spawn(|| worker.look());
+        })
+    });
 }
 
 fn stop_at_the_first_finding(crowd: &[Worker], cycle: u32, findings: &mut Findings) {
@@ -139,7 +145,22 @@ pub fn conclude(place: &Place, crowd: Vec<Worker>, findings: &mut Findings) {
         }
     }
     findings.note("rows of history compared", rows);
+    examine(place, findings);
     findings.wrong.extend(place.faults().into_iter().map(|line| format!("a fault of ours in the log: {line}")));
+}
+
+/// What the doctor finds wrong, of indexes and documents among other things, and whether the history proves itself.
+fn examine(place: &Place, findings: &mut Findings) {
+    let examined = place.command(&["doctor", "--json"]).output().unwrap();
+    let examined: Value = serde_json::from_slice(&examined.stdout).unwrap();
+    let checks = examined["findings"].as_array().unwrap();
+    let wrong = checks.iter().filter(|check| check["state"] == "wrong");
+    findings.wrong.extend(wrong.map(|check| format!("the doctor finds: {check}")));
+    findings.note("checks of the doctor", checks.len());
+    let proof = place.command(&["audit", "verify", "--json"]).output().unwrap();
+    if !proof.status.success() {
+        findings.wrong.push(format!("the history does not prove itself: {}", String::from_utf8_lossy(&proof.stdout)));
+    }
 }
 
 /// What SQLite finds wrong with the file.

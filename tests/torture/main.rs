@@ -29,7 +29,7 @@ use clap::Parser;
 struct Arguments {
     /// The scenarios to run; all without a name
     scenarios: Vec<String>,
-    /// A few rounds of each
+    /// A few rounds of each, and nothing judged by the clock
     #[arg(long)]
     short: bool,
     /// How often to kill SQLite's scimd, instead of 1000 times (or 15, with --short)

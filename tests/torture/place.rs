@@ -90,9 +90,9 @@ impl Place {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.directory.path().join("log")).unwrap();
         // Whoever runs this may have settings of his own.
         let settings = std::env::vars_os().map(|(name, _)| name);
-        settings
-            .filter(|name| name.to_string_lossy().starts_with("SCIMD_"))
-            .for_each(|name| drop(command.env_remove(name)));
+        for name in settings.filter(|name| name.to_string_lossy().starts_with("SCIMD_")) {
+            command.env_remove(name);
+        }
         command.env("HOME", self.directory.path()).env("SCIMD_DATABASE_URL", &self.database_url);
         command.current_dir(self.directory.path());
         command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--log-format", "json"]);

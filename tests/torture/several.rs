@@ -31,7 +31,7 @@ pub fn processes(effort: &Effort) -> Findings {
 
     one_user_name(&clients, token, rounds, &mut findings);
     one_group(&clients, token, rounds, &mut findings);
-    one_key(&places, &mut findings);
+    one_key(&places, effort, &mut findings);
     for (place, server) in places.iter().zip(servers) {
         server.terminate();
         findings.wrong.extend(place.faults().into_iter().map(|line| format!("a fault of ours in the log: {line}")));
@@ -103,7 +103,7 @@ fn one_group(clients: &[Client], token: &str, rounds: u32, findings: &mut Findin
 }
 
 /// A key that is revoked opens nothing any more, within a second, on every process.
-fn one_key(places: &[Place], findings: &mut Findings) {
+fn one_key(places: &[Place], effort: &Effort, findings: &mut Findings) {
     let mut slowest = Duration::ZERO;
     for _ in 0..5 {
         let token = places[0].succeed(&["key", "create", "--name", "short-lived"]).trim().to_owned();
@@ -120,7 +120,7 @@ fn one_key(places: &[Place], findings: &mut Findings) {
         slowest = slowest.max(revoked.elapsed());
     }
     findings.note("slowest revocation", format!("{:.2} s", slowest.as_secs_f32()));
-    if slowest > Duration::from_millis(1200) {
+    if !effort.short && slowest > Duration::from_millis(1200) {
         findings.wrong.push(format!("a revoked key opened for {slowest:?}"));
     }
 }
@@ -161,7 +161,9 @@ pub fn rolling(effort: &Effort) -> Findings {
     findings.note("replacements", rounds);
     findings.note("creates", asked.into_inner());
     findings.wrong.extend(failed.into_inner().unwrap());
-    servers.into_iter().flatten().for_each(|server| drop(server.terminate()));
+    for server in servers.into_iter().flatten() {
+        server.terminate();
+    }
     findings
 }
 
