@@ -19,7 +19,7 @@ use crate::scim::{Error, ErrorKind, Result};
 use crate::store::{CopiedTable, DatabaseUrl, Settings, Store};
 
 pub use crate::provider::Progress;
-pub use crate::provider::import::{Outcome, Problem, Spool};
+pub use crate::provider::import::{MAX_TABLE, Outcome, Problem, Spool};
 
 /// The most bytes that an import over HTTP may have.
 pub const MAX_IMPORT: u64 = 4 * 1024 * 1024 * 1024;
@@ -73,7 +73,7 @@ pub struct Export {
     /// Also what is deleted.
     #[serde(default)]
     pub deleted: bool,
-    /// Also the hashes of passwords; for a key with all of the scope `admin`.
+    /// Also the hashes of passwords, and attributes that are never returned; for a key with all of the scope `admin`.
     #[serde(default)]
     pub password_hashes: bool,
 }
@@ -245,12 +245,17 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 /// Everything copied into another database; the tables with their rows. Blocks.
 ///
 /// # Errors
-/// A URL that is none, a database that can't be reached; those of [`Store::copy_to`].
+/// A URL that is none, a database that can't be reached, or that an older scimd has made; those of [`Store::copy_to`].
 pub async fn copy_database(desk: &Desk, to: &str, progress: impl Fn(Progress)) -> Result<Vec<CopiedTable>> {
     // No database takes a change that nothing proves; those from before the chain get their proof here.
     desk.provider.seal().await?;
     let settings = Settings { readers: 1, postgres_connections: 1, ..Settings::new(DatabaseUrl::from_str(to)?) };
     let target = Store::open(&settings)?;
+    if target.has_tables()? && !target.pending_migrations()?.is_empty() {
+        let detail =
+            "The database to copy to has the tables of an older scimd; it is left as it is. Name an empty one.";
+        return Err(Error::new(ErrorKind::InvalidValue, detail));
+    }
     target.migrate()?;
     let copied = desk.store.copy_to(&target, |done, total| progress(Progress { done, total }));
     target.close();

@@ -36,7 +36,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 pub use caller::{Access, Caller, Scopes};
 pub use counters::{Counters, Refusal};
 pub use keys::StoredKeys;
-pub use passwords::Passwords;
+pub use passwords::{Passwords, is_usable_hash};
 pub use token::{Token, bearer, hash, verify};
 
 use crate::scim::{Error, ErrorKind, Profile, Result, cursor};

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Params};
 use tokio::sync::Semaphore;
 
 use super::QUEUE_TIME;
@@ -87,6 +88,15 @@ impl Default for Passwords {
     }
 }
 
+/// Whether a PHC string is a whole argon2id hash that takes a bearable time and memory (256 MiB) to compare with: whoever
+/// made it chose its cost, and scimd pays it.
+pub fn is_usable_hash(phc: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(phc) else { return false };
+    let is_whole = hash.algorithm == Algorithm::Argon2id.ident() && hash.salt.is_some() && hash.hash.is_some();
+    let is_bearable = |params: Params| params.m_cost() <= 256 * 1024 && params.t_cost() <= 16 && params.p_cost() <= 16;
+    is_whole && Params::try_from(&hash).is_ok_and(is_bearable)
+}
+
 /// What is compared for somebody without a password.
 static NOBODYS: LazyLock<String> = LazyLock::new(|| hash_of(b"nobody"));
 
@@ -131,6 +141,22 @@ mod tests {
             assert!(passwords.verify(password("t1meMa$heen"), Some(first.clone())).await.expect("an answer"));
             assert!(!passwords.verify(password("t1mema$heen"), Some(first)).await.expect("an answer"));
         });
+    }
+
+    #[test]
+    fn a_hash_from_elsewhere_is_whole_and_not_too_dear() {
+        let own = hash(&password("t1meMa$heen"));
+        let with = |from: &str, to: &str| own.replace(from, to);
+        let cut = own.rsplit_once('$').expect("parts").0;
+
+        assert!(is_usable_hash(&own));
+        assert!(is_usable_hash(&with("m=19456,t=2,p=1", "m=262144,t=16,p=16")));
+        for dear in ["m=262145,t=2,p=1", "m=19456,t=17,p=1", "m=19456,t=2,p=17", "m=4294967295,t=4294967295,p=1"] {
+            assert!(!is_usable_hash(&with("m=19456,t=2,p=1", dear)), "{dear}");
+        }
+        for none in ["", "$argon2id$", cut, &with("argon2id", "argon2i"), &with("argon2id", "scrypt"), "hunter2"] {
+            assert!(!is_usable_hash(none), "{none}");
+        }
     }
 
     #[test]

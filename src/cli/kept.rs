@@ -19,11 +19,14 @@ impl Kept {
     /// An empty one beside where it is to be.
     ///
     /// # Errors
-    /// A file that is there and is not to be replaced; a directory that can't be written to.
+    /// A file that is there and is not to be replaced, or is a device, a pipe or the like; a directory that can't be written to.
     pub(super) fn new(target: &Path, replace: bool) -> Result<Kept> {
         let refused = |why: &str| Err(Error::new(ErrorKind::InvalidValue, format!("{} {why}", target.display())));
         if target.is_dir() || target.file_name().is_none() {
             return refused("names no file; name one.");
+        }
+        if target.metadata().is_ok_and(|there| !there.is_file()) {
+            return refused("is no plain file, and would be replaced by one; name another.");
         }
         if !replace && target.exists() {
             return refused("is there already; `--force` replaces it.");

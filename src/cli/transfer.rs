@@ -32,7 +32,7 @@ pub struct Export {
     /// Also what is deleted
     #[arg(long)]
     deleted: bool,
-    /// Also the hashes of passwords
+    /// Also the hashes of passwords, and attributes that are never returned
     #[arg(long, conflicts_with = "at")]
     with_password_hashes: bool,
     /// Write to this file, which gets its name once it is whole; otherwise to standard output
@@ -203,7 +203,7 @@ fn report(outcome: &Outcome, json: bool) -> Result<Report> {
     let report = match (json, &failure) {
         (true, _) => Report::json(outcome)?,
         (false, Some(_)) => Report::text(listed(&outcome.problems)),
-        (false, None) => skipped(Report::default().note(summary(outcome)), &outcome.skipped),
+        (false, None) => skipped(Report::default().note(summary(outcome)), outcome),
     };
     let report = outcome.notes.iter().fold(report, |report, note| report.note(note.clone()));
     Ok(match failure {
@@ -231,20 +231,24 @@ fn summary(outcome: &Outcome) -> String {
         parts.push(format!("changed: {}", counts(&outcome.updated)));
     }
     if !outcome.skipped.is_empty() {
-        parts.push(format!("passed over: {}", outcome.skipped.len()));
+        parts.push(format!("passed over: {}", outcome.skipped.len() as u64 + outcome.more_skipped));
     }
     let head = if outcome.dry_run { "This was a dry run and nothing is kept. It would be" } else { "Imported" };
     format!("{head}: {}.", parts.join("; "))
 }
 
-fn skipped(report: Report, skipped: &[Problem]) -> Report {
-    let named = skipped.iter().take(MOST_NAMED);
+fn skipped(report: Report, outcome: &Outcome) -> Report {
+    let named = outcome.skipped.iter().take(MOST_NAMED);
     let report = named.fold(report, |report, problem| {
         report.note(format!("Line {} is passed over: {}.", problem.line, printable(&problem.reason)))
     });
-    match skipped.len().checked_sub(MOST_NAMED) {
-        Some(more) if more > 0 => report.note(format!("{more} more lines are passed over; `--json` lists them.")),
-        _ => report,
+    let unnamed = outcome.skipped.len().saturating_sub(MOST_NAMED) as u64;
+    match unnamed + outcome.more_skipped {
+        0 => report,
+        more if outcome.more_skipped == 0 => {
+            report.note(format!("{more} more lines are passed over; `--json` lists them."))
+        }
+        more => report.note(format!("{more} more lines are passed over; `--json` lists {unnamed} of them.")),
     }
 }
 

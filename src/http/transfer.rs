@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::admin::variables;
 use super::exchange::{Exchange, for_caller};
 use super::respond;
-use crate::admin::transfer::{Backup, CSV, Export, Import, MAX_IMPORT, NDJSON, Outcome, Spool, spool};
+use crate::admin::transfer::{Backup, CSV, Export, Import, MAX_IMPORT, MAX_TABLE, NDJSON, Outcome, Spool, spool};
 use crate::admin::{Asked, Route};
 use crate::auth::Access;
 use crate::scim::message::{MEDIA_TYPE, error_body};
@@ -111,6 +111,10 @@ async fn receive(exchange: &mut Exchange) -> Result<(Import, bool, Spool)> {
         length += bytes.len() as u64;
         if length > MAX_IMPORT {
             return Err(Error::new(ErrorKind::TooLarge, format!("An import has at most {MAX_IMPORT} bytes.")));
+        }
+        if is_table && length > MAX_TABLE {
+            let detail = format!("A table of users has at most {MAX_TABLE} bytes; import it in parts.");
+            return Err(Error::new(ErrorKind::TooLarge, detail));
         }
         waiting.extend_from_slice(&bytes);
         if waiting.len() >= PIECE {

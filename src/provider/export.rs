@@ -16,7 +16,7 @@ use crate::scim::{Error, ErrorKind, Result};
 use crate::store::audit;
 use crate::store::resources::StoredResource;
 use crate::store::tenants::Tenant;
-use crate::store::{Connection, Reach, whole};
+use crate::store::{Connection, Reach, load, whole};
 
 /// What of a tenant to export.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Export {
     pub at: Option<DateTime<Utc>>,
     /// Also what is deleted, or was at that time.
     pub deleted: bool,
-    /// Also the hashes of passwords; those of the past are not known.
+    /// Also the hashes of passwords, and attributes that are never returned; those of the past are not known.
     pub password_hashes: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct Progress {
 }
 
 /// How many resources are in memory at once.
-const CHUNK: usize = 500;
+const CHUNK: usize = 50;
 
 /// How much of the file is handed over at once.
 const PIECE: usize = 64 * 1024;
@@ -49,7 +49,8 @@ impl Provider {
     /// pieces holds a connection while it does.
     ///
     /// # Errors
-    /// `Busy` while other exports have all the turns; a time in the future; those of `take`; database failures.
+    /// `Busy` while other exports have all the turns; `Unavailable` if there is something of a type that is not served; a
+    /// time in the future; those of `take`; database failures.
     pub async fn export(
         &self,
         tenant: Tenant,
@@ -69,6 +70,7 @@ impl Provider {
         let registry = self.registry;
         let read = move |connection: &mut Connection| {
             let _turn = turn;
+            load::begin(connection)?;
             let header = header(registry, &tenant, export, now);
             let tenant_id = tenant.tenant_id;
             Writing { export, tenant_id, registry, now, out: Output::new(take) }.run(connection, &header)
@@ -106,10 +108,11 @@ struct Writing<T> {
 
 impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Writing<T> {
     fn run(mut self, connection: &mut Connection, header: &Header) -> Result<u64> {
-        self.out.line(&serde_json::to_string(header).map_err(Error::internal)?)?;
         let types: Vec<&str> = self.registry.resource_types().iter().map(|found| found.name.as_str()).collect();
         // What is deleted by now may have been there at that time.
         let with_buried = self.export.deleted || self.export.at.is_some();
+        self.check_types(connection, &types, with_buried)?;
+        self.out.line(&serde_json::to_string(header).map_err(Error::internal)?)?;
         let row_ids = whole::row_ids(connection, self.tenant_id, &types, with_buried)?;
         self.out.progress.total = row_ids.len() as u64;
         for chunk in row_ids.chunks(CHUNK) {
@@ -123,6 +126,17 @@ impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Writing<T> {
         self.out.finish()
     }
 
+    /// What is not served would be missing, and nobody would notice.
+    fn check_types(&self, connection: &mut Connection, types: &[&str], with_buried: bool) -> Result<()> {
+        let there = whole::types(connection, self.tenant_id, with_buried)?;
+        let Some(missing) = there.iter().find(|name| !types.contains(&name.as_str())) else { return Ok(()) };
+        let detail = format!(
+            "There are resources of the type {missing}, which this process does not serve; export with the schemas of the \
+             server (`--schemas`)."
+        );
+        Err(Error::new(ErrorKind::Unavailable, detail))
+    }
+
     fn write_present(
         &mut self,
         connection: &mut Connection,
@@ -134,9 +148,12 @@ impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Writing<T> {
             true => whole::password_hashes(connection, row_ids)?,
             false => HashMap::new(),
         };
-        for stored in resources {
+        for mut stored in resources {
             let (row_id, is_live) = (stored.row_id, stored.deleted.is_none());
             let resource_type = self.resource_type(&stored)?;
+            if !self.export.password_hashes {
+                stored.document = without_secrets(resource_type, stored.document);
+            }
             let has_members = resource_type.attribute_in_role(Role::Members).is_some();
             let members = match has_members && is_live {
                 true => whole::member_ids(connection, row_id)?,
@@ -169,7 +186,7 @@ impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Writing<T> {
                 return Ok(());
             }
             let resource_type = self.resource_type(&stored)?;
-            stored.document = without_masks(resource_type, stored.document);
+            stored.document = without_secrets(resource_type, stored.document);
             let deleted = deleted(connection, self.tenant_id, &stored, at, Vec::new())?;
             let unseen = Unseen { deleted, ..Unseen::default() };
             self.out.record(&record(resource_type, stored, members.into_iter().collect(), unseen))
@@ -210,8 +227,8 @@ fn deleted(
     Ok(Some(Deleted { at, by, groups, members, reports, waiting }))
 }
 
-/// A state of the past without what is never returned: the history has a mask in its place.
-fn without_masks(resource_type: &'static ResourceType, mut document: Document) -> Document {
+/// A state without what is never returned; the history has a mask in its place.
+fn without_secrets(resource_type: &'static ResourceType, mut document: Document) -> Document {
     for attribute in resource_type.stored_attributes() {
         if attribute.attribute.returned == Returned::Never {
             document.remove(attribute);

@@ -21,11 +21,12 @@ pub use self::columns::Titles;
 pub use self::outcome::{Outcome, Problem};
 use self::reading::{Line, Seen, each_line};
 pub use self::spool::Spool;
-pub use self::users::Table;
+pub use self::users::{MAX_TABLE, Table};
 use super::export::Progress;
 use super::record::record_of_groups;
 use super::transfer::{Deleted, Header, Record};
 use super::{Call, Provider, place};
+use crate::auth::is_usable_hash;
 use crate::scim::schema::{GROUP_URN, Registry, ResourceType, Role};
 use crate::scim::withheld::divide;
 use crate::scim::{Error, ErrorKind, Result};
@@ -136,7 +137,8 @@ fn arrival(places: &Places, record: &Record) -> Result<Arrival> {
         name: record.unseen.name.clone(),
         deleted: record.unseen.deleted.as_ref().map(|deleted| (deleted.at, deleted.by.clone())),
         withheld: (!withheld.is_empty()).then(|| Value::Object(withheld).to_string()),
-        password_hash: record.unseen.password_hash.clone(),
+        // Nobody who is deleted has a password.
+        password_hash: record.unseen.password_hash.clone().filter(|_| record.unseen.deleted.is_none()),
     })
 }
 
@@ -147,6 +149,7 @@ struct Check {
     seen: Seen,
     outcome: Outcome,
     waiting: Vec<(u64, Arrival)>,
+    bytes: usize,
     /// Whether two groups would clash.
     groups_clash: bool,
 }
@@ -155,7 +158,7 @@ impl Check {
     fn new(connection: &mut Connection, tenant_id: i64, registry: &'static Registry) -> Result<Check> {
         let places = settings_places(connection, tenant_id, registry)?;
         let (seen, outcome) = (Seen::default(), Outcome::default());
-        Ok(Check { places, registry, seen, outcome, waiting: Vec::new(), groups_clash: false })
+        Ok(Check { places, registry, seen, outcome, waiting: Vec::new(), bytes: 0, groups_clash: false })
     }
 
     fn run(
@@ -167,8 +170,10 @@ impl Check {
     ) -> Result<Outcome> {
         let header = each_line(spool, self.registry, now, |line| {
             told(line.read);
+            self.bytes += line.length;
             self.line(line)?;
-            if self.waiting.len() < BATCH { Ok(()) } else { self.look(connection) }
+            let has_room = self.waiting.len() < BATCH && self.bytes < BATCH_BYTES;
+            if has_room { Ok(()) } else { self.look(connection) }
         })?;
         self.look(connection)?;
         self.hint(&header);
@@ -205,10 +210,11 @@ impl Check {
         if record.resource_type.attribute_in_role(Role::Password).is_none() {
             return Some("it has a password hash, and this scimd keeps no passwords (`--passwords`)");
         }
-        (!hash.starts_with("$argon2id$")).then_some("its password hash is none of argon2id")
+        (!is_usable_hash(hash)).then_some("its password hash is none of argon2id, or costs too much to compare")
     }
 
     fn look(&mut self, connection: &mut Connection) -> Result<()> {
+        self.bytes = 0;
         let (lines, arrivals): (Vec<u64>, Vec<Arrival>) = take(&mut self.waiting).into_iter().unzip();
         for (at, obstacle) in load::obstacles(connection, &arrivals)? {
             let arrival = &arrivals[at];

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -176,12 +176,18 @@ impl Record {
         mut line: Map<String, Value>,
         now: DateTime<Utc>,
     ) -> Result<Record, String> {
-        let unseen = match line.shift_remove(UNSEEN) {
+        let mut unseen = match line.shift_remove(UNSEEN) {
             Some(unseen) => {
                 serde_json::from_value(unseen).map_err(|cause| format!("`{UNSEEN}` can't be read: {cause}"))?
             }
             None => Unseen::default(),
         };
+        if let Some(deleted) = &mut unseen.deleted {
+            deleted.at = deleted.at.trunc_subsecs(3);
+            if is_to_come(deleted.at, now) {
+                return Err(format!("`{UNSEEN}` tells of a deletion that is still to come"));
+            }
+        }
         let told = line.shift_remove("meta").unwrap_or_default();
         let resource_type = resource_type(registry, &told, &line)?;
         let meta = meta(&told, now)?;
@@ -242,13 +248,15 @@ fn meta(told: &Value, now: DateTime<Utc>) -> Result<Meta, String> {
         Value::Null => Ok(None),
         value => {
             let time = value.as_str().and_then(|text| DateTime::parse_from_rfc3339(text).ok());
-            time.map(|time| Some(time.to_utc())).ok_or_else(|| format!("`meta.{name}` is no time of RFC 3339"))
+            // The databases differ in how finely they keep a time.
+            let time = time.map(|time| Some(time.to_utc().trunc_subsecs(3)));
+            time.ok_or_else(|| format!("`meta.{name}` is no time of RFC 3339"))
         }
     };
     let created = time("created")?;
     let last_modified = time("lastModified")?.or(created).unwrap_or(now);
     let created = created.unwrap_or(last_modified);
-    if created.max(last_modified) > now + chrono::TimeDelta::hours(1) {
+    if is_to_come(created.max(last_modified), now) {
         return Err("`meta` tells of a time that is still to come".to_owned());
     }
     let version = match &told["version"] {
@@ -258,10 +266,15 @@ fn meta(told: &Value, now: DateTime<Utc>) -> Result<Meta, String> {
     Ok(Meta { created, last_modified, version })
 }
 
-/// The counter in `W/"5"` or `W/"5.hash"`.
+/// Clocks differ a little.
+fn is_to_come(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    time > now + TimeDelta::hours(1)
+}
+
+/// The counter in `W/"5"` or `W/"5.hash"`, as long as many changes may still follow.
 fn own_version(version: &Value) -> Option<i64> {
     let tag = version.as_str()?.strip_prefix("W/\"")?.strip_suffix('"')?;
-    tag.split('.').next()?.parse().ok().filter(|version| *version > 0)
+    tag.split('.').next()?.parse().ok().filter(|version| (1..i64::MAX / 2).contains(version))
 }
 
 fn is_id(id: &str) -> bool {

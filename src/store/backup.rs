@@ -173,6 +173,10 @@ fn check_target(file: &Path, database: &Path, replace: bool) -> Result<()> {
     if known.is_dir() {
         return refused(format!("{} is a directory; name a file in it for the backup.", file.display()));
     }
+    if !known.is_file() {
+        let detail = format!("{} is no plain file, and would be replaced by one; name another.", file.display());
+        return refused(detail);
+    }
     if !replace {
         return refused(format!("{} is there already; `--force` replaces it.", file.display()));
     }

@@ -273,6 +273,7 @@ pub fn name_members<'a>(connection: &mut Connection, members: impl IntoIterator<
 /// # Errors
 /// Database failures.
 pub fn join(connection: &mut Connection, tenant_id: i64, types: &[&str], group_row_ids: &[i64]) -> Result<()> {
+    let lock = if connection.locks_rows() { " FOR KEY SHARE OF m" } else { "" };
     for chunk in group_row_ids.chunks(CHUNK) {
         let statement: Sql = Sql::new(
             "INSERT INTO group_members (group_row_id, member_row_id) SELECT u.group_row_id, m.row_id \
@@ -285,7 +286,10 @@ pub fn join(connection: &mut Connection, tenant_id: i64, types: &[&str], group_r
             .bind(tenant_id)
             .push(" AND m.resource_type IN (")
             .bind_list(types.iter().copied())
-            .push(") ON CONFLICT DO NOTHING");
+            .push(")")
+            // A deletion under way is waited for, and seen.
+            .push(lock)
+            .push(" ON CONFLICT DO NOTHING");
         statement.uncached().execute(connection)?;
         let statement: Sql = Sql::new("DELETE FROM unresolved_members WHERE group_row_id IN (");
         let statement = statement.bind_list(chunk.iter().copied()).push(

@@ -170,6 +170,14 @@ impl Store {
         Ok(applied)
     }
 
+    /// Whether some scimd has made its tables here. Only reads; blocks.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub fn has_tables(&self) -> Result<bool> {
+        run_read(self.inner.begin_read()?, |connection| Ok(connection.has_table("tenants")?))
+    }
+
     /// The names of the migrations that [`Store::migrate`] would apply. Blocks.
     pub fn pending_migrations(&self) -> Result<Vec<String>> {
         run_read(self.inner.begin_read()?, migrations::pending)

@@ -32,6 +32,19 @@ pub fn row_ids(connection: &mut Connection, tenant_id: i64, types: &[&str], with
     Ok(row_ids)
 }
 
+/// Of which types there are resources in a tenant.
+///
+/// # Errors
+/// Database failures.
+pub fn types(connection: &mut Connection, tenant_id: i64, with_buried: bool) -> Result<Vec<String>> {
+    let statement: Sql<Text> = Sql::new("SELECT DISTINCT r.resource_type FROM resources r WHERE r.tenant_id = ");
+    let statement = statement.bind(tenant_id).push(match with_buried {
+        true => " AND r.purged_at IS NULL",
+        false => " AND r.deleted_at IS NULL",
+    });
+    Ok(statement.push(" ORDER BY 1").load(connection)?)
+}
+
 /// The resources of these rows, live or buried, in the order of creation.
 ///
 /// # Errors

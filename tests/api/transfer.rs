@@ -202,9 +202,12 @@ fn what_nobody_is_shown_comes_along() {
             let body = json!({"schemas": [DEVICE], "serial": "1", "note": "kept", "pin": "1234"});
             let device = from.serve(&large).unwrap().created("/Devices", &body);
             let here = from.serve(&small).unwrap();
-            let export = |api: &Api| {
-                get(&api.with_key(api.profile, "admin"), &format!("/tenants/{}/export", tenant(api))).text()
+            let ask_for = |api: &Api, query: &str| {
+                let path = format!("/tenants/{}/export{query}", tenant(api));
+                get(&api.with_key(api.profile, "admin"), &path).text()
             };
+            let export = |api: &Api| ask_for(api, "?passwordHashes=true");
+            assert!(!ask_for(&here, "").contains("pin"), "secrets come along for who asks for them");
             let exported = export(&here);
             assert!(exported.contains("\"pin\":\"1234\"") && exported.contains("\"withheld\":{\"note\":\"kept\"}"));
 

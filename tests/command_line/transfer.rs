@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
 use serde_json::{Value, json};
 
 use crate::support::http::Client;
@@ -297,18 +299,32 @@ fn a_file_that_is_no_whole_export_is_refused_with_its_line() {
         assert_eq!((code, output.as_str()), (Some(1), ""), "{part}: {told}");
         assert!(told.contains(part) && told.contains("Nothing is imported"), "{part}: {told}");
     }
+    let unseen = "\"urn:scimd:export:1.0\":";
+    let dear = "$argon2id$v=19$m=4194304,t=90,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA";
     for (input, part) in [
         (changed("\"displayName\":\"Boss\"", "\"salary\":1"), "User has no attribute `salary` here"),
         (changed("\"resourceType\":\"User\"", "\"resourceType\":\"Device\""), "serves no resource type `Device`"),
         (changed(&format!("[\"{USER}\"]"), "[\"urn:x\"]"), "User has no schema `urn:x` here"),
         (changed("\"active\":true", "\"active\":\"perhaps\""), "active"),
         (changed("\"version\":\"W/", "\"version\":\"V/"), "`meta.version` is none of scimd's"),
+        (
+            changed("\"version\":\"W/\\\"", "\"version\":\"W/\\\"4611686018427387904"),
+            "`meta.version` is none of scimd's",
+        ),
         (changed("\"lastModified\":\"20", "\"lastModified\":\"90"), "still to come"),
+        (
+            changed(
+                "\"id\":",
+                &format!("{unseen}{{\"deleted\":{{\"at\":\"9020-01-01T00:00:00Z\",\"by\":\"x\"}}}},\"id\":"),
+            ),
+            "a deletion that is still to come",
+        ),
+        (changed("\"id\":", &format!("{unseen}{{\"passwordHash\":\"{dear}\"}},\"id\":")), "costs too much"),
         (changed("\"created\":\"20", "\"created\":\"x"), "`meta.created` is no time"),
         (changed("\"id\":\"", "\"ident\":\""), "`id` is missing"),
         (changed("\"userName\":\"boss\",", ""), "userName is required"),
     ] {
-        let (code, table, told) = feed(&workplace, &["import", "-"], &input);
+        let (code, table, told) = feed(&workplace, &["import", "-", "--passwords"], &input);
         assert_eq!(code, Some(1), "{part}: {table}{told}");
         assert!(table.contains("\n2 ") && table.contains(part), "{part}: {table}{told}");
     }
@@ -371,6 +387,13 @@ fn an_export_to_a_file_is_whole_or_not_there() {
     let nowhere = workplace.fail(&["export", "--output", "missing/acme.ndjson"]);
     assert!(nowhere.contains("nothing of it is left"), "{nowhere}");
     assert!(workplace.fail(&["export", "--tenant", "acme", "--output", "acme2.ndjson"]).contains("`default`"));
+    let socket = workplace.directory.path().join("socket");
+    let listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for command in [&["export", "--output", "socket"][..], &["backup", "--force", "socket"]] {
+        assert!(workplace.fail(command).contains("is no plain file"), "{command:?}");
+    }
+    drop(listening);
+    std::fs::remove_file(&socket).unwrap();
     let mut names: Vec<_> =
         std::fs::read_dir(workplace.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
@@ -439,7 +462,83 @@ fn users_come_from_a_table() {
         assert_eq!(by_name("mira")["emails"][0]["value"], "mo@x.org");
         assert_eq!(by_name("mira")["emails"].as_array().unwrap().len(), 1);
         assert_eq!(by_name("bo;b"), bob);
+
+        // A cell is about the values of its type alone.
+        let home = "userName,\"emails[type eq \"\"home\"\"].value\"\nmira,home@x.org\n";
+        let work = "userName;emails\nmira;\"one@x.org; two@x.org\"\n";
+        for table in [home, work, work] {
+            let (code, _, told) = feed(workplace, &["import", "-", "--csv", "--update"], table);
+            assert_eq!(code, Some(0), "{told}");
+        }
+        let mira = by_name("mira");
+        let mut emails: Vec<_> = mira["emails"].as_array().unwrap().iter().map(|mail| &mail["value"]).collect();
+        emails.sort_by_key(|mail| mail.to_string());
+        assert_eq!(emails, ["home@x.org", "one@x.org", "two@x.org"]);
     });
+}
+
+#[test]
+fn an_export_has_every_type_and_no_secrets_unasked() {
+    on_each_database(|workplace| {
+        std::fs::create_dir(workplace.directory.path().join("schemas")).unwrap();
+        let types = json!([
+            {"id": "urn:example:Device", "attributes": [
+                {"name": "serial", "type": "string"},
+                {"name": "pin", "type": "string", "returned": "never"},
+            ]},
+            {"id": "Device", "endpoint": "/Devices", "schema": "urn:example:Device"},
+        ]);
+        std::fs::write(workplace.directory.path().join("schemas/device.json"), types.to_string()).unwrap();
+        let token = workplace.succeed(&["key", "create", "--name", "okta"]).trim().to_owned();
+        let (server, address) = Server::start(workplace, &["serve", "--schemas", "schemas"]);
+        let talk = Talk { client: Client::new(&format!("{address}/scim/v2")), address, token, server };
+        talk.make("/Devices", json!({"schemas": ["urn:example:Device"], "serial": "A-1", "pin": "4711"}));
+        talk.stop();
+
+        let refused = workplace.fail(&["export"]);
+        assert!(refused.contains("resources of the type Device"), "{refused}");
+        let plain = resources(&workplace.succeed(&["export", "--schemas", "schemas"]));
+        assert_eq!((&plain[0]["serial"], &plain[0]["pin"]), (&json!("A-1"), &Value::Null));
+        let whole = resources(&workplace.succeed(&["export", "--schemas", "schemas", "--with-password-hashes"]));
+        assert_eq!(whole[0]["pin"], "4711");
+    });
+}
+
+#[test]
+fn what_is_imported_finer_than_milliseconds_can_be_copied_and_the_deleted_have_no_password() {
+    let (from, to) = (Workplace::postgres(), Workplace::sqlite());
+    let unseen = json!({
+        "deleted": {"at": "2026-01-02T00:00:00.123456Z", "by": "x"},
+        "passwordHash": "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA",
+    });
+    let gone = json!({
+        "schemas": [USER], "id": "gone", "userName": "gone", "urn:scimd:export:1.0": unseen,
+        "meta": {"resourceType": "User", "created": "2026-01-01T00:00:00.123456Z", "version": "W/\"1\""},
+    });
+    let header = json!({"format": "scimd-export", "version": 1});
+    let input = format!("{header}\n{gone}\n{}\n", json!({"end": true, "resources": 1}));
+    let (code, table, told) = feed(&from, &["import", "-", "--passwords"], &input);
+    assert_eq!(code, Some(0), "{table}{told}");
+
+    let whole = resources(&from.succeed(&[&WHOLE[..], &["--passwords"]].concat()));
+    assert_eq!(whole[0]["meta"]["created"], "2026-01-01T00:00:00.123Z");
+    assert_eq!(whole[0]["urn:scimd:export:1.0"]["passwordHash"], Value::Null);
+    let database = to.directory.path().join("copy.db");
+    let copied = from.json(&["db", "copy", "--to", &format!("sqlite:{}", database.display()), "--json"]);
+    assert_eq!((&copied["resources"], &copied["credentials"]), (&json!(1), &json!(0)));
+}
+
+#[test]
+fn a_database_of_an_older_scimd_is_copied_to_as_little_as_it_is_migrated() {
+    let workplace = Workplace::sqlite();
+    let database = workplace.directory.path().join("older.db");
+    let mut older = SqliteConnection::establish(&database.display().to_string()).unwrap();
+    older.batch_execute("CREATE TABLE tenants (tenant_id INTEGER PRIMARY KEY)").unwrap();
+
+    let refused = workplace.fail(&["db", "copy", "--to", &format!("sqlite:{}", database.display())]);
+
+    assert!(refused.contains("the tables of an older scimd"), "{refused}");
+    assert!(older.batch_execute("SELECT * FROM api_keys").is_err(), "it is left as it was");
 }
 
 #[test]
@@ -478,6 +577,7 @@ fn a_table_with_bad_lines_is_refused_line_by_line_and_column_by_column() {
             ("", "the titles of the columns are missing"),
             ("userName,salary\nx,1\n", "the column `salary` names no attribute of users"),
             ("userName,password\nx,1\n", "can't be imported"),
+            ("userName,title\nx,\"Dr\ny,Dr\nz,Dr\n", "Line 2: a quotation mark opens here that nothing closes"),
         ] {
             let (code, output, told) = feed(workplace, &["import", "-", "--csv", "--passwords"], table);
             assert_eq!((code, output.as_str()), (Some(1), ""), "{told}");

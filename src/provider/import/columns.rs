@@ -231,25 +231,35 @@ impl Place {
         elements.push(Value::Object(element));
     }
 
-    /// The operation of a PATCH that gives these values to a user who is there.
-    pub(super) fn operation(&self, mut values: Vec<Value>) -> Value {
+    /// The operations of a PATCH that give these values to a user who is there.
+    pub(super) fn operations(&self, mut values: Vec<Value>) -> Vec<Value> {
         let whole = self.attribute.without_sub_attribute();
         let Some(part) = self.attribute.sub_attribute.filter(|_| self.attribute.attribute.multi_valued) else {
             let value = match self.attribute.leaf().multi_valued {
                 true => Value::Array(values),
                 false => values.pop().unwrap_or_default(),
             };
-            return json!({"op": "replace", "path": self.attribute.to_string(), "value": value});
+            return vec![json!({"op": "replace", "path": self.attribute.to_string(), "value": value})];
         };
+        if values.is_empty() {
+            return Vec::new();
+        }
         match self.selector() {
             Some((name, wanted)) if values.len() == 1 => {
                 let path = format!("{whole}[{name} eq {}].{}", json!(wanted), part.name);
-                json!({"op": "replace", "path": path, "value": values.pop()})
+                vec![json!({"op": "replace", "path": path, "value": values.pop()})]
             }
-            _ => {
+            selector => {
                 let mut elements = Vec::new();
                 values.into_iter().enumerate().for_each(|(at, value)| self.put_element(&mut elements, part, value, at));
-                json!({"op": "replace", "path": whole.to_string(), "value": elements})
+                match selector {
+                    // Elements of other types are none of the cell's business.
+                    Some((name, wanted)) => vec![
+                        json!({"op": "remove", "path": format!("{whole}[{name} eq {}]", json!(wanted))}),
+                        json!({"op": "add", "path": whole.to_string(), "value": elements}),
+                    ],
+                    None => vec![json!({"op": "replace", "path": whole.to_string(), "value": elements})],
+                }
             }
         }
     }
@@ -382,17 +392,24 @@ mod tests {
 
     #[test]
     fn a_cell_changes_the_value_that_it_is_about() {
-        let operation = |title: &str, cell: &str| {
+        let operations = |title: &str, cell: &str| {
             let columns = columns(user(), &["userName", title], &Titles::new()).expect("columns");
             let Meaning::Value(place) = &columns[1].meaning else { panic!("a value") };
-            place.operation(place.values(cell).expect("values"))
+            place.operations(place.values(cell).expect("values"))
+        };
+        let operation = |title: &str, cell: &str| {
+            let [operation] = &operations(title, cell)[..] else { panic!("one operation") };
+            operation.clone()
         };
         let replace = |path: &str, value: Value| json!({"op": "replace", "path": path, "value": value});
         assert_eq!(operation("title", "Dr"), replace("title", json!("Dr")));
         assert_eq!(operation("name.givenName", "M"), replace("name.givenName", json!("M")));
         assert_eq!(operation("emails", "a@x"), replace("emails[type eq \"work\"].value", json!("a@x")));
         let both = json!([{"value": "a@x", "type": "work", "primary": true}, {"value": "b@x", "type": "work"}]);
-        assert_eq!(operation("emails", "a@x;b@x"), replace("emails", both));
+        let of_others = json!({"op": "remove", "path": "emails[type eq \"work\"]"});
+        let add = json!({"op": "add", "path": "emails", "value": both});
+        assert_eq!(operations("emails", "a@x;b@x"), [of_others, add]);
+        assert!(operations("emails", ";").is_empty());
         assert_eq!(
             operation("addresses[type eq \"home\"].locality", "Turku"),
             replace("addresses[type eq \"home\"].locality", json!("Turku"))

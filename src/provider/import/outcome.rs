@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How many problems are told of; a file of the wrong kind has one on every line.
+/// How many problems are told of, and how many lines that were passed over; every line of a file may be one.
 const MOST_PROBLEMS: usize = 1_000;
 
 /// How many resources, by their type.
@@ -27,6 +27,9 @@ pub struct Outcome {
     /// Lines that were passed over, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Problem>,
+    /// How many more lines were passed over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_skipped: u64,
     /// Why nothing is imported, line by line.
     pub problems: Vec<Problem>,
     /// How many more problems there are.
@@ -63,9 +66,31 @@ impl Outcome {
             false => self.more_problems += 1,
         }
     }
+
+    /// Notes that a line was passed over, and why.
+    pub(super) fn pass_over(&mut self, line: u64, column: Option<String>, reason: String) {
+        match self.skipped.len() < MOST_PROBLEMS {
+            true => self.skipped.push(Problem { line, column, reason }),
+            false => self.more_skipped += 1,
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like this")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_passed_over_is_listed_up_to_a_number_and_counted_beyond() {
+        let mut outcome = Outcome::default();
+        for line in 0..MOST_PROBLEMS as u64 + 7 {
+            outcome.pass_over(line, None, "it is there already".to_owned());
+        }
+        assert_eq!((outcome.skipped.len(), outcome.more_skipped), (MOST_PROBLEMS, 7));
+    }
 }

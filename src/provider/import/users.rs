@@ -12,7 +12,7 @@ use csv::{ByteRecord, StringRecord};
 use serde_json::{Map, Value, json};
 
 use super::columns::{self, Column, Meaning, Titles, short};
-use super::outcome::{Outcome, Problem};
+use super::outcome::Outcome;
 use super::reading::Seen;
 use super::spool::Spool;
 use crate::provider::create::Creation;
@@ -45,12 +45,16 @@ pub struct Table {
     pub dry_run: bool,
 }
 
+/// The most bytes that a table may have: a line of it is in memory as a whole, and nothing else bounds a line.
+pub const MAX_TABLE: u64 = 256 * 1024 * 1024;
+
 impl Provider {
     /// Makes the users of a table in the caller's tenant, or finds out what would come of it. Nothing is imported where the
     /// outcome names problems.
     ///
     /// # Errors
-    /// `InvalidValue` for a table without titles, or with one that names nothing; database failures.
+    /// `InvalidValue` for a table without titles, with one that names nothing, or with a quotation mark that nothing closes;
+    /// `TooLarge` above [`MAX_TABLE`]; database failures.
     pub async fn import_users(
         &self,
         call: Call,
@@ -61,6 +65,10 @@ impl Provider {
         let (provider, now, dry_run) = (self.clone(), self.now(), table.dry_run);
         let table = Arc::new(table);
         let total = spool.len();
+        if total > MAX_TABLE {
+            let detail = format!("A table of users has at most {MAX_TABLE} bytes; import it in parts.");
+            return Err(Error::new(ErrorKind::TooLarge, detail));
+        }
         let write = move |connection: &mut Connection| {
             load::begin(connection)?;
             let people = People::new(connection, &provider, call.clone(), Arc::clone(&table), now)?;
@@ -182,7 +190,7 @@ impl<'a> People<'a> {
         let known = self.find_user_name(connection, &name)?;
         if known.is_some() && !self.table.update {
             let reason = format!("`{}` is there already", short(&name));
-            self.outcome.skipped.push(Problem { line: number, column: said.title_of("userName"), reason });
+            self.outcome.pass_over(number, said.title_of("userName"), reason);
             return Ok(());
         }
         let manager = match &said.manager {
@@ -229,7 +237,7 @@ impl<'a> People<'a> {
         manager: Option<&str>,
     ) -> Outlook<String> {
         let others = said.values.iter().filter(|(place, _)| !place.is_user_name());
-        let mut operations: Vec<Value> = others.map(|(place, values)| place.operation(values.clone())).collect();
+        let mut operations: Vec<Value> = others.flat_map(|(place, values)| place.operations(values.clone())).collect();
         operations.extend(manager.and_then(|id| Some(assignment(self.users.resource_type.reference()?, id))));
         self.modify(connection, self.users.resource_type, &stored, operations)?;
         Ok(stored.id)
@@ -453,15 +461,19 @@ fn first_line_of(line: &ByteRecord, behind: &csv::Position) -> u64 {
     behind.line().saturating_sub(1 + within)
 }
 
-/// Every line ends in a line feed alone, the last one too, so that lines can be counted.
+/// Every line ends in a line feed alone, the last one too, so that lines can be counted. [`END`] follows them.
 struct LineFeeds<R> {
     bytes: R,
     last: u8,
+    end: &'static [u8],
 }
+
+/// What stands behind the last line, and never in UTF-8: a line of its own, unless a cell is still open.
+const END: &[u8] = b"\xFF\0\xFF";
 
 impl<R: BufRead> LineFeeds<R> {
     fn of(bytes: R) -> LineFeeds<R> {
-        LineFeeds { bytes, last: b'\n' }
+        LineFeeds { bytes, last: b'\n', end: END }
     }
 }
 
@@ -470,7 +482,7 @@ impl<R: BufRead> Read for LineFeeds<R> {
         loop {
             let bytes = self.bytes.fill_buf()?;
             if bytes.is_empty() && matches!(self.last, b'\n' | b'\r') {
-                return Ok(0);
+                return self.end.read(buffer);
             }
             if bytes.is_empty() {
                 self.last = b'\n';
@@ -502,7 +514,21 @@ fn likely_delimiter(start: &[u8]) -> u8 {
 }
 
 fn read(reader: &mut csv::Reader<impl Read>, line: &mut ByteRecord) -> Result<bool> {
-    reader.read_byte_record(line).map_err(|cause| unreadable(&cause))
+    while reader.read_byte_record(line).map_err(|cause| unreadable(&cause))? {
+        let last = line.iter().next_back().unwrap_or_default();
+        if line.len() == 1 && last == END {
+            continue;
+        }
+        if last.ends_with(END) {
+            let within = last.iter().filter(|byte| **byte == b'\n').count() as u64;
+            let number = reader.position().line().saturating_sub(within);
+            let detail =
+                format!("Line {number}: a quotation mark opens here that nothing closes. Nothing is imported.");
+            return Err(refused(detail));
+        }
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 fn unreadable(cause: &dyn std::fmt::Display) -> Error {
@@ -525,6 +551,36 @@ mod tests {
             }
             assert_eq!(numbers, [1, 3, 5], "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_quotation_mark_that_nothing_closes_is_refused_where_it_opens() {
+        let last_of = |text: &str| {
+            let mut builder = csv::ReaderBuilder::new();
+            let mut reader = builder.has_headers(false).flexible(true).from_reader(LineFeeds::of(text.as_bytes()));
+            let (mut line, mut lines) = (ByteRecord::new(), 0);
+            loop {
+                match read(&mut reader, &mut line) {
+                    Ok(true) => lines += 1,
+                    Ok(false) => return Ok(lines),
+                    Err(error) => return Err(error.detail().to_owned()),
+                }
+            }
+        };
+        for (text, line) in [
+            ("a,b\n\n1,\"x\n2,y\n3,z\n", 3),
+            ("a,b\n1,\"x\n2,y\n3,z", 2),
+            ("a,b\r\n\"1\r\n\",\"", 3),
+            ("\"a,b\n1,x\n", 1),
+        ] {
+            let expected =
+                format!("Line {line}: a quotation mark opens here that nothing closes. Nothing is imported.");
+            assert_eq!(last_of(text), Err(expected), "{text:?}");
+        }
+        for text in ["a,b\n1,\"x\n\"", "a,b\n1,\"x\n\"\n", "a,b\n1,x\"y\n", "a,b\n1,\"\"\n\n"] {
+            assert_eq!(last_of(text), Ok(2), "{text:?}");
+        }
+        assert_eq!(last_of(""), Ok(0));
     }
 
     #[test]

@@ -119,6 +119,9 @@ spec:
           value: {{ printf "%s:9464" .Values.listenAddress | quote }}
         - name: SCIMD_DATA_DIR
           value: /data
+        # Imports are kept here until they are whole; the root is read-only.
+        - name: TMPDIR
+          value: /data
         - name: SCIMD_LOG_FORMAT
           value: json
         - name: SCIMD_SHUTDOWN_DELAY
