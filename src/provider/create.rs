@@ -150,7 +150,7 @@ impl Creation {
     /// be set once. What a PUT of the body would keep is kept, `active` excepted.
     ///
     /// # Errors
-    /// `uniqueness`; database failures.
+    /// `uniqueness`; `invalidValue` for what it refers to; database failures.
     pub(super) fn enable_again(
         &self,
         connection: &mut Connection,
@@ -175,6 +175,7 @@ impl Creation {
                 None => drop(document.remove(active)),
             }
         }
+        reference::check(connection, place, Some(&before), &document, call.profile())?;
         resources::replace(connection, place, &mut stored, document, now)?;
         let password = self.hashed.write(connection, stored.row_id, &self.accepted.password)?;
         let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document)).with_password(password);

@@ -218,7 +218,8 @@ fn deleted(
     waiting: Vec<String>,
 ) -> Result<Option<Deleted>> {
     let Some((at, by)) = stored.deleted.clone() else { return Ok(None) };
-    let changes = audit::deletion_until(connection, tenant_id, &stored.id, until)?.unwrap_or_default();
+    let changes = audit::deletion_until(connection, tenant_id, &stored.resource_type, &stored.id, until)?;
+    let changes = changes.unwrap_or_default();
     let relation = |name: &str| {
         let ids = changes["relations"][name].as_array().map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()

@@ -46,7 +46,7 @@ impl Provider {
         let read = move |connection: &mut Connection| {
             let is_known = present(connection, tenant_id, resource_type, &id)?.is_some()
                 || resources::find_purged(connection, tenant_id, &resource_type.name, &id)?.is_some();
-            is_known.then(|| audit::entries(connection, tenant_id, &id, before, limit)).transpose()
+            is_known.then(|| audit::entries(connection, tenant_id, &resource_type.name, &id, before, limit)).transpose()
         };
         self.store.read(Reach::Scan, read).await
     }
@@ -93,13 +93,13 @@ pub(super) fn past(
     present: StoredResource,
     at: DateTime<Utc>,
 ) -> Result<Past> {
-    let steps = audit::steps(connection, tenant_id, &present.id)?;
+    let steps = audit::steps(connection, tenant_id, &present.resource_type, &present.id)?;
     let Some(cut) = Cut::at(&steps, at) else {
         return Err(unknown(&present, at));
     };
     let contents = match cut.goes_back() {
         true => Contents::going_back(connection, tenant_id, &present, cut.since)?,
-        false => Contents::from_nothing(connection, tenant_id, &present.id, cut.until)?,
+        false => Contents::from_nothing(connection, tenant_id, &present, cut.until)?,
     };
     let touched = audit::last_touch(connection, present.row_id, at)?;
     Ok(cut.past(present, contents, touched))
@@ -187,15 +187,20 @@ impl Contents {
             Some(_) => BTreeSet::new(),
         };
         let mut contents = Contents { attributes: present.document.members().clone(), members };
-        let changes = changes_of(connection, tenant_id, &present.id, since)?;
+        let changes = changes_of(connection, tenant_id, present, since)?;
         changes.iter().rev().for_each(|changes| contents.take_back(changes));
         Ok(contents)
     }
 
     /// What the changes until then have made of nothing.
-    fn from_nothing(connection: &mut Connection, tenant_id: i64, id: &str, until: &[Step]) -> Result<Contents> {
+    fn from_nothing(
+        connection: &mut Connection,
+        tenant_id: i64,
+        present: &StoredResource,
+        until: &[Step],
+    ) -> Result<Contents> {
         let mut contents = Contents::default();
-        changes_of(connection, tenant_id, id, until)?.iter().for_each(|changes| contents.make(changes));
+        changes_of(connection, tenant_id, present, until)?.iter().for_each(|changes| contents.make(changes));
         Ok(contents)
     }
 
@@ -229,12 +234,17 @@ fn ids(list: &Value) -> Vec<String> {
     list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-fn changes_of(connection: &mut Connection, tenant_id: i64, id: &str, steps: &[Step]) -> Result<Vec<Value>> {
+fn changes_of(
+    connection: &mut Connection,
+    tenant_id: i64,
+    present: &StoredResource,
+    steps: &[Step],
+) -> Result<Vec<Value>> {
     match steps {
         [] => Ok(Vec::new()),
         [first, ..] => {
             let end = steps.last().map_or(first.row_id, |last| last.row_id) + 1;
-            audit::changes_of(connection, tenant_id, id, first.row_id..end)
+            audit::changes_of(connection, tenant_id, &present.resource_type, &present.id, first.row_id..end)
         }
     }
 }

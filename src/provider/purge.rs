@@ -30,6 +30,9 @@ pub struct Purge {
 /// From how many changes one transaction erases: a few milliseconds of SQLite's writer.
 const PIECE: usize = 500;
 
+/// What the history calls a key.
+const KEY: &str = "Key";
+
 impl Provider {
     /// What [`Provider::purge`] would erase.
     ///
@@ -70,7 +73,7 @@ impl Provider {
             api_keys::delete_bound_to(connection, tenant_id, stored.row_id)?;
             audit::forget_touches(connection, stored.row_id)?;
             resources::purge(connection, place, &stored, now)?;
-            audit::erase(connection, tenant_id, &id, PIECE)?;
+            audit::erase(connection, tenant_id, &resource_type.name, &id, PIECE)?;
             let changes = Changes::default().with_erased(purge.changes, &purge.keys);
             record(connection, &call, Operation::Purge, &stored, now, &changes)?;
             purge.keys.iter().try_for_each(|key| purge_key(connection, &call, key, now))?;
@@ -78,9 +81,10 @@ impl Provider {
         };
         let purge = self.store.write(first).await?;
         let mut erased = PIECE;
-        while erased == PIECE {
+        while erased > 0 {
             let id = purged_id.clone();
-            let next = move |connection: &mut Connection| audit::erase(connection, tenant_id, &id, PIECE);
+            let next =
+                move |connection: &mut Connection| audit::erase(connection, tenant_id, &resource_type.name, &id, PIECE);
             erased = self.store.write(next).await?;
         }
         Ok(Purge { lingers: !self.store.empty_log().await?, ..purge })
@@ -99,9 +103,9 @@ impl Provider {
 
 fn look(connection: &mut Connection, place: Place, stored: &StoredResource) -> Result<Purge> {
     let keys = api_keys::bound_to(connection, place.tenant_id, stored.row_id)?;
-    let mut changes = audit::erasable(connection, place.tenant_id, &stored.id)?;
+    let mut changes = audit::erasable(connection, place.tenant_id, &stored.resource_type, &stored.id)?;
     for key in &keys {
-        changes += audit::erasable(connection, place.tenant_id, key)?;
+        changes += audit::erasable(connection, place.tenant_id, KEY, key)?;
     }
     let namesakes = resources::namesakes(connection, place, stored)?;
     Ok(Purge { changes, keys, namesakes, lingers: false })
@@ -112,9 +116,9 @@ fn purge_key(connection: &mut Connection, call: &Call, key: &str, now: DateTime<
     let tenant_id = call.caller.tenant_id;
     let mut count = 0;
     loop {
-        let erased = audit::erase(connection, tenant_id, key, PIECE)?;
+        let erased = audit::erase(connection, tenant_id, KEY, key, PIECE)?;
         count += erased as i64;
-        if erased < PIECE {
+        if erased == 0 {
             break;
         }
     }
@@ -124,7 +128,7 @@ fn purge_key(connection: &mut Connection, call: &Call, key: &str, now: DateTime<
         caller: &call.caller.key_id,
         request_id: &call.request_id,
         operation: Operation::Purge,
-        resource_type: "Key",
+        resource_type: KEY,
         resource_id: key,
         version: NO_VERSION,
         changes: &Changes::default().with_erased(count, &[]),
@@ -142,7 +146,7 @@ fn rest(connection: &mut Connection, tenant_id: i64, resource_type: &'static Res
         );
         return Err(Error::new(ErrorKind::Mutability, detail));
     }
-    let changes = audit::erasable(connection, tenant_id, id)?;
+    let changes = audit::erasable(connection, tenant_id, &resource_type.name, id)?;
     if changes == 0 || resources::find_purged(connection, tenant_id, &resource_type.name, id)?.is_none() {
         check_not_purged(connection, tenant_id, resource_type, id)?;
         return Err(not_found(resource_type, id));

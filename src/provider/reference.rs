@@ -117,6 +117,8 @@ pub(super) fn without_deleted(
     if referenced(place, current).is_some_and(|(_, now)| now == id) {
         return Ok(None);
     }
+    // A deletion under way is waited for, and the next one waits until the reference is there to be taken away.
+    members::resolve(connection, place.tenant_id, &[&id])?;
     let deletions = resources::deletions(connection, place.tenant_id, &[&id])?;
     if !deletions.get(&id).is_some_and(Option::is_some) {
         return Ok(None);

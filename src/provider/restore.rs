@@ -105,7 +105,10 @@ impl Provider {
         let write = move |connection: &mut Connection| {
             let tenant_id = call.caller.tenant_id;
             let place = place(connection, tenant_id, resource_type)?;
-            let stored = lock_any(connection, place, &id)?.ok_or_else(|| not_found(resource_type, &id))?;
+            let Some(stored) = lock_any(connection, place, &id)? else {
+                check_not_purged(connection, tenant_id, resource_type, &id)?;
+                return Err(not_found(resource_type, &id));
+            };
             let state = State::at(connection, place, &stored, at)?;
             let (stored, changed) = state.put_back(connection, &call, place, stored, at, now)?;
             let unresolved = state.unresolved(connection, &stored)?;
@@ -220,11 +223,12 @@ fn password_left(
     if stored.deleted.is_some() {
         return Ok(left(DROPPED));
     }
-    let steps = audit::steps(connection, place.tenant_id, &stored.id)?;
+    let steps = audit::steps(connection, place.tenant_id, &stored.resource_type, &stored.id)?;
     let Some(first) = steps.iter().find(|step| step.at > at).map(|step| step.row_id) else {
         return Ok(None);
     };
-    let changes = audit::changes_of(connection, place.tenant_id, &stored.id, first..i64::MAX)?;
+    let range = first..i64::MAX;
+    let changes = audit::changes_of(connection, place.tenant_id, &stored.resource_type, &stored.id, range)?;
     let is_changed = changes.iter().any(|changes| changes.pointer("/secrets/0").is_some());
     Ok(if is_changed { left(NEVER_SHOWN) } else { None })
 }
@@ -238,7 +242,9 @@ struct Relations {
 
 impl Relations {
     fn of(connection: &mut Connection, stored: &StoredResource, tenant_id: i64) -> Result<Relations> {
-        let changes = audit::last_changes(connection, tenant_id, &stored.id, Operation::Delete)?.unwrap_or_default();
+        let kind = Operation::Delete;
+        let changes = audit::last_changes(connection, tenant_id, &stored.resource_type, &stored.id, kind)?;
+        let changes = changes.unwrap_or_default();
         let relation = |name: &str| -> Vec<String> {
             let ids = changes["relations"][name].as_array().map(Vec::as_slice).unwrap_or_default();
             ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()

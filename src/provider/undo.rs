@@ -10,15 +10,13 @@ mod fold;
 mod plan;
 mod slot;
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use self::plan::Plan;
 use super::{Call, Provider};
 use crate::scim::{Error, ErrorKind, Result};
-use crate::store::audit::{self, Operation, Touched};
+use crate::store::audit::{self, Operation};
 use crate::store::{Connection, Reach, tenants};
 
 pub use crate::store::audit::Span;
@@ -80,8 +78,8 @@ impl Provider {
     /// Takes back what a key did in a span: the plan alone with `dry_run`, otherwise all of it in one transaction, or
     /// nothing. Each change is one of the caller's in the history, which says what it undoes; so an undo can be undone.
     ///
-    /// To find the changes of the key reads the whole history, before the transaction. Within it, nobody else writes in the
-    /// tenant.
+    /// Within the transaction nobody else writes in the tenant. What the key has touched is asked for there, and nowhere
+    /// before: a change may be committed after others that are numbered behind it.
     ///
     /// # Errors
     /// `invalidValue` for a span that ends before it begins, or begins in the future; 404 for a tenant that is not there;
@@ -90,24 +88,17 @@ impl Provider {
         let now = self.now();
         check(&span, now)?;
         let (registry, tenant_id) = (self.registry, call.caller.tenant_id);
-        let of = span.clone();
-        let read = move |connection: &mut Connection| {
-            let latest = audit::latest(connection)?;
-            let touched = audit::touched(connection, tenant_id, &of, 0)?;
-            let plan = match dry_run {
-                true => Some(Plan::make(connection, registry, tenant_id, &of, &touched)?.into_undone()),
-                false => None,
+        if dry_run {
+            let read = move |connection: &mut Connection| {
+                let touched = audit::touched(connection, tenant_id, &span)?;
+                Ok(Plan::make(connection, registry, tenant_id, &span, &touched)?.into_undone())
             };
-            Ok((latest, touched, plan))
-        };
-        let (latest, touched, plan) = self.store.read(Reach::Scan, read).await?;
-        if let Some(plan) = plan {
-            return Ok(plan);
+            return self.store.read(Reach::Scan, read).await;
         }
         let write = move |connection: &mut Connection| {
             tenants::hold(connection, tenant_id)?;
-            let later = audit::touched(connection, tenant_id, &span, latest)?;
-            let plan = Plan::make(connection, registry, tenant_id, &span, &united(&touched, later))?;
+            let touched = audit::touched(connection, tenant_id, &span)?;
+            let plan = Plan::make(connection, registry, tenant_id, &span, &touched)?;
             carry_out::carry_out(connection, &call, &plan, &span, now)?;
             Ok(plan.into_undone())
         };
@@ -123,11 +114,4 @@ fn check(span: &Span, now: DateTime<Utc>) -> Result<()> {
         return Err(Error::new(ErrorKind::InvalidValue, "The span begins in the future."));
     }
     Ok(())
-}
-
-/// What was touched, and what was touched since; a resource that was known already began before.
-fn united(touched: &[Touched], later: Vec<Touched>) -> Vec<Touched> {
-    let known: HashSet<&str> = touched.iter().map(|touched| touched.id.as_str()).collect();
-    let new = later.into_iter().filter(|later| !known.contains(later.id.as_str()));
-    touched.iter().cloned().chain(new).collect()
 }

@@ -35,9 +35,7 @@ use crate::scim::{Error, Result};
 pub use changes::Changes;
 pub use erasure::{Mark, erasable, erase, erase_of_tenant};
 pub use many::{append_all, changes_at, count_steps, deletion_until, last_touches, steps_of_all};
-pub use past::{
-    Deed, Entry, Span, Step, Touched, changes_of, deeds, entries, last_step, last_touch, latest, steps, touched,
-};
+pub use past::{Deed, Entry, Span, Step, Touched, changes_of, deeds, entries, last_step, last_touch, steps, touched};
 pub use seals::{Head, SEALED_AT_ONCE, Seal, found, head, insert_seal, next_seal};
 pub use search::{Place, Search, search};
 pub use verification::{Fault, Verdict, Verification, Wrong};
@@ -291,6 +289,7 @@ pub fn forget_touches(connection: &mut Connection, row_id: i64) -> Result<usize>
 pub fn last_changes(
     connection: &mut Connection,
     tenant_id: i64,
+    resource_type: &str,
     resource_id: &str,
     operation: Operation,
 ) -> Result<Option<Value>> {
@@ -298,6 +297,8 @@ pub fn last_changes(
         .bind(tenant_id)
         .push(" AND a.resource_id = ")
         .bind(resource_id)
+        .push(" AND a.resource_type = ")
+        .bind(resource_type)
         .push(" AND a.operation = ")
         .bind(operation.as_str())
         .push(" ORDER BY a.row_id DESC LIMIT 1");

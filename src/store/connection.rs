@@ -199,13 +199,14 @@ impl Connection {
         }
     }
 
-    /// Which transactions may still commit what this one does not see.
+    /// Which transactions may still commit what this one does not see. Gives this one a number of its own on PostgreSQL,
+    /// since only that is above all that were given: the end of a snapshot is above those that have ended, and no more.
     pub(super) fn in_flight(&mut self) -> QueryResult<InFlight> {
         match self {
             Connection::Sqlite(_) => Ok(InFlight { oldest: i64::MAX, next: 0 }),
             Connection::Postgres(c) => diesel::sql_query(
                 "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, \
-                 pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next",
+                 pg_current_xact_id()::text::bigint AS next",
             )
             .get_result(c),
         }
@@ -252,7 +253,7 @@ pub(super) struct InFlight {
     /// All below this one have ended, and what they committed is seen.
     #[diesel(sql_type = BigInt)]
     pub(super) oldest: i64,
-    /// The first that nobody has yet.
+    /// Above all that anybody had when the snapshot was taken.
     #[diesel(sql_type = BigInt)]
     pub(super) next: i64,
 }

@@ -222,7 +222,7 @@ fn bulk_03_history_versions_and_times_are_those_of_single_requests() {
         assert!(ines["meta"]["version"].as_str().unwrap().starts_with("W/\"1."), "nor is a PATCH without effect");
         let (tenant_id, user_id) = (api.tenant_id, id(&ines).to_owned());
         let creation = run(api.store.read(scimd::store::Reach::Point, move |connection| {
-            audit::last_changes(connection, tenant_id, &user_id, Operation::Create)
+            audit::last_changes(connection, tenant_id, "User", &user_id, Operation::Create)
         }));
         assert_eq!(creation.unwrap()["after"]["userName"], json!("ines"));
     });

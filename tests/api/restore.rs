@@ -78,7 +78,7 @@ fn ent_02_who_refers_to_himself_is_deleted_and_comes_back_as_he_was() {
         let after = api.get(&format!("/Users/{id}")).json();
         assert_eq!(after[enterprise], before[enterprise]);
         let (tenant_id, row) = (api.tenant_id, id.clone());
-        let versions = run(api.store.read(Reach::Scan, move |c| audit::steps(c, tenant_id, &row)));
+        let versions = run(api.store.read(Reach::Scan, move |c| audit::steps(c, tenant_id, "User", &row)));
         let versions: Vec<(Operation, i64)> = versions.iter().map(|step| (step.operation, step.version)).collect();
         let of = [(Operation::Create, 1), (Operation::Replace, 2), (Operation::Delete, 2), (Operation::Restore, 3)];
         assert_eq!(versions, of);
@@ -158,7 +158,7 @@ fn del_07_the_history_of_a_new_resource_names_the_deleted_one_before_it() {
 
         let tenant_id = api.tenant_id;
         let created = move |connection: &mut scimd::store::Connection| {
-            audit::last_changes(connection, tenant_id, &second, Operation::Create)
+            audit::last_changes(connection, tenant_id, "User", &second, Operation::Create)
         };
         let changes = run(api.store.read(Reach::Scan, created)).unwrap();
         assert_eq!(changes["previousId"], first);

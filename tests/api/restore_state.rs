@@ -31,7 +31,8 @@ fn refused(api: &Api, resource: &Value, at: DateTime<Utc>) -> (ErrorKind, String
 
 fn last_change(api: &Api, resource: &Value) -> audit::Entry {
     let (tenant_id, id) = (api.tenant_id, id_of(resource).to_owned());
-    let read = move |connection: &mut Connection| audit::entries(connection, tenant_id, &id, None, 1);
+    let kind = type_of(resource).to_owned();
+    let read = move |connection: &mut Connection| audit::entries(connection, tenant_id, &kind, &id, None, 1);
     run(api.store.read(Reach::Scan, read)).pop().unwrap()
 }
 

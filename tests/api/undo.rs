@@ -409,7 +409,7 @@ fn the_history_tells_that_it_is_an_undo_and_of_what() {
 
         for (resource, operation) in [(&ines, Operation::Modify), (&omar, Operation::Delete)] {
             let (tenant_id, id) = (api.tenant_id, id_of(resource).to_owned());
-            let read = move |connection: &mut Connection| audit::entries(connection, tenant_id, &id, None, 1);
+            let read = move |connection: &mut Connection| audit::entries(connection, tenant_id, "User", &id, None, 1);
             let last = run(api.store.read(Reach::Scan, read)).pop().unwrap();
             assert_eq!((last.operation, last.caller.as_str()), (operation, "operator"));
             assert_eq!(last.changes["undo"]["key"], json!(key_of(&rogue)));
@@ -434,6 +434,44 @@ fn who_is_purged_stays_so_and_keeps_nobody_else_from_being_restored() {
         assert_eq!(left(&undone, &omar), [What::Everything]);
         assert_eq!(get(api, &ines)["userName"], ines["userName"]);
         assert_eq!(api.get(&path_of(&omar)).status, 404);
+    });
+}
+
+#[test]
+fn an_import_is_undone() {
+    each(|api| {
+        let (live, buried) = (uuid::Uuid::now_v7().to_string(), uuid::Uuid::now_v7().to_string());
+        let stays = api.created("/Users", &user("stays"));
+        let unseen = json!({"deleted": {"at": "2026-01-02T03:04:05Z", "by": "k"}});
+        let lines = [
+            json!({"format": "scimd-export", "version": 1}),
+            json!({"schemas": [USER], "id": live, "userName": "live"}),
+            json!({"schemas": [USER], "id": buried, "userName": "buried", "urn:scimd:export:1.0": unseen}),
+            json!({"end": true, "resources": 2}),
+        ];
+        let file: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let admin = api.with_key(Profile::Compat, "admin");
+        let tenant_id = api.tenant_id;
+        let find = move |connection: &mut Connection| scimd::store::tenants::find(connection, tenant_id);
+        let tenant = run(api.store.read(Reach::Point, find)).expect("a tenant").name;
+        let headers = [
+            ("Authorization".to_owned(), format!("Bearer {}", admin.token)),
+            ("Content-Type".to_owned(), "application/x-ndjson".to_owned()),
+        ];
+        let since = moment();
+        let path = format!("/admin/v1/tenants/{tenant}/import");
+        let imported = api.root().send("POST", &path, &headers, Some(file.as_bytes())).unwrap();
+        assert_eq!(imported.status, 200, "{}", imported.text());
+
+        let undone = undo(api, &key_of(&admin), since);
+
+        let done: Vec<_> = undone.reversals.iter().map(|reversal| (reversal.id.as_str(), reversal.operation)).collect();
+        assert_eq!(done, [(live.as_str(), Operation::Delete)]);
+        assert_eq!(undone.conflicts, []);
+        for id in [&live, &buried] {
+            assert_eq!(api.get(&format!("/Users/{id}")).status, 404);
+        }
+        assert_eq!(get(api, &stays)["userName"], "stays");
     });
 }
 
@@ -717,7 +755,7 @@ fn admins_see_the_plan_and_what_was_done() {
         assert_eq!((&done["changes"], &done["dryRun"]), (&plan["changes"], &json!(false)));
         assert_eq!(get(api, &ines)["title"], json!("Guide"));
         let (id, by) = (id_of(&ines).to_owned(), key_of(&admin));
-        let read = move |connection: &mut Connection| audit::steps(connection, tenant_id, &id);
+        let read = move |connection: &mut Connection| audit::steps(connection, tenant_id, "User", &id);
         assert_eq!(run(api.store.read(Reach::Scan, read)).pop().unwrap().caller, by);
         assert_eq!(ask(question).json()["changes"], json!([]));
         assert_error(&ask(json!({"key": "nobody", "since": since})), 404, None);

@@ -40,6 +40,9 @@ impl Operation for Purge {
             false => desk.provider.purge(call, resource_type, id.clone()).await,
         };
         let provider::Purge { changes, keys, namesakes, lingers } = purge?;
+        if !dry_run {
+            keys.iter().for_each(|key| desk.forget_key(key));
+        }
         Ok(Purged { resource_type: resource_type.name.clone(), id, dry_run, changes, keys, namesakes, lingers })
     }
 }

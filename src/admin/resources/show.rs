@@ -138,7 +138,7 @@ impl Look {
                 },
             };
             let Some(mut details) = details else { return Ok(None) };
-            (details.last_write, details.last_change) = Deed::last(connection, self.tenant_id, &id)?;
+            (details.last_write, details.last_change) = Deed::last(connection, self.tenant_id, name, &id)?;
             Ok(Some(details))
         };
         desk.store.read(Reach::Scan, read).await
@@ -195,7 +195,7 @@ impl Look {
     }
 
     fn deleted_details(self, connection: &mut Connection, stored: StoredResource) -> Result<Details> {
-        let relations = Some(Then::of(connection, self.tenant_id, &stored.id)?);
+        let relations = Some(Then::of(connection, self.tenant_id, &stored.resource_type, &stored.id)?);
         Ok(Details { relations, ..Details::of(self.own(stored, None)) })
     }
 

@@ -156,9 +156,14 @@ const WRITES: [Operation; 5] =
 
 impl Deed {
     /// The last write of a resource, and its last change of whatever kind.
-    pub(super) fn last(connection: &mut Connection, tenant_id: i64, id: &str) -> Result<(Option<Deed>, Option<Deed>)> {
-        let write = audit::last_step(connection, tenant_id, id, Some(&WRITES))?;
-        let change = audit::last_step(connection, tenant_id, id, None)?;
+    pub(super) fn last(
+        connection: &mut Connection,
+        tenant_id: i64,
+        resource_type: &str,
+        id: &str,
+    ) -> Result<(Option<Deed>, Option<Deed>)> {
+        let write = audit::last_step(connection, tenant_id, resource_type, id, Some(&WRITES))?;
+        let change = audit::last_step(connection, tenant_id, resource_type, id, None)?;
         let keys: Vec<&str> = [&write, &change].into_iter().flatten().map(|step| step.caller.as_str()).collect();
         let names = api_keys::names(connection, &keys)?;
         let deed = |step: Step| {
@@ -198,8 +203,9 @@ pub struct ThenGroup {
 
 impl Then {
     /// What the history keeps of the deletion, with the names of the groups that are still there.
-    pub(super) fn of(connection: &mut Connection, tenant_id: i64, id: &str) -> Result<Then> {
-        let changes = audit::last_changes(connection, tenant_id, id, Operation::Delete)?.unwrap_or_default();
+    pub(super) fn of(connection: &mut Connection, tenant_id: i64, resource_type: &str, id: &str) -> Result<Then> {
+        let changes = audit::last_changes(connection, tenant_id, resource_type, id, Operation::Delete)?;
+        let changes = changes.unwrap_or_default();
         let ids = |name: &str| -> Vec<String> {
             let ids = changes["relations"][name].as_array().map(Vec::as_slice).unwrap_or_default();
             ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()

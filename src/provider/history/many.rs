@@ -68,8 +68,8 @@ impl Batch {
         if batch.present.is_empty() {
             return Ok(batch);
         }
-        let ids: Vec<&str> = batch.present.iter().map(|stored| stored.id.as_str()).collect();
-        batch.steps = audit::steps_of_all(connection, tenant_id, &ids)?;
+        let names = batch.present.iter().map(|stored| (stored.resource_type.as_str(), stored.id.as_str()));
+        batch.steps = audit::steps_of_all(connection, tenant_id, &names.collect::<Vec<_>>())?;
         let row_ids: Vec<i64> = batch.present.iter().map(|stored| stored.row_id).collect();
         batch.touches = audit::last_touches(connection, &row_ids, at)?;
         let few = batch.present.iter().filter_map(|stored| {
@@ -100,7 +100,7 @@ impl Batch {
         if !is_small(stored, cut.telling()) {
             return match cut.goes_back() {
                 true => Contents::going_back(connection, self.tenant_id, stored, cut.since),
-                false => Contents::from_nothing(connection, self.tenant_id, &stored.id, cut.until),
+                false => Contents::from_nothing(connection, self.tenant_id, stored, cut.until),
             };
         }
         let known = cut.telling().iter().filter_map(|step| self.changes.get(&step.row_id));

@@ -123,7 +123,7 @@ const MASK: &str = "***";
 /// Whether the resource is there after such a change; `None` if that stays as it is.
 fn presence(operation: Operation) -> Option<bool> {
     match operation {
-        Operation::Create | Operation::Restore => Some(true),
+        Operation::Create | Operation::Restore | Operation::Import => Some(true),
         Operation::Delete => Some(false),
         _ => None,
     }
@@ -252,6 +252,15 @@ mod tests {
     fn a_mask_on_both_sides_is_a_change() {
         let masked = json!({"before": {"pin": "***"}, "after": {"pin": "***"}});
         assert!(folded(&[deed(10, KEY, Operation::Modify, masked)]).slots.contains_key(&Slot::of(None, "pin")));
+    }
+
+    #[test]
+    fn what_was_imported_was_not_there_before() {
+        let imported = deed(10, KEY, Operation::Import, json!({"after": {"title": "1"}}));
+        let live = folded(std::slice::from_ref(&imported)).existence.expect("it came");
+        let buried = folded(&[imported, deed(10, KEY, Operation::Delete, json!({}))]).existence.expect("it came");
+        assert_eq!((live.before, live.after, live.is_settled()), (false, true, false));
+        assert_eq!((buried.before, buried.after, buried.is_settled()), (false, false, true));
     }
 
     #[test]

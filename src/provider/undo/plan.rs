@@ -17,6 +17,7 @@ use crate::scim::resource::Document;
 use crate::scim::schema::{Registry, Resolved, ResourceType};
 use crate::scim::{Error, ErrorKind, Result};
 use crate::store::audit::{self, Changes, Operation, Span, Touched};
+use crate::store::resources::StoredResource;
 use crate::store::unique::{self, Claim};
 use crate::store::{Connection, members, resources, tenants};
 
@@ -50,10 +51,14 @@ impl Plan {
             let mut deeds = audit::deeds(connection, tenant_id, chunk)?;
             let ids: Vec<&str> = chunk.iter().map(|touched| touched.id.as_str()).collect();
             let present = resources::find_all(connection, tenant_id, &ids)?.into_iter();
-            let mut present: HashMap<String, _> = present.map(|stored| (stored.id.clone(), stored)).collect();
+            let mut present: HashMap<String, StoredResource> =
+                present.map(|stored| (stored.id.clone(), stored)).collect();
             for touched in chunk {
                 let resource_type = registry.resource_type(&touched.resource_type);
-                let (resource_type, stored) = match (resource_type, present.remove(&touched.id)) {
+                // Keys and tenants have a history too, perhaps under the id of a resource, and are none.
+                let is_it = |stored: &StoredResource| stored.resource_type == touched.resource_type;
+                let stored = present.get(&touched.id).is_some_and(is_it).then(|| present.remove(&touched.id)).flatten();
+                let (resource_type, stored) = match (resource_type, stored) {
                     (Some(resource_type), Some(stored)) => (resource_type, stored),
                     (Some(_), None) => {
                         plan.leave(touched, "It is gone for good.");
@@ -63,10 +68,9 @@ impl Plan {
                         plan.leave(touched, "This server serves no such resource type.");
                         continue;
                     }
-                    // Keys and tenants have a history too, and are no resources.
                     (None, None) => continue,
                 };
-                let fold = Fold::of(&deeds.remove(&touched.id).unwrap_or_default(), span);
+                let fold = Fold::of(&deeds.remove(touched).unwrap_or_default(), span);
                 let mut drafting = Drafting { group_names, conflicts: &mut plan.conflicts };
                 plan.drafts.extend(drafting.draft(resource_type, &stored, fold));
             }

@@ -14,17 +14,24 @@ use crate::store::sql::Sql;
 ///
 /// # Errors
 /// Database failures.
-pub fn erasable(connection: &mut Connection, tenant_id: i64, resource_id: &str) -> Result<i64> {
+pub fn erasable(connection: &mut Connection, tenant_id: i64, resource_type: &str, resource_id: &str) -> Result<i64> {
     let statement: Sql<BigInt> = Sql::new("SELECT count(*) FROM audit a WHERE ");
-    Ok(statement.append(of_resource(tenant_id, resource_id)).get_result(connection)?)
+    Ok(statement.append(of_resource(tenant_id, resource_type, resource_id)).get_result(connection)?)
 }
 
-/// Erases what changes of a resource say, at most `limit` of them, oldest first; how many. None are left once it is fewer.
+/// Erases what changes of a resource say, at most `limit` of them, oldest first; how many. None are left once it is none.
 ///
 /// # Errors
 /// Database failures.
-pub fn erase(connection: &mut Connection, tenant_id: i64, resource_id: &str, limit: usize) -> Result<usize> {
-    let condition = of_resource(tenant_id, resource_id).push(" ORDER BY a.row_id LIMIT ").bind(limit as i64);
+pub fn erase(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    resource_id: &str,
+    limit: usize,
+) -> Result<usize> {
+    let condition = of_resource(tenant_id, resource_type, resource_id).push(" ORDER BY a.row_id LIMIT ");
+    let condition = condition.bind(limit as i64).push(connection.lock_clause());
     let rows = row::rows(connection, condition)?;
     rows.iter().try_for_each(|row| erase_row(connection, row))?;
     Ok(rows.len())
@@ -48,18 +55,15 @@ pub fn erase_of_tenant(
     after: Option<&Mark>,
     limit: usize,
 ) -> Result<(usize, Option<Mark>)> {
-    let mut condition = Sql::new("a.tenant_id = ").bind(tenant_id);
+    let mut condition = Sql::new("a.tenant_id = ").bind(tenant_id).push(" AND a.erased IS NULL");
     if let Some(Mark { resource_id, row_id }) = after {
         condition = condition.push(" AND (a.resource_id, a.row_id) > (").bind(resource_id.as_str()).push(", ");
         condition = condition.bind(*row_id).push(")");
     }
     let condition = condition.push(" ORDER BY a.resource_id, a.row_id LIMIT ").bind(limit as i64);
-    let rows = row::rows(connection, condition)?;
-    let mut erased = 0;
-    for row in rows.iter().filter(|row| row.erased.is_none()) {
-        erase_row(connection, row)?;
-        erased += 1;
-    }
+    let rows = row::rows(connection, condition.push(connection.lock_clause()))?;
+    rows.iter().try_for_each(|row| erase_row(connection, row))?;
+    let erased = rows.len();
     let last = rows.into_iter().last().map(|Row { resource_id, row_id, .. }| Mark { resource_id, row_id });
     Ok((erased, last))
 }
@@ -68,9 +72,15 @@ pub fn erase_of_tenant(
 ///
 /// # Errors
 /// Database failures.
-pub(super) fn is_explained(connection: &mut Connection, tenant_id: i64, resource_id: &str) -> Result<bool> {
+pub(super) fn is_explained(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    resource_id: &str,
+) -> Result<bool> {
     let purge: Sql<BigInt> = Sql::new("SELECT a.row_id FROM audit a WHERE a.tenant_id = ").bind(tenant_id);
-    let purge = purge.push(" AND a.resource_id = ").bind(resource_id).push(" AND a.operation = ");
+    let purge = purge.push(" AND a.resource_id = ").bind(resource_id);
+    let purge = purge.push(" AND a.resource_type = ").bind(resource_type).push(" AND a.operation = ");
     let purge = purge.bind(Operation::Purge.as_str()).push(" LIMIT 1");
     if !purge.load::<i64>(connection)?.is_empty() {
         return Ok(true);
@@ -80,15 +90,18 @@ pub(super) fn is_explained(connection: &mut Connection, tenant_id: i64, resource
     Ok(tenant.bind(tenant_id).load::<i64>(connection)?.is_empty())
 }
 
-/// The record of a purge tells of the erasure, and of nobody.
-fn of_resource(tenant_id: i64, resource_id: &str) -> Sql {
+/// Of the type, too: whoever imports a resource under the id of a key can't have the history of the key erased with it. The
+/// record of a purge tells of the erasure, and of nobody.
+fn of_resource(tenant_id: i64, resource_type: &str, resource_id: &str) -> Sql {
     let rows = Sql::new("a.tenant_id = ").bind(tenant_id).push(" AND a.resource_id = ").bind(resource_id);
+    let rows = rows.push(" AND a.resource_type = ").bind(resource_type);
     rows.push(" AND a.erased IS NULL AND a.operation <> ").bind(Operation::Purge.as_str())
 }
 
 fn erase_row(connection: &mut Connection, row: &Row) -> Result<()> {
     let content = row.prove(connection)?;
     let statement: Sql = Sql::new("UPDATE audit SET salt = NULL, changes = ").bind(ERASED).push(", erased = ");
-    statement.bind(content).push(" WHERE row_id = ").bind(row.row_id).execute(connection)?;
+    let statement = statement.bind(content).push(" WHERE row_id = ").bind(row.row_id);
+    statement.push(" AND erased IS NULL").execute(connection)?;
     Ok(())
 }

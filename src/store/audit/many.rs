@@ -22,17 +22,28 @@ pub fn count_steps(connection: &mut Connection, tenant_id: i64, ids: &[&str]) ->
     Ok(statement.uncached().load::<(String, i64)>(connection)?.into_iter().collect())
 }
 
-/// All changes of these resources, by resource, each in the order in which they were made, without what changed.
+/// All changes of these resources, named by type and id, by their ids, each in the order in which they were made, without
+/// what changed.
 ///
 /// # Errors
 /// Database failures.
-pub fn steps_of_all(connection: &mut Connection, tenant_id: i64, ids: &[&str]) -> Result<HashMap<String, Vec<Step>>> {
-    let statement: Sql<(Text, BigInt, Timestamp, Text, Text, BigInt)> =
-        Sql::new("SELECT a.resource_id, a.row_id, a.at, a.caller, a.operation, a.version FROM audit a WHERE ");
-    let statement = statement.append(of_resources(tenant_id, ids)).push(" ORDER BY a.row_id").uncached();
-    let rows: Vec<(String, i64, NaiveDateTime, String, String, i64)> = statement.load(connection)?;
+pub fn steps_of_all(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resources: &[(&str, &str)],
+) -> Result<HashMap<String, Vec<Step>>> {
+    let types: HashMap<&str, &str> = resources.iter().map(|(resource_type, id)| (*id, *resource_type)).collect();
+    let ids: Vec<&str> = resources.iter().map(|(_, id)| *id).collect();
+    let statement: Sql<(Text, Text, BigInt, Timestamp, Text, Text, BigInt)> = Sql::new(
+        "SELECT a.resource_type, a.resource_id, a.row_id, a.at, a.caller, a.operation, a.version FROM audit a WHERE ",
+    );
+    let statement = statement.append(of_resources(tenant_id, &ids)).push(" ORDER BY a.row_id").uncached();
+    let rows: Vec<(String, String, i64, NaiveDateTime, String, String, i64)> = statement.load(connection)?;
     let mut steps: HashMap<String, Vec<Step>> = HashMap::with_capacity(ids.len());
-    for (id, row_id, at, caller, operation, version) in rows {
+    for (resource_type, id, row_id, at, caller, operation, version) in rows {
+        if types.get(id.as_str()) != Some(&resource_type.as_str()) {
+            continue;
+        }
         let step = Step { row_id, at: at.and_utc(), caller, operation: Operation::parse(&operation)?, version };
         steps.entry(id).or_default().push(step);
     }
@@ -87,12 +98,15 @@ pub fn last_touches(
 pub fn deletion_until(
     connection: &mut Connection,
     tenant_id: i64,
+    resource_type: &str,
     id: &str,
     until: DateTime<Utc>,
 ) -> Result<Option<Value>> {
     let statement: Sql<Text> = Sql::new("SELECT a.changes FROM audit a WHERE ");
     let statement = statement
         .append(of_resources(tenant_id, &[id]))
+        .push(" AND a.resource_type = ")
+        .bind(resource_type)
         .push(" AND a.operation = ")
         .bind(Operation::Delete.as_str())
         .push(" AND a.at <= ")

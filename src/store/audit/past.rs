@@ -33,7 +33,7 @@ impl Span {
 }
 
 /// A resource that a caller has changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Touched {
     /// The name of its type.
     pub resource_type: String,
@@ -103,11 +103,12 @@ pub struct Step {
 pub fn entries(
     connection: &mut Connection,
     tenant_id: i64,
+    resource_type: &str,
     resource_id: &str,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Entry>> {
-    let mut condition = of_resource(tenant_id, resource_id);
+    let mut condition = of_resource(tenant_id, resource_type, resource_id);
     if let Some(row_id) = before {
         condition = condition.push(" AND a.row_id < ").bind(row_id);
     }
@@ -146,8 +147,9 @@ pub(super) fn load(connection: &mut Connection, condition: Sql) -> Result<Vec<En
 ///
 /// # Errors
 /// Database failures.
-pub fn steps(connection: &mut Connection, tenant_id: i64, resource_id: &str) -> Result<Vec<Step>> {
-    load_steps(connection, select_steps().append(of_resource(tenant_id, resource_id)).push(" ORDER BY a.row_id"))
+pub fn steps(connection: &mut Connection, tenant_id: i64, resource_type: &str, resource_id: &str) -> Result<Vec<Step>> {
+    let condition = of_resource(tenant_id, resource_type, resource_id);
+    load_steps(connection, select_steps().append(condition).push(" ORDER BY a.row_id"))
 }
 
 type StepType = (BigInt, Timestamp, Text, Text, BigInt);
@@ -171,10 +173,11 @@ fn load_steps(connection: &mut Connection, statement: Sql<StepType>) -> Result<V
 pub fn last_step(
     connection: &mut Connection,
     tenant_id: i64,
+    resource_type: &str,
     resource_id: &str,
     kinds: Option<&[Operation]>,
 ) -> Result<Option<Step>> {
-    let mut statement = select_steps().append(of_resource(tenant_id, resource_id));
+    let mut statement = select_steps().append(of_resource(tenant_id, resource_type, resource_id));
     if let Some(kinds) = kinds {
         statement = statement.push(" AND a.operation IN (");
         statement = statement.bind_list(kinds.iter().map(|kind| kind.as_str())).push(")");
@@ -189,12 +192,13 @@ pub fn last_step(
 pub fn changes_of(
     connection: &mut Connection,
     tenant_id: i64,
+    resource_type: &str,
     resource_id: &str,
     range: Range<i64>,
 ) -> Result<Vec<Value>> {
     let statement: Sql<Text> = Sql::new("SELECT a.changes FROM audit a WHERE ");
     let statement = statement
-        .append(of_resource(tenant_id, resource_id))
+        .append(of_resource(tenant_id, resource_type, resource_id))
         .push(" AND a.row_id >= ")
         .bind(range.start)
         .push(" AND a.row_id < ")
@@ -204,16 +208,15 @@ pub fn changes_of(
     texts.iter().map(|text| serde_json::from_str(text).map_err(Error::internal)).collect()
 }
 
-/// What a caller has changed in a span, behind a place in the history, in the order of the first change of each. No
-/// index leads there: it reads the whole history behind that place.
+/// What a caller has changed in a span, in the order of the first change of each. Costs what anybody has changed in the
+/// tenant in that time.
 ///
 /// # Errors
 /// Database failures.
-pub fn touched(connection: &mut Connection, tenant_id: i64, span: &Span, after: i64) -> Result<Vec<Touched>> {
+pub fn touched(connection: &mut Connection, tenant_id: i64, span: &Span) -> Result<Vec<Touched>> {
     let statement: Sql<(Text, Text, BigInt)> =
-        Sql::new("SELECT a.resource_type, a.resource_id, min(a.row_id) FROM audit a WHERE a.row_id > ").bind(after);
+        Sql::new("SELECT a.resource_type, a.resource_id, min(a.row_id) FROM audit a WHERE a.tenant_id = ");
     let statement = statement
-        .push(" AND a.tenant_id = ")
         .bind(tenant_id)
         .push(" AND a.caller = ")
         .bind(span.caller.as_str())
@@ -228,41 +231,37 @@ pub fn touched(connection: &mut Connection, tenant_id: i64, span: &Span, after: 
     Ok(rows.into_iter().map(|(resource_type, id, first)| Touched { resource_type, id, first }).collect())
 }
 
-/// The place of the latest change in the history; 0 for an empty one.
+/// All changes of some resources from the first one named on, by what was touched, in the order in which they were made.
 ///
 /// # Errors
 /// Database failures.
-pub fn latest(connection: &mut Connection) -> Result<i64> {
-    let statement: Sql<BigInt> = Sql::new("SELECT a.row_id FROM audit a ORDER BY a.row_id DESC LIMIT 1");
-    Ok(statement.load::<i64>(connection)?.pop().unwrap_or_default())
-}
-
-/// All changes of some resources from the first one named on, by the id of the resource, in the order in which they were
-/// made.
-///
-/// # Errors
-/// Database failures.
-pub fn deeds(connection: &mut Connection, tenant_id: i64, touched: &[Touched]) -> Result<HashMap<String, Vec<Deed>>> {
-    let firsts: HashMap<&str, i64> = touched.iter().map(|touched| (touched.id.as_str(), touched.first)).collect();
-    let statement: Sql<(Text, BigInt, Timestamp, Text, Text, Text)> = Sql::new(
-        "SELECT a.resource_id, a.row_id, a.at, a.caller, a.operation, a.changes FROM audit a WHERE a.tenant_id = ",
+pub fn deeds<'t>(
+    connection: &mut Connection,
+    tenant_id: i64,
+    touched: &'t [Touched],
+) -> Result<HashMap<&'t Touched, Vec<Deed>>> {
+    let known: HashMap<(&str, &str), &Touched> =
+        touched.iter().map(|touched| ((touched.resource_type.as_str(), touched.id.as_str()), touched)).collect();
+    let statement: Sql<(Text, Text, BigInt, Timestamp, Text, Text, Text)> = Sql::new(
+        "SELECT a.resource_type, a.resource_id, a.row_id, a.at, a.caller, a.operation, a.changes FROM audit a \
+         WHERE a.tenant_id = ",
     );
     let statement = statement
         .bind(tenant_id)
         .push(" AND a.row_id >= ")
-        .bind(firsts.values().copied().min().unwrap_or_default())
+        .bind(touched.iter().map(|touched| touched.first).min().unwrap_or_default())
         .push(" AND a.resource_id IN (")
-        .bind_list(firsts.keys().copied())
+        .bind_list(touched.iter().map(|touched| touched.id.as_str()))
         .push(") ORDER BY a.resource_id, a.row_id");
-    let rows: Vec<(String, i64, NaiveDateTime, String, String, String)> = statement.uncached().load(connection)?;
-    let mut deeds: HashMap<String, Vec<Deed>> = HashMap::with_capacity(touched.len());
-    for (id, row_id, at, caller, operation, changes) in rows {
-        if firsts.get(id.as_str()).is_none_or(|first| row_id < *first) {
-            continue;
-        }
+    type Row = (String, String, i64, NaiveDateTime, String, String, String);
+    let rows: Vec<Row> = statement.uncached().load(connection)?;
+    let mut deeds: HashMap<&Touched, Vec<Deed>> = HashMap::with_capacity(touched.len());
+    for (resource_type, id, row_id, at, caller, operation, changes) in rows {
+        let of = known.get(&(resource_type.as_str(), id.as_str())).filter(|touched| touched.first <= row_id);
+        let Some(touched) = of.copied() else { continue };
         let changes = serde_json::from_str(&changes).map_err(Error::internal)?;
         let deed = Deed { at: at.and_utc(), caller, operation: Operation::parse(&operation)?, changes };
-        deeds.entry(id).or_default().push(deed);
+        deeds.entry(touched).or_default().push(deed);
     }
     Ok(deeds)
 }
@@ -277,6 +276,8 @@ pub fn last_touch(connection: &mut Connection, row_id: i64, at: DateTime<Utc>) -
     Ok(statement.load::<NaiveDateTime>(connection)?.pop().map(|at| at.and_utc()))
 }
 
-fn of_resource(tenant_id: i64, resource_id: &str) -> Sql {
-    Sql::new("a.tenant_id = ").bind(tenant_id).push(" AND a.resource_id = ").bind(resource_id)
+/// Of the type, too: keys and tenants have a history, and may have the id of an imported resource.
+fn of_resource(tenant_id: i64, resource_type: &str, resource_id: &str) -> Sql {
+    let rows = Sql::new("a.tenant_id = ").bind(tenant_id).push(" AND a.resource_id = ").bind(resource_id);
+    rows.push(" AND a.resource_type = ").bind(resource_type)
 }

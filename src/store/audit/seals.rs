@@ -95,8 +95,8 @@ impl Seal {
 #[serde(transparent)]
 pub(super) struct Awaited(Vec<Span>);
 
-/// The first and the last row, and the transaction that nobody had yet when they were missed: once all below it have
-/// ended, these rows will not come any more.
+/// The first and the last row, and a transaction above all that were under way when they were missed: once all below it
+/// have ended, these rows will not come any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Span(i64, i64, i64);
 
@@ -172,14 +172,19 @@ pub fn head(connection: &mut Connection) -> Result<Option<Head>> {
 /// Database failures.
 pub fn next_seal(connection: &mut Connection, now: DateTime<Utc>) -> Result<Option<Seal>> {
     let tip = tip(connection)?;
-    let in_flight = connection.in_flight()?;
     let mut rows = late(connection, &tip.awaited)?;
+    let new = rows_after(connection, tip.highest, SEALED_AT_ONCE - rows.len())?;
+    if rows.is_empty() && new.is_empty() {
+        return Ok(None);
+    }
+    // Not before there is something to seal: each look uses up the number of a transaction.
+    let in_flight = connection.in_flight()?;
     let mut awaited = tip.awaited.without(&rows.iter().map(|(row_id, _)| *row_id).collect());
     // As long as not all that has come is sealed, nobody can tell what will not come.
     if rows.len() < SEALED_AT_ONCE {
         awaited = awaited.still_to_come(in_flight);
         if awaited.0.len() < MOST_AWAITED {
-            rows.extend(rows_after(connection, tip.highest, SEALED_AT_ONCE - rows.len())?);
+            rows.extend(new);
         }
     }
     if rows.is_empty() {

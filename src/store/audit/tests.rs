@@ -10,6 +10,14 @@ use crate::store::tests::{Fixture, at, on_each_database};
 use crate::store::{Reach, Store};
 
 fn change(connection: &mut Connection, id: &str, version: i64) -> Result<()> {
+    change_of(connection, "Group", id, version)
+}
+
+fn change_of_key(connection: &mut Connection, id: &str) -> Result<()> {
+    change_of(connection, "Key", id, NO_VERSION)
+}
+
+fn change_of(connection: &mut Connection, resource_type: &str, id: &str, version: i64) -> Result<()> {
     let changes = Changes::default().with_members(&[format!("member of {id}")], &[]);
     let record = Record {
         tenant_id: 1,
@@ -17,7 +25,7 @@ fn change(connection: &mut Connection, id: &str, version: i64) -> Result<()> {
         caller: "key",
         request_id: "request",
         operation: Operation::Create,
-        resource_type: "Group",
+        resource_type,
         resource_id: id,
         version,
         changes: &changes,
@@ -331,8 +339,10 @@ fn an_erased_row_proves_itself_and_says_nothing() {
         store.write(|connection| change(connection, "a", 3)).await.unwrap();
         let head = head_of(&store).await;
 
-        let erased =
-            store.write(|connection| Ok([2, 2, 2].map(|most| erase(connection, 1, "a", most).unwrap()))).await.unwrap();
+        let erased = store
+            .write(|connection| Ok([2, 2, 2].map(|most| erase(connection, 1, "Group", "a", most).unwrap())))
+            .await
+            .unwrap();
         seal(&store).await;
 
         assert_eq!(erased, [2, 1, 0]);
@@ -348,7 +358,8 @@ fn an_erased_row_proves_itself_and_says_nothing() {
         for row in rows.await.unwrap() {
             assert_eq!((row.changes.as_str(), row.salt.as_deref()), ("{}", None));
         }
-        let entries = store.read(Reach::Scan, |connection| entries(connection, 1, "a", None, 10)).await.unwrap();
+        let entries =
+            store.read(Reach::Scan, |connection| entries(connection, 1, "Group", "a", None, 10)).await.unwrap();
         let erased: Vec<bool> = entries.iter().map(|entry| entry.erased).collect();
         assert_eq!(erased, [false, true, true, true], "{entries:?}");
 
@@ -386,6 +397,48 @@ fn the_history_of_a_tenant_is_erased_in_pieces_and_proves_itself() {
     });
 }
 
+#[test]
+fn an_erasure_that_begins_again_at_every_piece_ends() {
+    on_each_database(|Fixture { store, .. }| async move {
+        changes(&store, 5).await;
+
+        let piece = |connection: &mut Connection| erase_of_tenant(connection, 1, None, 2);
+        let mut erased = Vec::new();
+        for _ in 0..4 {
+            erased.push(store.write(piece).await.unwrap().0);
+        }
+
+        assert_eq!(erased, [2, 2, 1, 0]);
+    });
+}
+
+/// Ids are unique among resources; a key may have the one of an imported resource.
+#[test]
+fn what_has_the_same_id_and_another_type_is_not_erased_with_it() {
+    on_each_database(|Fixture { store, .. }| async move {
+        let write = |connection: &mut Connection| {
+            change(connection, "same", 1)?;
+            change_of_key(connection, "same")
+        };
+        store.write(write).await.unwrap();
+        seal(&store).await;
+
+        let counts = |connection: &mut Connection| {
+            let before = ["Group", "Key"].map(|name| erasable(connection, 1, name, "same").unwrap());
+            let erased = erase(connection, 1, "Group", "same", 10)?;
+            purge_record(connection, "same")?;
+            Ok((before, erased, erasable(connection, 1, "Key", "same")?))
+        };
+        assert_eq!(store.write(counts).await.unwrap(), ([1, 1], 1, 1));
+        seal(&store).await;
+        assert_eq!(verify(&store, None).await.broken, 0);
+
+        // Nor does the purge explain it.
+        store.write(|connection| erase(connection, 1, "Key", "same", 10)).await.unwrap();
+        assert_eq!(wrong(&verify(&store, None).await), [(2, Wrong::Erased)]);
+    });
+}
+
 /// An erasure is no way to get rid of what a row has said wrongly.
 #[test]
 fn a_changed_row_stays_changed_when_it_is_erased() {
@@ -393,7 +446,7 @@ fn a_changed_row_stays_changed_when_it_is_erased() {
         changes(&store, 2).await;
         seal(&store).await;
         tamper(&store, "UPDATE audit SET changes = '{\"a\":1}' WHERE row_id = 2").await;
-        store.write(|connection| erase(connection, 1, "g", 10)).await.unwrap();
+        store.write(|connection| erase(connection, 1, "Group", "g", 10)).await.unwrap();
         store.write(|connection| purge_record(connection, "g")).await.unwrap();
         seal(&store).await;
 
@@ -515,6 +568,67 @@ fn a_row_that_is_committed_late_comes_in_a_later_seal() {
         tamper(&store, forged).await;
         assert_eq!(seal(&store).await, 0);
         assert_eq!(wrong(&verify(&store, None).await), [(3, Wrong::Inserted)]);
+    });
+}
+
+/// A transaction that has written and is not committed.
+struct UnderWay {
+    gate: mpsc::Sender<()>,
+    task: tokio::task::JoinHandle<Result<()>>,
+}
+
+impl UnderWay {
+    /// With a number of its own, and `early` done; `late` is done when it ends.
+    async fn begin(
+        store: &Store,
+        early: fn(&mut Connection) -> Result<()>,
+        late: fn(&mut Connection) -> Result<()>,
+    ) -> UnderWay {
+        let (gate, opened) = mpsc::channel::<()>();
+        let (begun, has_begun) = mpsc::channel();
+        let store = store.clone();
+        let task = tokio::spawn(async move {
+            let write = move |connection: &mut Connection| {
+                connection.batch_execute("SELECT pg_current_xact_id()")?;
+                early(connection)?;
+                begun.send(()).unwrap();
+                let _ = opened.recv();
+                late(connection)
+            };
+            store.write(write).await
+        });
+        tokio::task::yield_now().await;
+        tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+        UnderWay { gate, task }
+    }
+
+    async fn commit(self) {
+        self.gate.send(()).unwrap();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_late_row_is_waited_for_though_its_transaction_began_last() {
+    on_each_database(|Fixture { store, postgres }| async move {
+        if !postgres {
+            return;
+        }
+        // Given two transactions, of which the second writes row 1 and the first row 2, and the first is committed.
+        let first = UnderWay::begin(&store, |_| Ok(()), |connection| change(connection, "first", 1)).await;
+        let second = UnderWay::begin(&store, |connection| change(connection, "second", 1), |_| Ok(())).await;
+        first.commit().await;
+
+        // When it is sealed before the second one is committed.
+        assert_eq!(seal(&store).await, 1);
+        let between = verify(&store, None).await;
+        second.commit().await;
+        assert_eq!(seal(&store).await, 1);
+
+        // Then the chain has both.
+        assert_eq!((between.broken, between.open, between.rows), (0, 0, 1));
+        let verdict = verify(&store, None).await;
+        assert_eq!((verdict.broken, verdict.open, verdict.rows), (0, 0, 2), "{verdict:?}");
     });
 }
 

@@ -95,8 +95,8 @@ pub struct Verification {
     unsealed: RowIds,
     rows: i64,
     erased: i64,
-    /// Whether the changes of a resource may be erased, by tenant and SCIM id; some of those that were looked up last.
-    erasable: HashMap<(i64, String), bool>,
+    /// Whether the changes of a resource may be erased, by tenant, type and SCIM id; some of those that were looked up last.
+    erasable: HashMap<(i64, String, String), bool>,
     broken: usize,
     faults: Vec<Fault>,
 }
@@ -226,11 +226,11 @@ impl Verification {
 
     /// Whether the history tells of a purge, or the tenant is deleted: whoever erases by himself leaves a chain that is whole.
     fn may_be_erased(&mut self, connection: &mut Connection, row: &Row) -> Result<bool> {
-        let key = (row.tenant_id, row.resource_id.clone());
+        let key = (row.tenant_id, row.resource_type.clone(), row.resource_id.clone());
         if let Some(known) = self.erasable.get(&key) {
             return Ok(*known);
         }
-        let may_be = erasure::is_explained(connection, row.tenant_id, &row.resource_id)?;
+        let may_be = erasure::is_explained(connection, row.tenant_id, &row.resource_type, &row.resource_id)?;
         if self.erasable.len() >= MOST_REMEMBERED {
             self.erasable.clear();
         }

@@ -102,7 +102,7 @@ fn sec_04_the_history_tells_who_made_and_who_withdrew_a_key() {
             asked(&revoker, "POST", &format!("/keys/{id}/revoke"), Some(&json!({})));
         }
 
-        let entries = history(api, api.tenant_id, id);
+        let entries = history(api, api.tenant_id, "Key", id);
 
         let (maker, revoker) = (key_id(&maker.token), key_id(&revoker.token));
         let done: Vec<_> = entries.iter().map(|(operation, caller, _)| (*operation, caller.clone())).collect();
@@ -111,14 +111,14 @@ fn sec_04_the_history_tells_who_made_and_who_withdrew_a_key() {
         assert_eq!((&after["name"], &after["user"]), (&json!("mira"), &user["id"]));
         assert_eq!(entries[1].2["after"], json!({"expires": new["oldExpires"]}));
         assert!(entries[2].2["after"]["revoked"].is_string(), "{}", entries[2].2);
-        let of_new = history(api, api.tenant_id, new["id"].as_str().unwrap());
+        let of_new = history(api, api.tenant_id, "Key", new["id"].as_str().unwrap());
         assert_eq!((of_new.len(), &of_new[0].2["after"]["rotatedFrom"]), (1, &json!(id)));
         let text = json!([entries, of_new]).to_string();
         for token in [&made["token"], &new["token"]] {
             assert!(!text.contains(&token.as_str().unwrap()[19..51]), "{text}");
         }
         assert!(!text.contains("argon2") && !text.contains("userName"), "{text}");
-        let of_user = history(api, api.tenant_id, user["id"].as_str().unwrap());
+        let of_user = history(api, api.tenant_id, "User", user["id"].as_str().unwrap());
         assert_eq!(of_user.len(), 1, "the history of resources is as it was");
     });
 }

@@ -45,9 +45,10 @@ fn tenant_of(api: &Api) -> String {
 }
 
 /// The history of a key or a tenant, oldest first: what was done, by whom, and what changed.
-fn history(api: &Api, tenant_id: i64, id: &str) -> Vec<(&'static str, String, Value)> {
+fn history(api: &Api, tenant_id: i64, resource_type: &'static str, id: &str) -> Vec<(&'static str, String, Value)> {
     let id = id.to_owned();
-    let entries = run(api.store.read(Reach::Scan, move |c| audit::entries(c, tenant_id, &id, None, 100)));
+    let entries =
+        run(api.store.read(Reach::Scan, move |c| audit::entries(c, tenant_id, resource_type, &id, None, 100)));
     entries.into_iter().rev().map(|entry| (entry.operation.as_str(), entry.caller, entry.changes)).collect()
 }
 

@@ -68,7 +68,7 @@ fn clients_notice_nothing_of_another_name() {
         assert_error(&ask(&admin, "GET", &format!("/tenants/{old}"), None), 404, None);
         let key = asked(&admin, "GET", &format!("/keys/{}", key_id(&api.token)), None);
         assert_eq!(key["tenant"], json!(new));
-        let entries = history(api, api.tenant_id, &api.tenant_id.to_string());
+        let entries = history(api, api.tenant_id, "Tenant", &api.tenant_id.to_string());
         let change = json!({"before": {"name": old}, "after": {"name": new}});
         assert_eq!(entries, [("modify", key_id(&admin.token), change)]);
 
@@ -128,7 +128,7 @@ fn auth_02_a_suspended_tenant_is_closed_at_once_for_reads_and_writes_and_for_nob
         let resumed = asked(&admin, "POST", &format!("{}/resume", path_to(api)), Some(&json!({})));
 
         assert_eq!((&resumed["suspended"], api.get(&path_of(&mira)).status), (&Value::Null, 200));
-        let entries = history(api, api.tenant_id, &api.tenant_id.to_string());
+        let entries = history(api, api.tenant_id, "Tenant", &api.tenant_id.to_string());
         let sides: Vec<_> =
             entries.iter().map(|(_, _, change)| (change["before"].is_object(), change["after"].is_object())).collect();
         assert_eq!(sides, [(false, true), (true, false)], "{entries:?}");
@@ -166,11 +166,11 @@ fn a_deleted_tenant_is_gone_with_all_that_it_had_and_others_keep_theirs() {
         assert_error(&ask(&admin, "GET", &format!("/tenants/{name}"), None), 404, None);
         assert_error(&ask(&admin, "GET", &format!("/keys/{}", key_id(&api.token)), None), 404, None);
         assert_eq!(other.get(&path_of(&kept)).status, 200);
-        for resource in [&mira, &team] {
-            let entries = history(api, api.tenant_id, resource["id"].as_str().unwrap());
+        for (kind, resource) in [("User", &mira), ("Group", &team)] {
+            let entries = history(api, api.tenant_id, kind, resource["id"].as_str().unwrap());
             assert!(!entries.is_empty() && entries.iter().all(|(_, _, changes)| *changes == json!({})), "{entries:?}");
         }
-        let entries = history(api, 1, &api.tenant_id.to_string());
+        let entries = history(api, 1, "Tenant", &api.tenant_id.to_string());
         let [(operation, caller, changes)] = &entries[..] else { panic!("{entries:?}") };
         assert_eq!((*operation, caller), ("delete", &key_id(&admin.token)));
         assert_eq!((&changes["before"]["name"], &changes["before"]["User"]), (&json!(name), &json!(1)));
