@@ -209,6 +209,15 @@ fn tls(sources: &Sources) -> Result<Option<TlsFiles>, Error> {
 
 fn remote(sources: &Sources) -> Result<Option<Remote>, Error> {
     let Some(url) = sources.parse("url", values::public_url)? else { return Ok(None) };
+    let key_names = ["admin-key", "admin-key-file"];
+    if let Some(found) = sources.in_unnamed_file("url")
+        && key_names.iter().any(|name| sources.get(name).is_some() && sources.in_unnamed_file(name).is_none())
+    {
+        return Err(Error(format!(
+            "{found} takes no key from elsewhere, for nobody has named that file: give `--url`, or name the file with \
+             `--config`."
+        )));
+    }
     let key = sources.secret("admin-key", "admin-key-file", |text| Ok(text.trim().to_owned()))?;
     let missing = || {
         Error(

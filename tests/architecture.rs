@@ -37,7 +37,7 @@ const HOMES: [(&str, &[&str]); 17] = [
     ("rustls_native_certs", &["outbound"]),
     ("indicatif", &["cli"]),
     ("x509_cert", &["cli"]),
-    ("fs4", &["cli"]),
+    ("fs4", &["cli", "store"]),
     ("ureq", &["outbound", "cli", "conformance", "telemetry"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_http", &["telemetry"]),

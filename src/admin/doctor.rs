@@ -14,7 +14,7 @@ use chrono::NaiveDateTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Desk, Operation, Route};
+use super::{Desk, Operation, Route, Turn};
 use crate::scim::Result;
 use crate::store::condition::{self, Condition, Engine};
 use crate::store::{Connection, Reach, members, tenants};
@@ -123,17 +123,18 @@ impl Operation for Repair {
 }
 
 async fn diagnosis(desk: &Desk, repair: bool) -> Result<Diagnosis> {
+    let turn = desk.turns.examination()?;
     let asked_at = desk.now().naive_utc();
     let condition = desk.store.read(Reach::Scan, condition::of).await?;
     let asked = asked_at..=desk.now().naive_utc();
     let mut findings = database::findings(&condition);
     if condition.pending_migrations.is_empty() {
-        findings.push(structure(desk).await?);
+        findings.push(structure(desk, turn.clone()).await?);
         findings.push(clock(desk, &condition, &asked).await?);
         findings.push(schemas(desk).await?);
         findings.push(names::finding(desk));
         findings.push(keys::finding(desk).await?);
-        findings.push(unresolved_members(desk).await?);
+        findings.push(unresolved_members(desk, turn.clone()).await?);
         findings.extend(integrity::findings(desk, repair).await?);
     } else {
         let rest = ["structure", "clock", "schemas", "clientNames", "keys", "unresolvedMembers"];
@@ -143,9 +144,16 @@ async fn diagnosis(desk: &Desk, repair: bool) -> Result<Diagnosis> {
     Ok(Diagnosis { base_url: desk.provider.base_url().to_owned(), findings })
 }
 
-async fn structure(desk: &Desk) -> Result<Finding> {
+/// Whoever hangs up ends no look at the whole file, so the look has the turn.
+async fn structure(desk: &Desk, turn: Turn) -> Result<Finding> {
     const CHECK: &str = "structure";
-    let found = desk.store.read(Reach::Scan, condition::structure).await?;
+    let found = desk
+        .store
+        .read(Reach::Scan, move |connection| {
+            let _turn = turn;
+            condition::structure(connection)
+        })
+        .await?;
     Ok(match found {
         None => {
             Finding::not_checked(CHECK, "PostgreSQL looks after its pages itself; `pg_amcheck` looks at all of them")
@@ -209,9 +217,10 @@ async fn schemas(desk: &Desk) -> Result<Finding> {
     Ok(Finding::warning(CHECK, what, advice).with_examples(differing))
 }
 
-async fn unresolved_members(desk: &Desk) -> Result<Finding> {
+async fn unresolved_members(desk: &Desk, turn: Turn) -> Result<Finding> {
     const CHECK: &str = "unresolvedMembers";
-    let look = |connection: &mut Connection| {
+    let look = move |connection: &mut Connection| {
+        let _turn = turn;
         let (mut total, mut groups, mut examples) = (0, 0, Vec::new());
         for tenant in tenants::list(connection)? {
             let (mut after, mut is_last) = (String::new(), false);

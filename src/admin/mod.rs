@@ -14,6 +14,7 @@ pub mod resources;
 pub mod restore_state;
 pub mod tenants;
 pub mod transfer;
+mod turns;
 pub mod undo;
 
 use std::sync::{Arc, LazyLock};
@@ -24,6 +25,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::hosts::Hosts;
 pub use self::operation::{Asked, Offer, Operation, Route, Verb};
+pub use self::turns::Turn;
+use self::turns::Turns;
 use crate::auth::{Authenticator, Caller, Scopes};
 use crate::provider::{Call, Provider};
 use crate::scim::{Error, ErrorKind, Profile, Result, cursor};
@@ -99,6 +102,7 @@ pub struct Desk {
     pub hosts: Hosts,
     /// What remembers keys in this process, where it serves.
     door: Option<Arc<Authenticator>>,
+    turns: Turns,
     actor: Actor,
 }
 
@@ -125,7 +129,7 @@ impl Desk {
         let cursor_secret = cursor::Secret::derive(&[&request_id]);
         let actor =
             Actor { name: Self::OPERATOR.into(), tenant_id: None, request_id: request_id.into(), cursor_secret };
-        Desk { store, provider, hosts: Hosts::default(), door: None, actor }
+        Desk { store, provider, hosts: Hosts::default(), door: None, turns: Turns::new(), actor }
     }
 
     /// The same desk in the process that lets keys in here: what becomes of them takes effect at once.

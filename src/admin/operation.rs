@@ -133,8 +133,10 @@ impl Asked {
     /// What path and URL say, whatever stands in the body.
     ///
     /// # Errors
-    /// `InvalidValue`, with the member that is unknown, missing or of another type.
+    /// `InvalidValue`, with the member that is unknown, missing or of another type; also for the character NUL, which
+    /// PostgreSQL keeps in no text.
     pub fn parameters<Q: DeserializeOwned>(&self) -> Result<Q> {
+        self.refuse_nul()?;
         let in_path = serde_html_form::to_string(&self.variables).map_err(Error::internal)?;
         let parts = [in_path.as_str(), self.query.as_str()];
         let texts = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
@@ -146,6 +148,7 @@ impl Asked {
     /// # Errors
     /// As [`Asked::parameters`].
     fn read<O: Operation>(mut self) -> Result<O> {
+        self.refuse_nul()?;
         if !O::ROUTE.verb.has_body() {
             return self.parameters();
         }
@@ -158,6 +161,26 @@ impl Asked {
             }
         }
         serde_json::from_value(Value::Object(self.body)).map_err(|cause| refused(&cause))
+    }
+
+    fn refuse_nul(&self) -> Result<()> {
+        let parameters: Vec<(String, String)> =
+            serde_html_form::from_str(&self.query).map_err(|cause| refused(&cause))?;
+        let texts = self.variables.iter().chain(&parameters).flat_map(|(name, text)| [name, text]);
+        let in_body = self.body.iter().any(|(name, value)| name.contains('\0') || holds_nul(value));
+        if in_body || texts.into_iter().any(|text| text.contains('\0')) {
+            return Err(refused(&"it holds the character NUL"));
+        }
+        Ok(())
+    }
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(elements) => elements.iter().any(holds_nul),
+        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

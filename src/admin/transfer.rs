@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::{Desk, Route};
+use super::{Desk, Route, Turn};
 use crate::provider;
 use crate::provider::import::{Table, Titles};
 use crate::scim::{Error, ErrorKind, Result};
@@ -128,6 +128,14 @@ impl Import {
         "Import an export (NDJSON), or users from a table (CSV): all of it, or nothing and a list of what is in the way.",
     );
 
+    /// A turn to bring something in, for those who receive it first.
+    ///
+    /// # Errors
+    /// `Busy` while other imports have all the turns.
+    pub fn turn(desk: &Desk) -> Result<Turn> {
+        desk.turns.import()
+    }
+
     /// Brings an export in.
     ///
     /// # Errors
@@ -206,13 +214,13 @@ impl Backup {
         .named("backup")
         .about("Get a consistent copy of the whole SQLite database, keys and all tenants included.");
 
-    /// The copy, open to be read and gone when closed.
+    /// The copy, open to be read and gone when closed, and the turn that it takes up until then.
     ///
     /// # Errors
-    /// Those of [`Store::backup`].
-    pub async fn carry_out(self, desk: &Desk) -> Result<File> {
-        let store = desk.store.clone();
-        blocking(move || store.backup_without_name()).await
+    /// `Busy` while there is another one; those of [`Store::backup`].
+    pub async fn carry_out(self, desk: &Desk) -> Result<(File, Turn)> {
+        let (store, turn) = (desk.store.clone(), desk.turns.backup()?);
+        blocking(move || Ok((store.backup_without_name()?, turn))).await
     }
 
     /// Writes the copy to a file; its size.

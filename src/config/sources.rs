@@ -173,6 +173,8 @@ type Layer = BTreeMap<&'static str, Setting>;
 /// The layers, strongest first.
 pub(super) struct Sources {
     layers: [Layer; 3],
+    /// Whether the file was read because it lay there.
+    is_file_unnamed: bool,
 }
 
 impl Sources {
@@ -181,11 +183,18 @@ impl Sources {
         let variables = environment.layer();
         let named = flags.get("config").or_else(|| variables.get("config"));
         let file = read_file(named, working_dir)?;
-        Ok(Sources { layers: [flags, variables, file] })
+        let is_file_unnamed = named.is_none();
+        Ok(Sources { layers: [flags, variables, file], is_file_unnamed })
     }
 
     pub fn get(&self, name: &str) -> Option<&Setting> {
         self.layers.iter().find_map(|layer| layer.get(name))
+    }
+
+    /// Where a setting stands, if that is a file which is read only because the working directory has it.
+    pub fn in_unnamed_file(&self, name: &str) -> Option<&impl fmt::Display> {
+        let place = &self.get(name)?.place;
+        (self.is_file_unnamed && matches!(place, Place::Line { .. })).then_some(place)
     }
 
     /// The value of a setting, read by `parse`, whose complaint goes on from the name of the setting ("is not …").

@@ -364,3 +364,25 @@ fn an_endpoint_that_spans_cannot_be_sent_to_is_refused() {
         assert!(complaint.contains(part), "{complaint}");
     }
 }
+
+#[test]
+fn a_file_that_nobody_named_draws_no_key_to_its_own_server() {
+    const URL: &str = "url = 'https://scim.example.com'";
+    const BOTH: &str = "url = 'https://scim.example.com'\nadmin-key = 'of the file'";
+    let with_key = |file: &'static str| Start::default().variable("SCIMD_ADMIN_KEY", "of the environment").file(file);
+    for start in [with_key(URL), with_key(BOTH), Start::flags(&["--admin-key-file", "/nowhere/key"]).file(URL)] {
+        let complaint = start.complaint();
+        assert!(complaint.starts_with("`url` in ") && complaint.contains("takes no key from elsewhere"), "{complaint}");
+    }
+
+    let remote = |start: Start| start.config().expect("valid").remote.expect("another server");
+    assert_eq!(remote(Start::default().file(BOTH)).key, "of the file");
+    let elsewhere = with_key(BOTH).variable("SCIMD_URL", "https://idm.example.com");
+    assert_eq!(remote(elsewhere).key, "of the environment");
+
+    let dir = TempDir::new().expect("a temporary directory");
+    let file = dir.path().join("laptop.toml");
+    std::fs::write(&file, URL).expect("writable");
+    let named = Start::default().variable("SCIMD_CONFIG", file.to_str().expect("UTF-8"));
+    assert_eq!(remote(named.variable("SCIMD_ADMIN_KEY", "of the environment")).key, "of the environment");
+}

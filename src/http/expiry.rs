@@ -24,10 +24,11 @@ pub(super) async fn keep_telling(provider: Provider) {
 }
 
 fn tell(key: &EndingKey, days: u8) {
-    let EndingKey { key_id, name, tenant, expires_at, .. } = key;
+    // The name is for people, and may be somebody's.
+    let EndingKey { key_id, tenant, expires_at, .. } = key;
     let unit = if days == 1 { "day" } else { "days" };
     let expires = expires_at.and_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-    tracing::warn!(key = key_id, name, tenant, expires, "an API key expires within {days} {unit}; rotate it");
+    tracing::warn!(key = key_id, tenant, expires, "an API key expires within {days} {unit}; rotate it");
 }
 
 /// What the log has been told, by key: the days that were left at most, and when.

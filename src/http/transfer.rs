@@ -10,12 +10,12 @@ use actix_web::http::header;
 use actix_web::http::{Method, StatusCode};
 use actix_web::rt::task::JoinHandle;
 use actix_web::web::{Bytes, Payload};
-use actix_web::{HttpRequest, HttpResponse, rt};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, rt};
 use futures_util::stream;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::admin::variables;
 use super::exchange::{Exchange, for_caller};
@@ -28,6 +28,9 @@ use crate::scim::{Error, ErrorKind, Result};
 
 /// How long a client may take for one piece of a stream. Behind a stream stands a connection to the database, or a file.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a client may take for the whole of a stream: the snapshot behind it keeps what is deleted from going for good.
+const WHOLE: Duration = Duration::from_secs(60 * 60);
 
 /// How many pieces wait for a client.
 const PIECES: usize = 4;
@@ -48,7 +51,7 @@ pub(super) async fn export(request: HttpRequest, payload: Payload) -> HttpRespon
         // Who asks for the head alone is told that there is something.
         if exchange.request.method() == Method::HEAD {
             desk.tenant(&question.tenant).await?;
-            return Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, NDJSON)).finish());
+            return Ok(unkept(StatusCode::OK, NDJSON).finish());
         }
         let (sender, pieces) = mpsc::channel(PIECES);
         let hand_over = to_client(sender);
@@ -66,15 +69,17 @@ pub(super) async fn backup(request: HttpRequest, payload: Payload) -> HttpRespon
         exchange.ignore_body().await;
         let question: Backup = asked(&exchange, &Backup::ROUTE)?;
         if exchange.request.method() == Method::HEAD {
-            return Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, SQLITE)).finish());
+            return Ok(unkept(StatusCode::OK, SQLITE).finish());
         }
-        let file = question.carry_out(&exchange.desk()).await?;
+        let (file, turn) = question.carry_out(&exchange.desk()).await?;
         let (sender, pieces) = mpsc::channel(PIECES);
         let hand_over = to_client(sender);
         let work = rt::spawn(async move {
-            rt::task::spawn_blocking(move || read_out(file, hand_over))
-                .await
-                .unwrap_or_else(|cause| Err(Error::internal(cause)))
+            let read = move || {
+                let _turn = turn;
+                read_out(file, hand_over)
+            };
+            rt::task::spawn_blocking(read).await.unwrap_or_else(|cause| Err(Error::internal(cause)))
         });
         send(SQLITE, pieces, work).await
     })
@@ -88,15 +93,23 @@ const SQLITE: &str = "application/vnd.sqlite3";
 pub(super) async fn import(request: HttpRequest, payload: Payload) -> HttpResponse {
     for_caller(request, payload, async |mut exchange: Exchange| {
         exchange.administers(Access::Write).await?;
-        let received = receive(&mut exchange).await;
+        let turn = Import::turn(&exchange.desk());
+        let received = match turn {
+            Ok(turn) => receive(&mut exchange).await.map(|received| (received, turn)),
+            Err(busy) => Err(busy),
+        };
         if received.is_err() {
             exchange.ignore_body().await;
         }
-        let (question, is_table, spool) = received?;
+        let ((question, is_table, spool), turn) = received?;
+        // The work goes on when the client hangs up, and its turn with it.
+        let keep_turn = move |_| {
+            let _ = &turn;
+        };
         let (desk, spool, dry_run) = (exchange.desk(), Arc::new(spool), question.dry_run);
         let outcome = match is_table {
-            true => question.carry_out_table(&desk, spool, |_| {}).await?,
-            false => question.carry_out(&desk, spool, |_| {}).await?,
+            true => question.carry_out_table(&desk, spool, keep_turn).await?,
+            false => question.carry_out(&desk, spool, keep_turn).await?,
         };
         Ok(answer(&outcome, dry_run))
     })
@@ -156,7 +169,7 @@ fn answer(outcome: &Outcome, dry_run: bool) -> HttpResponse {
     let error = Error::new(ErrorKind::Uniqueness, "Nothing is imported; `outcome` lists what is in the way.");
     let mut body = error_body(&error);
     body["outcome"] = json!(outcome);
-    HttpResponse::build(StatusCode::CONFLICT).insert_header((header::CONTENT_TYPE, MEDIA_TYPE)).body(body.to_string())
+    unkept(StatusCode::CONFLICT, MEDIA_TYPE).body(body.to_string())
 }
 
 fn asked<Q: DeserializeOwned>(exchange: &Exchange, route: &Route) -> Result<Q> {
@@ -165,12 +178,21 @@ fn asked<Q: DeserializeOwned>(exchange: &Exchange, route: &Route) -> Result<Q> {
     Asked { variables, query, ..Asked::default() }.parameters()
 }
 
-/// What a thread hands pieces to. A client that takes none for too long gets no more.
+/// What a thread hands pieces to. A client that takes none for too long gets no more, nor one that is not done after
+/// [`WHOLE`].
 fn to_client(sender: mpsc::Sender<Vec<u8>>) -> impl Fn(Vec<u8>) -> Result<()> + Send + 'static {
+    to_client_until(Instant::now() + WHOLE, sender)
+}
+
+fn to_client_until(end: Instant, sender: mpsc::Sender<Vec<u8>>) -> impl Fn(Vec<u8>) -> Result<()> + Send + 'static {
     let runtime = tokio::runtime::Handle::current();
     move |piece| {
-        let sent = runtime.block_on(timeout(PATIENCE, sender.send(piece)));
         let gone = || Error::new(ErrorKind::Busy, "The client took no more of the stream.");
+        let now = Instant::now();
+        if now >= end {
+            return Err(gone());
+        }
+        let sent = runtime.block_on(timeout_at(end.min(now + PATIENCE), sender.send(piece)));
         sent.map_err(|_| gone())?.map_err(|_| gone())
     }
 }
@@ -212,5 +234,30 @@ async fn send(
         tracing::warn!(%error, "a stream was cut off");
         Some((Err(std::io::Error::other(error)), (None, pieces, None)))
     });
-    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, media_type)).streaming(body))
+    Ok(unkept(StatusCode::OK, media_type).streaming(body))
+}
+
+/// An answer about everybody in a tenant, which no cache keeps.
+fn unkept(status: StatusCode, media_type: &'static str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CONTENT_TYPE, media_type));
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_ends_in_time_however_fast_its_pieces_go() {
+        for (end, goes) in [(Instant::now(), false), (Instant::now() + WHOLE, true)] {
+            let (sender, mut pieces) = mpsc::channel(PIECES);
+            let hand_over = to_client_until(end, sender);
+
+            let handed_over = rt::task::spawn_blocking(move || hand_over(vec![1])).await.expect("no panic");
+
+            assert_eq!((handed_over.is_ok(), pieces.recv().await.is_some()), (goes, goes));
+        }
+    }
 }

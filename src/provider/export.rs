@@ -79,8 +79,11 @@ impl Provider {
     }
 }
 
-/// How many exports run at once: each has a connection for as long as its reader takes.
-pub(super) const AT_ONCE: usize = 2;
+/// How many exports run at once, with so many connections: each has one for as long as its reader takes. Half of them are
+/// left to others, as far as there are two.
+pub(super) fn at_once(connections: u32) -> usize {
+    (connections / 2).clamp(1, 2) as usize
+}
 
 fn header(registry: &Registry, tenant: &Tenant, export: Export, now: DateTime<Utc>) -> Header {
     let schemas = registry.resource_types().iter().map(|resource_type| {

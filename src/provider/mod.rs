@@ -109,7 +109,7 @@ impl Provider {
     /// A provider over a store. `base_url` is what stands in front of the endpoints: `https://example.com/scim/v2`.
     pub fn new(store: Store, registry: &'static Registry, base_url: &str, clock: Clock) -> Provider {
         let turns = |number| Arc::new(Semaphore::new(number));
-        let (bulk_turns, export_turns) = (turns(bulk::AT_ONCE), turns(export::AT_ONCE));
+        let (bulk_turns, export_turns) = (turns(bulk::AT_ONCE), turns(export::at_once(store.pool_use().most)));
         let passwords = Passwords::new();
         Provider { store, registry, base_url: base_url.into(), clock, bulk_turns, export_turns, passwords }
     }

@@ -22,6 +22,8 @@ use crate::scim::{Error, ErrorKind, Result};
 /// How often somebody who watches is told how far it is.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
+const MEGABYTE: u64 = 1024 * 1024;
+
 impl Store {
     /// Writes the database, as it is at one moment, to a file of the owner's alone; its size in bytes.
     ///
@@ -86,6 +88,7 @@ impl Store {
         let mut connection = self.inner.connector.open(Purpose::Pool)?;
         connection.batch_execute("PRAGMA query_only = OFF")?;
         let total = size_of(&mut connection)?;
+        check_room(copy.parent().and_then(|directory| fs4::available_space(directory).ok()), total)?;
         let path = copy.to_str().ok_or_else(|| Failure::Cause("its path is not UTF-8".to_owned()))?;
         let (done, is_done) = channel::<()>();
         std::thread::scope(|scope| {
@@ -215,13 +218,42 @@ fn keep(copy: NamedTempFile, file: &Path, replace: bool) -> std::io::Result<u64>
     Ok(size)
 }
 
+/// Room for a tenth more than the copy is meant to take; where nobody knows how much there is, the disk will tell.
+fn check_room(available: Option<u64>, size: u64) -> Result<()> {
+    let needed = size.saturating_add(size / 10);
+    let Some(available) = available.filter(|available| *available < needed) else { return Ok(()) };
+    let detail = format!(
+        "There is not enough room for a backup: it takes {} MB, and {} MB are free.",
+        needed.div_ceil(MEGABYTE),
+        available / MEGABYTE
+    );
+    Err(Error::new(ErrorKind::Unavailable, detail))
+}
+
+/// The size that a copy will have, which leaves out what is free within the file.
 fn size_of(connection: &mut Connection) -> QueryResult<u64> {
     #[derive(QueryableByName)]
     struct Size {
         #[diesel(sql_type = BigInt)]
         size: i64,
     }
-    let query = "SELECT c.page_count * s.page_size AS size FROM pragma_page_count AS c, pragma_page_size AS s";
+    let query = "SELECT (c.page_count - f.freelist_count) * s.page_size AS size \
+                 FROM pragma_page_count AS c, pragma_freelist_count AS f, pragma_page_size AS s";
     let found: Size = each_backend!(connection, c => diesel::sql_query(query).get_result(c))?;
     Ok(found.size.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_begins_only_where_there_is_room_for_it() {
+        for (available, size) in [(None, u64::MAX), (Some(0), 0), (Some(110), 100), (Some(u64::MAX), u64::MAX)] {
+            assert!(check_room(available, size).is_ok(), "{available:?}, {size}");
+        }
+        let refused = check_room(Some(109), 100).expect_err("too little");
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+        assert!(refused.detail().starts_with("There is not enough room"), "{refused}");
+    }
 }

@@ -24,7 +24,7 @@ pub fn settle(
     resource_type: &ResourceType,
 ) -> Result<()> {
     if settings.most(resource_type).is_some() {
-        return begin(connection, tenant_id, resource_type);
+        return begin(connection, tenant_id, resource_type).map(drop);
     }
     let statement: Sql = Sql::new("DELETE FROM live_counts WHERE tenant_id = ").bind(tenant_id);
     statement.push(" AND resource_type = ").bind(resource_type.name.as_str()).execute(connection)?;
@@ -70,25 +70,28 @@ pub(super) fn removed(
 
 /// The number after the change, which is in the database already. Other transactions that change it wait.
 fn change(connection: &mut Connection, tenant_id: i64, resource_type: &ResourceType, by: i64) -> Result<i64> {
-    let name = resource_type.name.as_str();
-    let update: Sql<BigInt> = Sql::new("UPDATE live_counts SET live = live + ").bind(by).push(" WHERE tenant_id = ");
-    let update = update.bind(tenant_id).push(" AND resource_type = ").bind(name).push(" RETURNING live");
-    if let Some(live) = update.load::<i64>(connection)?.pop() {
+    if let Some(live) = update(connection, tenant_id, resource_type, by)? {
         return Ok(live);
     }
-    // Nobody has counted yet; whoever does so now counts this change, too.
-    begin(connection, tenant_id, resource_type)?;
-    let live: Sql<BigInt> = Sql::new("SELECT c.live FROM live_counts c WHERE c.tenant_id = ").bind(tenant_id);
-    Ok(live.push(" AND c.resource_type = ").bind(name).get_result(connection)?)
+    // Nobody has counted yet; whoever does so now counts this change, too. Whoever has waited for another one to do so has
+    // a change that the other did not see.
+    let by = if begin(connection, tenant_id, resource_type)? { 0 } else { by };
+    update(connection, tenant_id, resource_type, by)?.ok_or_else(|| Error::internal("a count that has begun is gone"))
 }
 
-fn begin(connection: &mut Connection, tenant_id: i64, resource_type: &ResourceType) -> Result<()> {
+fn update(connection: &mut Connection, tenant_id: i64, resource_type: &ResourceType, by: i64) -> Result<Option<i64>> {
+    let update: Sql<BigInt> = Sql::new("UPDATE live_counts SET live = live + ").bind(by).push(" WHERE tenant_id = ");
+    let update = update.bind(tenant_id).push(" AND resource_type = ").bind(resource_type.name.as_str());
+    Ok(update.push(" RETURNING live").load::<i64>(connection)?.pop())
+}
+
+/// Whether the count has begun here, with every resource that this transaction sees; else it is there.
+fn begin(connection: &mut Connection, tenant_id: i64, resource_type: &ResourceType) -> Result<bool> {
     let name = resource_type.name.as_str();
     let statement: Sql = Sql::new("INSERT INTO live_counts (tenant_id, resource_type, live) SELECT ").bind(tenant_id);
     let statement = statement.push(", ").bind(name).push(", count(*) FROM resources r WHERE r.tenant_id = ");
     let statement = statement.bind(tenant_id).push(" AND r.resource_type = ").bind(name);
-    statement.push(" AND r.deleted_at IS NULL ON CONFLICT DO NOTHING").execute(connection)?;
-    Ok(())
+    Ok(statement.push(" AND r.deleted_at IS NULL ON CONFLICT DO NOTHING").execute(connection)? > 0)
 }
 
 /// The tenants and types whose number is not that of the live resources that there are.

@@ -40,6 +40,7 @@ fn whoever_may_look_may_export_and_nothing_more() {
 
         let exported = get(&auditor, &export);
         assert_eq!((exported.status, exported.header("content-type")), (200, Some("application/x-ndjson")));
+        assert_eq!(exported.header("cache-control"), Some("no-store"));
         let text = exported.text();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((lines.len(), &lines[1]["userName"], &lines[2]["resources"]), (3, &json!("mira"), &json!(1)));
@@ -65,6 +66,9 @@ fn what_is_no_export_and_no_import_is_refused_with_what_is_wrong() {
 
         for (refused, part) in [
             (export("?when=now"), "when"),
+            (export("?at=%00"), "NUL"),
+            (get(&admin, "/tenants/a%00b/export"), "NUL"),
+            (import("?map=a%00=userName", "text/csv", "userName\n"), "NUL"),
             (export("?at=yesterday"), "RFC 3339"),
             (export("?at=9999-01-01T00:00:00Z"), "future"),
             (export("?at=2026-01-01T00:00:00Z&passwordHashes=true"), "not known"),
@@ -100,6 +104,7 @@ fn an_import_that_meets_what_is_there_is_a_conflict_with_a_list() {
         let tried = import("?dryRun=true", &export);
 
         assert_error(&refused, 409, Some("uniqueness"));
+        assert_eq!(refused.header("cache-control"), Some("no-store"));
         let outcome = &refused.json()["outcome"];
         assert_eq!((&outcome["imported"], &outcome["problems"][0]["line"]), (&json!(false), &json!(2)));
         assert_eq!((tried.status, &tried.json()["problems"]), (200, &outcome["problems"]));

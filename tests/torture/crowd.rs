@@ -95,11 +95,6 @@ impl Worker {
         }
     }
 
-    /// Sends its requests elsewhere from now on.
-    pub fn move_to(&mut self, base_url: &str) {
-        self.client = Client::new(base_url);
-    }
-
     /// Changes one thing after the other, until told to stop or until an answer does not come.
     pub fn work(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) && self.doubt.is_none() {

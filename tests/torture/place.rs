@@ -146,10 +146,6 @@ impl Scimd {
         assert!(sent.success());
         self.child.wait().unwrap().code()
     }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
 }
 
 impl Drop for Scimd {

@@ -7,14 +7,17 @@ mod tenants;
 
 use std::collections::BTreeSet;
 
-use scimd::admin::offers;
+use scimd::admin::doctor::Examine;
+use scimd::admin::{Desk, Operation, offers};
 use scimd::http::openapi::admin::document;
+use scimd::scim::ErrorKind;
 use scimd::store::{self, Reach, audit};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{Api, each, run};
 use crate::messages::*;
+use crate::restore::provider;
 use crate::support::http::Response;
 
 /// Sends a request to the admin API with the key of `api`.
@@ -171,6 +174,21 @@ fn the_changes_of_a_tenant_are_walked_and_proven_and_erased() {
 }
 
 #[test]
+fn the_doctor_makes_one_examination_at_a_time() {
+    each(|api| {
+        let desk = Desk::new(api.store.clone(), provider(api));
+        let examine = || Examine {}.carry_out(&desk);
+
+        let (first, second) = run(async { Ok(futures_util::future::join(examine(), examine()).await) });
+
+        assert!(first.is_ok(), "{first:?}");
+        assert_eq!(second.expect_err("no turn").kind(), ErrorKind::Busy);
+        // Whoever comes later has one.
+        run(examine());
+    });
+}
+
+#[test]
 fn what_is_no_question_is_refused_with_what_is_wrong() {
     each(|api| {
         let admin = admin(api);
@@ -189,6 +207,10 @@ fn what_is_no_question_is_refused_with_what_is_wrong() {
             ("GET", "/tenants/default/changes?after=x", None, "after"),
             ("GET", "/tenants/default/changes?since=yesterday", None, "time"),
             ("POST", "/history/verification", Some(json!({"expect": "beef"})), "64 hexadecimal digits"),
+            ("GET", "/tenants/a%00b", None, "NUL"),
+            ("GET", "/tenants/default/changes?resource=%00", None, "NUL"),
+            ("POST", "/tenants", Some(json!({"name": "a\u{0}b"})), "NUL"),
+            ("POST", "/tenants", Some(json!({"name": "x", "settings": [{"a\u{0}": 1}]})), "NUL"),
         ];
         for (method, path, body, named) in cases {
             let refused = ask(&admin, method, path, body.as_ref());
