@@ -115,7 +115,7 @@ fn filled_by_others(resource_type: &ResourceType, roles: &[Role]) -> Option<Stri
 }
 
 /// The resource type with that endpoint: `Users`.
-fn resource_type(desk: &Desk, endpoint: &str) -> Result<&'static ResourceType> {
+pub(super) fn resource_type(desk: &Desk, endpoint: &str) -> Result<&'static ResourceType> {
     let types = desk.provider.registry().resource_types();
     let found = types.iter().copied().find(|resource_type| resource_type.endpoint.trim_start_matches('/') == endpoint);
     found.ok_or_else(|| {
@@ -124,6 +124,17 @@ fn resource_type(desk: &Desk, endpoint: &str) -> Result<&'static ResourceType> {
         let shown: String = endpoint.chars().take(100).collect();
         Error::new(ErrorKind::NotFound, format!("There are no resources `{shown}`. There are: {names}."))
     })
+}
+
+/// What to do about a name that somebody else has by now, added to the error that tells of it; any other error as it is.
+pub(super) fn with_a_way_out(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Uniqueness => {
+            let detail = format!("{} Rename or delete the one that has it, then restore.", error.detail());
+            Error::new(ErrorKind::Uniqueness, detail)
+        }
+        _ => error,
+    }
 }
 
 fn not_there(resource_type: &ResourceType, id: &str, tenant: &Tenant) -> Error {

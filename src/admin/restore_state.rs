@@ -5,9 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::resources::{resource_type, with_a_way_out};
 use super::{Desk, Operation, Route};
 use crate::provider;
-use crate::scim::{Error, ErrorKind, Result};
+use crate::scim::Result;
 
 /// The attributes that a resource, live or deleted, had at a time, and of a group its members, are put back. A deleted one
 /// comes back by that, to the groups that it was in.
@@ -62,20 +63,9 @@ impl Operation for RestoreState {
     async fn carry_out(self, desk: &Desk) -> Result<Restored> {
         let RestoreState { tenant, resource_type: endpoint, id, at } = self;
         let tenant = desk.tenant(&tenant).await?;
-        let types = desk.provider.registry().resource_types();
-        let named =
-            |endpoint: &str| types.iter().copied().find(|known| known.endpoint.trim_start_matches('/') == endpoint);
-        let unknown = || Error::new(ErrorKind::NotFound, format!("There is no resource type at `{endpoint}`."));
-        let resource_type = named(&endpoint).ok_or_else(unknown)?;
+        let resource_type = resource_type(desk, &endpoint)?;
         let restored = desk.provider.restore_state(desk.call(&tenant), resource_type, id, at).await;
-        let restored = restored.map_err(|error| match error.kind() {
-            ErrorKind::Uniqueness => {
-                let detail = format!("{} Rename or delete the one that has it, then restore.", error.detail());
-                Error::new(ErrorKind::Uniqueness, detail)
-            }
-            _ => error,
-        })?;
-        Ok(Restored::from(restored))
+        restored.map(Restored::from).map_err(with_a_way_out)
     }
 }
 

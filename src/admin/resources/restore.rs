@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::show::Look;
-use super::{Entry, resource_type, shortened};
+use super::{Entry, resource_type, shortened, with_a_way_out};
 use crate::admin::{Desk, Operation, Route};
 use crate::scim::{Error, ErrorKind, Result};
 
@@ -38,11 +38,7 @@ impl Operation for Restore {
                     let is_live = look.live(desk, id).await?.is_some();
                     not_restorable(&resource_type.name, &tenant.name, id, is_live)
                 }
-                ErrorKind::Uniqueness => {
-                    let detail = format!("{} Rename or delete the one that has it, then restore.", error.detail());
-                    Error::new(ErrorKind::Uniqueness, detail)
-                }
-                _ => error,
+                _ => with_a_way_out(error),
             });
         }
         let restored = look.live(desk, id).await?;
