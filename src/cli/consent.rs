@@ -13,15 +13,28 @@ pub(super) fn consent(question: &str, yes: bool) -> Result<()> {
         return Ok(());
     }
     let refused = |detail: &str| Err(Error::new(ErrorKind::InvalidValue, detail));
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !can_ask() {
         return refused("There is no terminal to ask at, so nothing is done; say `--yes`, or look with `--dry-run`.");
     }
-    let mut asked = io::stderr().lock();
-    let told = write!(asked, "{question} [y/N] ").and_then(|()| asked.flush());
-    let mut answer = String::new();
-    let heard = told.and_then(|()| io::stdin().lock().read_line(&mut answer));
-    match heard.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+    let answer = ask(&format!("{question} [y/N] "));
+    match matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
         true => Ok(()),
         false => refused("Nothing is done."),
+    }
+}
+
+/// Whether somebody sits at a terminal who sees a question and can answer.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// The answer to a question on standard error, without what surrounds it; empty where none can be had.
+pub(super) fn ask(question: &str) -> String {
+    let mut output = io::stderr();
+    let asked = write!(output, "{question}").and_then(|()| output.flush());
+    let mut answer = String::new();
+    match asked.and_then(|()| io::stdin().lock().read_line(&mut answer)) {
+        Ok(_) => answer.trim().to_owned(),
+        Err(_) => String::new(),
     }
 }

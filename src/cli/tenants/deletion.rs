@@ -1,11 +1,10 @@
 //! `scimd tenant delete`: says what goes, makes sure that it is meant, and asks until nothing is left.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use clap::Args;
 
 use super::view;
 use crate::admin::tenants::{self, Deletion};
+use crate::cli::consent::{ask, can_ask};
 use crate::cli::{Office, Report};
 use crate::scim::{Error, ErrorKind, Result};
 
@@ -50,18 +49,11 @@ fn confirm(name: &str, contents: &str) -> Result<()> {
             format!("Nothing is deleted. The tenant `{name}` has {contents}; all of that would go for good. {why}");
         Err(Error::new(ErrorKind::InvalidValue, detail))
     };
-    let (input, mut output) = (std::io::stdin(), std::io::stderr());
-    if !input.is_terminal() || !output.is_terminal() {
+    if !can_ask() {
         return refused("Say `--yes` if that is meant.");
     }
-    let asked = write!(
-        output,
+    let typed = ask(&format!(
         "The tenant `{name}` has {contents}. All of that goes for good.\nType the name of the tenant to delete it: "
-    );
-    let mut answer = String::new();
-    let answered = asked.and_then(|()| output.flush()).and_then(|()| input.lock().read_line(&mut answer));
-    match answered {
-        Ok(_) if answer.trim() == name => Ok(()),
-        _ => refused("The name was not typed."),
-    }
+    ));
+    if typed == name { Ok(()) } else { refused("The name was not typed.") }
 }
