@@ -152,6 +152,7 @@ pub fn format_instant(instant: DateTime<Utc>) -> String {
 /// The same for members of structs: `#[serde(with = "instant")]`.
 pub mod instant {
     use chrono::{DateTime, Utc};
+    use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     /// Writes it as [`super::format_instant`] does.
@@ -167,9 +168,12 @@ pub mod instant {
     /// # Errors
     /// A text that is none.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let instant = DateTime::parse_from_rfc3339(&text);
-        instant.map(|instant| instant.to_utc()).map_err(|_| serde::de::Error::custom("it is no time of RFC 3339"))
+        parse(&String::deserialize(deserializer)?)
+    }
+
+    fn parse<E: Error>(text: &str) -> Result<DateTime<Utc>, E> {
+        let instant = DateTime::parse_from_rfc3339(text);
+        instant.map(|instant| instant.to_utc()).map_err(|_| E::custom("it is no time of RFC 3339"))
     }
 
     /// The same where there may be none.
@@ -190,10 +194,7 @@ pub mod instant {
         /// # Errors
         /// A text that is none.
         pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-            let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-            let instant = DateTime::parse_from_rfc3339(&text)
-                .map_err(|_| serde::de::Error::custom("it is no time of RFC 3339"))?;
-            Ok(Some(instant.to_utc()))
+            Option::<String>::deserialize(deserializer)?.map(|text| super::parse(&text)).transpose()
         }
     }
 }
