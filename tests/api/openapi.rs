@@ -93,7 +93,8 @@ fn every_reference_of_the_document_leads_somewhere_and_every_operation_has_a_nam
     }
 }
 
-fn references(value: &Value) -> Vec<String> {
+/// Every `$ref` of a document.
+pub fn references(value: &Value) -> Vec<String> {
     match value {
         Value::Object(members) => {
             let own = members.get("$ref").and_then(Value::as_str).map(str::to_owned);

@@ -188,20 +188,24 @@ fn remove_orphans() {
     }
 }
 
-fn free_port() -> u16 {
+/// A port of the loopback interface that nobody listens on.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface has free ports");
     listener.local_addr().expect("a bound socket has an address").port()
 }
 
 /// Where PostgreSQL's programs are, and how to run them without being root.
-struct Programs {
+pub struct Programs {
     directory: PathBuf,
     /// `setpriv …` or `runuser …`, empty unless this process is root's.
     as_user: Vec<String>,
 }
 
 impl Programs {
-    fn find() -> Self {
+    /// Those of this machine.
+    ///
+    /// Panics with advice where there are none.
+    pub fn find() -> Self {
         let directory = candidates()
             .into_iter()
             .find(|directory| directory.join("initdb").is_file() && directory.join("postgres").is_file());
@@ -224,12 +228,17 @@ impl Programs {
             .unwrap_or_else(|error| panic!("no temporary directory: {error}"))
             // The watcher removes it.
             .keep();
-        if !self.as_user.is_empty() {
-            run(Command::new("chown").arg("postgres").arg(&directory));
-        }
+        self.give(&directory);
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))
             .unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
         directory
+    }
+
+    /// Makes a directory the server's user's.
+    pub fn give(&self, directory: &Path) {
+        if !self.as_user.is_empty() {
+            run(Command::new("chown").arg("postgres").arg(directory));
+        }
     }
 
     fn initdb(&self, directory: &Path) {
@@ -294,7 +303,8 @@ impl Programs {
         command.spawn().unwrap_or_else(|error| panic!("sh: {error}"))
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// One of the programs, run as the server's user.
+    pub fn command(&self, program: &str) -> Command {
         let program = self.directory.join(program);
         let Some((first, rest)) = self.as_user.split_first() else { return Command::new(program) };
         let mut command = Command::new(first);
@@ -354,7 +364,8 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
     status.success().then(|| String::from_utf8_lossy(&stdout).trim().to_owned())
 }
 
-fn run(command: &mut Command) {
+/// Runs a program that must succeed.
+pub fn run(command: &mut Command) {
     let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
 }

@@ -2,19 +2,19 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::place::free_port;
+use crate::support::postgres::{Programs, free_port, run};
 
 /// A cluster with one database, `scimd`.
 pub struct Cluster {
     directory: TempDir,
-    programs: PathBuf,
+    programs: Programs,
     port: u16,
     server: Option<Child>,
     /// Whether commits wait for a standby.
@@ -34,11 +34,9 @@ impl Cluster {
     }
 
     fn empty() -> Cluster {
-        let programs = programs().expect("PostgreSQL is not installed; tests/torture/run installs it");
+        let programs = Programs::find();
         let directory = tempfile::Builder::new().prefix("scimd-torture-").tempdir().unwrap();
-        if is_root() {
-            run(Command::new("chown").arg("postgres").arg(directory.path()));
-        }
+        programs.give(directory.path());
         Cluster { directory, programs, port: free_port(), server: None, waits: false }
     }
 
@@ -149,15 +147,7 @@ impl Cluster {
     }
 
     fn command(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
-        let mut command = match is_root() {
-            false => Command::new(program),
-            true => {
-                let mut command = Command::new("setpriv");
-                command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(program);
-                command
-            }
-        };
+        let mut command = self.programs.command(program);
         command.current_dir("/");
         command
     }
@@ -168,29 +158,4 @@ impl Drop for Cluster {
         self.kill();
         let _ = fs::remove_file(self.log());
     }
-}
-
-/// Where `postgres` and `initdb` are: Debian keeps the versions apart.
-fn programs() -> Option<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").ok().into_iter().flatten().flatten();
-    let mut found: Vec<(u32, PathBuf)> = versions
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
-        .collect();
-    found.sort();
-    let elsewhere = ["/usr/bin", "/usr/local/bin"].map(PathBuf::from);
-    found.into_iter().rev().map(|(_, directory)| directory).chain(elsewhere).find(|directory| has_server(directory))
-}
-
-fn has_server(directory: &Path) -> bool {
-    directory.join("initdb").is_file() && directory.join("postgres").is_file()
-}
-
-pub fn is_root() -> bool {
-    let output = Command::new("id").arg("-u").output().unwrap();
-    output.stdout.trim_ascii() == b"0"
-}
-
-fn run(command: &mut Command) {
-    let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
 }

@@ -68,13 +68,18 @@ pub fn postgres(effort: &Effort) -> Findings {
     }
     findings.note("kills of scimd", cycles.div_ceil(2));
     findings.note("kills of PostgreSQL", cycles / 2);
+    judge_return(effort, slowest, &mut findings);
+    conclude(&place, crowd, &mut findings);
+    scimd.terminate();
+    findings
+}
+
+/// Five seconds after its database scimd must be back.
+pub fn judge_return(effort: &Effort, slowest: Duration, findings: &mut Findings) {
     findings.note("slowest return of service", format!("{:.2} s after the database", slowest.as_secs_f32()));
     if !effort.short && slowest > Duration::from_secs(5) {
         findings.wrong.push(format!("scimd was back only {slowest:?} after its database"));
     }
-    conclude(&place, crowd, &mut findings);
-    scimd.terminate();
-    findings
 }
 
 /// How long it takes until a read is answered again.

@@ -8,7 +8,7 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use crate::cluster::Cluster;
-use crate::kill::{conclude, crowd, first_success, load, look};
+use crate::kill::{conclude, crowd, first_success, judge_return, load, look};
 use crate::place::Place;
 use crate::{Effort, Findings};
 
@@ -109,10 +109,7 @@ pub fn restarts(effort: &Effort) -> Findings {
         look(&mut crowd);
     }
     findings.note("restarts of PostgreSQL", rounds);
-    findings.note("slowest return of service", format!("{:.2} s after the database", slowest.as_secs_f32()));
-    if !effort.short && slowest > Duration::from_secs(5) {
-        findings.wrong.push(format!("scimd was back only {slowest:?} after its database"));
-    }
+    judge_return(effort, slowest, &mut findings);
     conclude(&place, crowd, &mut findings);
     scimd.terminate();
     findings

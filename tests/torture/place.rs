@@ -1,7 +1,6 @@
 //! A database, a port, and scimd on them: started, killed, started again.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -11,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::http::Client;
+use crate::support::postgres::free_port;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_scimd");
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -153,8 +153,4 @@ impl Drop for Scimd {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::harness::{Api, each, run};
 use crate::messages::*;
+use crate::openapi::references;
 use crate::restore::provider;
 use crate::support::http::Response;
 
@@ -255,15 +256,4 @@ fn the_document_is_served_to_whoever_may_look() {
         assert_eq!(served.json(), document(api.base_url.trim_end_matches("/scim/v2")));
         assert_error(&ask(api, "GET", "/openapi.json", None), 403, None);
     });
-}
-
-fn references(value: &Value) -> Vec<String> {
-    match value {
-        Value::Object(members) => {
-            let own = members.get("$ref").and_then(Value::as_str).map(str::to_owned);
-            own.into_iter().chain(members.values().flat_map(references)).collect()
-        }
-        Value::Array(elements) => elements.iter().flat_map(references).collect(),
-        _ => Vec::new(),
-    }
 }
