@@ -25,6 +25,8 @@ mod traces;
 mod transfer;
 #[path = "command_line/undo.rs"]
 mod undo;
+#[path = "command_line/wrong_server.rs"]
+mod wrong_server;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;

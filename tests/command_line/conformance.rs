@@ -21,7 +21,7 @@ const TOLERATED: &str = "PATCH-P8,PATCH-P10";
 const TOKEN: &str = "secret-of-a-test";
 
 /// Runs the checks against a server; the exit code, standard output and standard error.
-fn check(workplace: &Workplace, url: &str, token: &str, arguments: &[&str]) -> (i32, String, String) {
+pub(super) fn check(workplace: &Workplace, url: &str, token: &str, arguments: &[&str]) -> (i32, String, String) {
     let mut file = tempfile::NamedTempFile::new_in(workplace.directory.path()).unwrap();
     writeln!(file, "{token}").unwrap();
     let fixed = ["conformance", "--against", url, "--token-file", file.path().to_str().unwrap()];
@@ -199,19 +199,24 @@ fn odd_server(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> String {
 
 fn read_request(stream: &mut TcpStream) -> String {
     let mut reader = BufReader::new(stream);
-    let (mut request, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
-            break;
-        }
-        let lower = line.to_ascii_lowercase();
-        length = lower.strip_prefix("content-length:").map_or(length, |value| value.trim().parse().unwrap());
-        request += &line;
-    }
+    let (request, length) = read_head(&mut reader);
     let mut body = vec![0; length];
     let _ = reader.read_exact(&mut body);
     request + &String::from_utf8_lossy(&body)
+}
+
+/// What stands in front of the body of a request, and how long that is.
+pub(super) fn read_head(reader: &mut impl BufRead) -> (String, usize) {
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
+            return (head, length);
+        }
+        let lower = line.to_ascii_lowercase();
+        length = lower.strip_prefix("content-length:").map_or(length, |value| value.trim().parse().unwrap());
+        head += &line;
+    }
 }
 
 fn response(status: u16, content_type: &str, body: &str) -> Vec<u8> {

@@ -33,6 +33,7 @@ pub(super) const SECTION: Section = Section { title: "Filters", checks: &[
     should(&["USR-09", "CHAR-10"], "7643 §4.1.2, §8.7.1", "emails are found in whatever case", emails_have_no_case).needs(&[Feature("filter"), User("emails")]),
     should(&["FLT-10"], "7644 §3.4.2.2", "`+` between the words of a filter in a URL is a space", plus_is_a_space).needs(&[Feature("filter")]),
     must(&["FLT-05"], "7644 §3.10", "an attribute may carry the URN of its schema", qualified).needs(&[Feature("filter")]),
+    must(&["FLT-01", "RES-04"], "7643 §2.1", "a URN has no case", urn_in_other_case).needs(&[Feature("filter")]),
     must(&["FLT-05", "FLT-30"], "7644 §3.10", "attributes of an extension are found by their URN", extension).needs(&[Feature("filter"), Enterprise]),
     ours(&["FLT-29"], "7644 §3.10", "attributes of an extension are found without their URN", unqualified_extension).needs(&[Feature("filter"), Enterprise]),
     must(&["FLT-31"], "7644 Figure 2", "`schemas eq` finds who uses an extension", schemas).needs(&[Feature("filter"), Enterprise]),
@@ -54,7 +55,8 @@ pub(super) const SECTION: Section = Section { title: "Filters", checks: &[
 ] };
 
 fn eq(t: &mut Trial<'_>) -> Verdict {
-    t.selects("userName eq \"{run}-anna@example.com\"", &["anna"])
+    t.selects("userName eq \"{run}-anna@example.com\"", &["anna"])?;
+    t.selects("userName eq \"{run}-anna@example\"", &[])
 }
 
 fn eq_in_other_case(t: &mut Trial<'_>) -> Verdict {
@@ -70,11 +72,13 @@ fn co(t: &mut Trial<'_>) -> Verdict {
 }
 
 fn sw(t: &mut Trial<'_>) -> Verdict {
-    t.holds_for("userType sw \"Employee\"", &["anna", "cleo"])
+    t.holds_for("userType sw \"Employee\"", &["anna", "cleo"])?;
+    t.holds_for("userType sw \"mployee\"", &[])
 }
 
 fn ew(t: &mut Trial<'_>) -> Verdict {
-    t.selects("displayName ew \"o {run}\"", &["bo", "cleo"])
+    t.selects("displayName ew \"o {run}\"", &["bo", "cleo"])?;
+    t.holds_for("displayName ew \"cleo\"", &[])
 }
 
 fn pr(t: &mut Trial<'_>) -> Verdict {
@@ -155,6 +159,10 @@ fn plus_is_a_space(t: &mut Trial<'_>) -> Verdict {
 
 fn qualified(t: &mut Trial<'_>) -> Verdict {
     t.selects(&format!("{USER}:userName eq \"{{run}}-bo@example.com\""), &["bo"])
+}
+
+fn urn_in_other_case(t: &mut Trial<'_>) -> Verdict {
+    t.selects(&format!("{}:userName eq \"{{run}}-bo@example.com\"", USER.to_uppercase()), &["bo"])
 }
 
 fn extension(t: &mut Trial<'_>) -> Verdict {

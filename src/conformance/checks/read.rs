@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::conformance::check::{Section, may, must, ours};
+use crate::conformance::check::{Section, may, must, ours, should};
 use crate::conformance::exchange::Request;
 use crate::conformance::server::Need::{Feature, Groups};
 use crate::conformance::trial::{Trial, with_query};
@@ -17,6 +17,7 @@ pub(super) const SECTION: Section = Section { title: "Read", checks: &[
     must(&["GET-04"], "7644 §3.4.1", "a user's id at the groups is 404", wrong_endpoint).needs(&[Groups]),
     must(&["GET-03", "CHAR-06"], "7644 §3.4.1", "GET shows what is returned by default", by_default),
     must(&["GET-05"], "9110 §9.3.2", "HEAD is GET without a body", head),
+    should(&["GET-05"], "9110 §9.3.2", "HEAD has the Content-Type and the ETag of GET", headers_of_head),
     may(&["GET-06"], "7644 §3.4.2.1", "a filter on one resource gives a list of one or none", filter).needs(&[Feature("filter")]),
 ] };
 
@@ -29,8 +30,10 @@ fn by_id(t: &mut Trial<'_>) -> Verdict {
 fn location(t: &mut Trial<'_>) -> Verdict {
     let user = t.user(json!({}))?;
     let answer = t.read(&user)?;
-    let header = answer.find_header("Location").or(answer.find_header("Content-Location"));
-    answer.holds(header == answer.at("/meta/location").as_str(), format!("the header is {header:?}"))?;
+    let headers: Vec<&str> =
+        ["Location", "Content-Location"].iter().filter_map(|name| answer.find_header(name)).collect();
+    let lead_home = headers.iter().all(|place| answer.at("/meta/location") == *place);
+    answer.holds(lead_home && !headers.is_empty(), format!("the headers are {headers:?}"))?;
     Ok(())
 }
 
@@ -68,6 +71,17 @@ fn head(t: &mut Trial<'_>) -> Verdict {
     let user = t.user(json!({}))?;
     let answer = t.send(&Request::new("HEAD", user.path))?;
     answer.is(200)?.holds(answer.body.is_empty(), "the answer to HEAD has a body")?;
+    Ok(())
+}
+
+fn headers_of_head(t: &mut Trial<'_>) -> Verdict {
+    let user = t.user(json!({}))?;
+    let get = t.read(&user)?;
+    let head = t.send(&Request::new("HEAD", user.path))?;
+    for name in ["Content-Type", "ETag"] {
+        let (expected, found) = (get.find_header(name), head.find_header(name));
+        head.holds(found == expected, format!("`{name}` is {found:?} with HEAD and {expected:?} with GET"))?;
+    }
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub(super) const SECTION: Section = Section { title: "Resources", checks: &[
     must(&["RES-08", "CHAR-09"], "7643 §3.1", "`externalId` is compared with case", external_id_has_case).needs(&[Feature("filter")]),
     must(&["RES-11"], "7643 §3.1", "`meta` has type, created, lastModified and location", meta),
     should(&["RES-11"], "7643 §3.1", "a new resource was last modified when it was created", created_is_modified),
-    must(&["RES-12"], "7643 §3.1", "`meta.location` is the Location header", location),
+    must(&["RES-12"], "7643 §3.1", "`meta.location` is the Location header, and Content-Location where there is one", location),
     must(&["RES-13", "VER-01"], "7643 §3.1", "`meta.version` is the ETag header", version).needs(&[Feature("etag")]),
     must(&["RES-14"], "7643 §2.5", "`null` and `[]` are as good as nothing", unassigned).needs(&[User("nickName"), User("emails")]),
     ours(&["RES-15"], "7643 §2.5", "nothing is shown as null", no_nulls),
@@ -137,6 +137,11 @@ fn created_is_modified(t: &mut Trial<'_>) -> Verdict {
 fn location(t: &mut Trial<'_>) -> Verdict {
     let user = t.user(json!({}))?;
     user.answer.has("/meta/location", user.answer.header("Location")?)?;
+    for answer in [&user.answer, &t.read(&user)?] {
+        let place = answer.find_header("Content-Location").unwrap_or_default();
+        let is_it = place.is_empty() || answer.at("/meta/location") == place;
+        answer.holds(is_it, format!("Content-Location is `{place}`"))?;
+    }
     Ok(())
 }
 

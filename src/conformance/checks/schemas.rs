@@ -24,7 +24,7 @@ pub(super) const SECTION: Section = Section { title: "Schemas", checks: &[
     should(&["DISC-14"], "7643 §2.3, §7", "referenceTypes stand at references, caseExact at what has case", only_what_applies),
     should(&["DISC-14"], "7643 §7", "no characteristic is null", nothing_is_null),
     must(&["DISC-15"], "7643 §2.3.8", "no sub-attribute is complex", no_nesting),
-    must(&["DISC-13", "USR-01"], "7643 §4.1.1, §8.7.1", "userName is published as required and unique", user_name),
+    must(&["DISC-13", "USR-01"], "7643 §4.1.1, §8.7.1", "userName is published as required, unique and without case", user_name),
     must(&["DISC-13"], "7643 §8.7.1", "attributes of users have the types of the RFC", types_of_users),
     must(&["DISC-13"], "7643 §4.2, §8.7.1", "attributes of groups have the types of the RFC", types_of_groups).needs(&[Groups]),
     must(&["DISC-13", "CHAR-04", "CHAR-08"], "7643 §4.1.1, §7", "a published password is writeOnly and never returned", password),
@@ -180,7 +180,7 @@ fn attribute(t: &Trial<'_>, urn: &str, name: &str) -> Verdict<Value> {
 fn user_name(t: &mut Trial<'_>) -> Verdict {
     let attribute = attribute(t, USER, "userName")?;
     let is_unique = attribute["uniqueness"] == "server" || attribute["uniqueness"] == "global";
-    match attribute["required"] == true && is_unique {
+    match attribute["required"] == true && is_unique && attribute["caseExact"] != true {
         true => Ok(()),
         false => Err(Stop::fail(format!("userName is published as {attribute}"))),
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::conformance::check::{Section, must, ours};
 use crate::conformance::exchange::Request;
-use crate::conformance::server::Need::{Feature, Groups};
+use crate::conformance::server::Need::{Feature, Groups, User};
 use crate::conformance::trial::Trial;
 use crate::conformance::verdict::Verdict;
 
@@ -16,6 +16,7 @@ pub(super) const SECTION: Section = Section { title: "Search with POST", checks:
     must(&["SRCH-01"], "7644 §3.4.3", "groups are searched with POST", groups).needs(&[Feature("filter"), Groups]),
     must(&["SRCH-01"], "7644 §3.4.3", "everything is searched with POST at the root", root).needs(&[Feature("filter")]),
     must(&["SRCH-01", "PROJ-02"], "7644 §3.4.3", "a search heeds attributes, startIndex and count", parameters).needs(&[Feature("filter")]),
+    must(&["SRCH-01", "SORT-01"], "7644 §3.4.3", "a search heeds sortBy and sortOrder", order).needs(&[Feature("filter"), Feature("sort"), User("userType")]),
     must(&["SRCH-02"], "7644 §3.12", "a search that is no JSON is 400", no_json),
     must(&["SRCH-02", "FLT-08"], "7644 §3.4.3", "a filter that does not parse is 400 `invalidFilter`", malformed_filter).needs(&[Feature("filter")]),
     ours(&["SRCH-03"], "9110 §15.5.6", "GET of .search is 405", get),
@@ -58,6 +59,25 @@ fn parameters(t: &mut Trial<'_>) -> Verdict {
     found.holds(found.resources()?.len() == 2, "the page does not have two users")?.has("/totalResults", 4)?;
     found.has("/startIndex", 2)?.lacks("/Resources/0/active")?.text("/Resources/0/userName")?;
     Ok(())
+}
+
+fn order(t: &mut Trial<'_>) -> Verdict {
+    let names = ["anna", "bo", "cleo", "dee"].map(|name| format!("{}-{name}@example.com", t.run()));
+    t.people()?;
+    let (path, filter) = (format!("{}/.search", t.users()), t.filter_of_people());
+    for (direction, expected) in [("ascending", names.clone()), ("descending", reversed(names))] {
+        let message =
+            json!({"schemas": [SEARCH_REQUEST], "filter": filter, "sortBy": "userName", "sortOrder": direction});
+        let found = t.post(&path, &message)?;
+        let order: Vec<&str> = found.resources()?.iter().filter_map(|user| user["userName"].as_str()).collect();
+        found.holds(order == expected, format!("the {direction} order is {order:?}"))?;
+    }
+    Ok(())
+}
+
+fn reversed<const N: usize>(mut names: [String; N]) -> [String; N] {
+    names.reverse();
+    names
 }
 
 fn no_json(t: &mut Trial<'_>) -> Verdict {

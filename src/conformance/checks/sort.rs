@@ -1,5 +1,7 @@
 //! Sorting (RFC 7644 §3.4.2.3).
 
+use serde_json::json;
+
 use crate::conformance::check::{Section, must, ours};
 use crate::conformance::server::Need::{Feature, User};
 use crate::conformance::trial::Trial;
@@ -55,7 +57,16 @@ fn no_value_first(t: &mut Trial<'_>) -> Verdict {
 }
 
 fn lists(t: &mut Trial<'_>) -> Verdict {
-    sorted(t, &[("sortBy", "emails.value")], &["anna", "bo", "cleo", "dee"])
+    sorted(t, &[("sortBy", "emails.value")], &["anna", "bo", "cleo", "dee"])?;
+    let kind = t.name();
+    let email = |value: &str, primary: bool| json!({"value": value, "primary": primary});
+    let by_first = t.user(json!({"userType": kind, "emails": [email("m@example.com", false)]}))?;
+    let by_primary =
+        t.user(json!({"userType": kind, "emails": [email("z@example.com", false), email("a@example.com", true)]}))?;
+    let filter = format!("userType eq \"{kind}\"");
+    let answer = t.list(&t.users(), &[("filter", &filter), ("sortBy", "emails.value")])?;
+    answer.is(200)?.has("/Resources/0/id", by_primary.id)?.has("/Resources/1/id", by_first.id)?;
+    Ok(())
 }
 
 fn sub_attributes(t: &mut Trial<'_>) -> Verdict {
