@@ -7,6 +7,7 @@ use scimd::store::{Connection, Reach, resources};
 use serde_json::{Map, Value, json};
 
 use crate::harness::{Api, Lasting, each_profile_with_test_type, each_with_test_type, run};
+use crate::messages::encoded;
 use crate::restore;
 use crate::support::test_type::{self, OPTIONAL, REQUIRED, TEST};
 
@@ -96,6 +97,33 @@ fn res_21_qry_04_flt_28_the_root_searches_configured_types_too() {
         assert_eq!(total(api, "", &format!("meta.location sw \"{}/Tests/\"", api.base_url)), 1);
         let sorted = api.get("/?filter=id%20pr&sortBy=label&sortOrder=descending").json();
         assert_eq!(sorted["Resources"][0]["userName"], "ada", "SORT-07");
+    });
+}
+
+#[test]
+fn res_21_qry_04_flt_28_an_attribute_of_another_kind_refuses_no_search_of_everything() {
+    let attributes = json!([attribute("displayName", "integer"), attribute("emails", "string")]);
+    Lasting::each(|lasting| {
+        let api = lasting.serve(&devices(attributes.clone())).unwrap();
+        api.created("/Devices", &json!({"displayName": 7, "emails": "x@x.org"}));
+        let emails = json!([{"type": "work", "value": "x@x.org"}]);
+        api.created("/Users", &json!({"userName": "ada", "displayName": "Smith, Ada", "emails": emails}));
+        api.created("/Groups", &json!({"displayName": "Smithies"}));
+
+        for (filter, found) in [
+            ("displayName sw \"smith\"", 2),
+            ("displayName eq 7", 1),
+            ("displayName ne \"smithies\"", 2),
+            ("displayName pr", 3),
+            ("emails[type eq \"work\"]", 1),
+            ("not (emails[type eq \"work\"])", 2),
+            ("emails eq \"X@x.org\"", 2),
+        ] {
+            assert_eq!(total(&api, "", filter), found, "{filter}");
+        }
+        for nobody in ["displayName[value eq 7]", "emails[colour eq \"red\"]", "active co \"t\""] {
+            assert_eq!(api.get(&format!("/?filter={}", encoded(nobody))).status, 400, "{nobody}");
+        }
     });
 }
 

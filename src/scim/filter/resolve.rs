@@ -18,8 +18,9 @@ pub fn resolve(filter: &Filter, resource_type: &'static ResourceType, profile: P
     resolve_among(filter, resource_type, &[resource_type], profile)
 }
 
-/// Resolves a filter against one of several resource types that are searched together. An attribute that another of
-/// them defines is unassigned here; one that none defines is unknown (FLT-28).
+/// Resolves a filter against one of several resource types that are searched together. What is asked of an attribute
+/// that only others of them have, or have as another type, holds here as if it were unassigned; what can be asked of none
+/// is an error (FLT-28).
 ///
 /// # Errors
 /// As [`resolve`].
@@ -57,10 +58,37 @@ impl Resolver<'_> {
             Filter::And(filters) => Ok(Condition::And(self.conditions(filters)?)),
             Filter::Or(filters) => Ok(Condition::Or(self.conditions(filters)?)),
             Filter::Not(filter) => Ok(self.condition(filter)?.negate()),
-            Filter::Present(name) => Ok(self.attribute(name)?.map_or(Condition::Constant(false), present)),
+            question => self.question(question).or_else(|error| self.unassigned(question, error)),
+        }
+    }
+
+    /// What is asked of one attribute.
+    fn question(&self, question: &Filter) -> Result<Condition> {
+        match question {
+            Filter::Present(name) => self.attribute(name).map(present),
             Filter::Compare(name, operator, literal) => self.comparison(name, *operator, literal),
             Filter::Element(name, filter) => self.element(name, filter),
+            other => self.condition(other),
         }
+    }
+
+    /// The answer of a resource that has no value, if another of the types that are searched together can be asked.
+    fn unassigned(&self, question: &Filter, error: Error) -> Result<Condition> {
+        let Scope::Resource { types, .. } = self.scope else { return Err(error) };
+        let can_be_asked = |other: &&'static ResourceType| {
+            let scope = Scope::Resource { resource_type: *other, types: &[] };
+            Resolver { scope, profile: self.profile }.question(question).is_ok()
+        };
+        if error.kind() != ErrorKind::InvalidFilter || !types.iter().any(can_be_asked) {
+            return Err(error);
+        }
+        Ok(Condition::Constant(match question {
+            Filter::Compare(_, operator, literal) => {
+                // Equal to null and to nothing else.
+                (*operator == Operator::Eq) == literal.is_null() && is_equality(*operator)
+            }
+            _ => false,
+        }))
     }
 
     fn conditions(&self, filters: &[Filter]) -> Result<Vec<Condition>> {
@@ -68,10 +96,7 @@ impl Resolver<'_> {
     }
 
     fn comparison(&self, name: &Name, operator: Operator, literal: &Value) -> Result<Condition> {
-        let Some(attribute) = self.attribute(name)? else {
-            // Unassigned: equal to null and to nothing else.
-            return Ok(Condition::Constant((operator == Operator::Eq) == literal.is_null() && is_equality(operator)));
-        };
+        let attribute = self.attribute(name)?;
         if literal.is_null() {
             return compare_with_null(attribute, operator);
         }
@@ -90,9 +115,7 @@ impl Resolver<'_> {
         let Scope::Resource { .. } = self.scope else {
             return Err(invalid(format!("'{}[' at offset {} is nested in other brackets.", name.text, name.offset)));
         };
-        let Some(attribute) = self.attribute(name)? else {
-            return Ok(Condition::Constant(false));
-        };
+        let attribute = self.attribute(name)?;
         if attribute.sub_attribute.is_some() || !(attribute.attribute.is_complex() || attribute.attribute.multi_valued)
         {
             return Err(invalid(format!("'{}' has no parts that brackets could select.", name.text)));
@@ -105,23 +128,18 @@ impl Resolver<'_> {
         Ok(Condition::And(vec![present(attribute), inner]))
     }
 
-    /// The attribute of that name; `None` if only another of the types that are searched together has it.
-    fn attribute(&self, name: &Name) -> Result<Option<Resolved>> {
-        let (resolved, elsewhere) = match self.scope {
-            Scope::Resource { resource_type, types } => {
-                let resolved = attribute_of(resource_type, &name.text);
-                (resolved, types.iter().any(|other| attribute_of(other, &name.text).is_some()))
-            }
-            Scope::Element(attribute) => (part(attribute, &name.text), false),
+    /// The attribute of that name.
+    fn attribute(&self, name: &Name) -> Result<Resolved> {
+        let resolved = match self.scope {
+            Scope::Resource { resource_type, .. } => attribute_of(resource_type, &name.text),
+            Scope::Element(attribute) => part(attribute, &name.text),
         };
         if is_confidential(name, resolved) {
             return Err(confidential(name));
         }
-        if resolved.is_none() && !elsewhere {
-            let (text, offset) = (&name.text, name.offset);
-            return Err(invalid(format!("'{text}' at offset {offset} is not an attribute of this resource type.")));
-        }
-        Ok(resolved)
+        let (text, offset) = (&name.text, name.offset);
+        resolved
+            .ok_or_else(|| invalid(format!("'{text}' at offset {offset} is not an attribute of this resource type.")))
     }
 
     /// Entra ID quotes booleans (T-02).

@@ -13,10 +13,11 @@ use super::registry::{Registry, builtin_sources};
 const RESOURCE_TYPE_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
 const MEMBERS_OF_A_TYPE: [&str; 8] =
     ["schemas", "id", "name", "description", "endpoint", "schema", "schemaExtensions", "meta"];
-/// Endpoints and `meta.resourceType`s that mean something else (RFC 7644 §3.2), and one whose scopes would.
+/// Endpoints that mean something else (RFC 7644 §3.2), and one whose scopes would.
 const RESERVED_ENDPOINTS: [&str; 6] =
     ["/Me", "/Bulk", "/Schemas", "/ResourceTypes", "/ServiceProviderConfig", "/Admin"];
-const RESERVED_TYPES: [&str; 3] = ["Schema", "ResourceType", "ServiceProviderConfig"];
+/// `meta.resourceType`s that mean something else: of discovery, and of keys and tenants in the history.
+const RESERVED_TYPES: [&str; 5] = ["Schema", "ResourceType", "ServiceProviderConfig", "Key", "Tenant"];
 
 impl Registry {
     /// The built-in schemas and resource types, with or without the password of a user, and those of these files. Kept
