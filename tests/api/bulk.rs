@@ -1,5 +1,8 @@
 //! BULK: many writes in one request, in the words of RFC 7644 §3.7, and what a hostile client would make of it.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use scimd::scim::Profile;
 use scimd::store::audit::{self, Operation};
 use serde_json::{Map, Value, json};
@@ -694,6 +697,33 @@ fn bulk_17_many_creates_in_one_request_and_failures_between_them() {
         let expected: Vec<&str> = (0..300).map(|at| if at % 3 == 2 { "409" } else { "201" }).collect();
         assert_eq!(statuses(&results), expected);
         assert_eq!(api.get("/Users?count=0").json()["totalResults"], json!(200));
+    });
+}
+
+#[test]
+fn bulk_17_a_thousand_creates_are_stored_together() {
+    each(|api| {
+        let creates: Vec<Value> =
+            (0..1000).map(|at| post("/Users", &at.to_string(), user(&format!("user {at}")))).collect();
+        let is_done = AtomicBool::new(false);
+
+        let (results, seen) = std::thread::scope(|scope| {
+            let looks = scope.spawn(|| {
+                let (client, mut seen) = (api.connection(), BTreeSet::new());
+                while !is_done.load(Ordering::Relaxed) {
+                    let list = client.call(&api.token, "GET", "/Users?count=0", None).unwrap().json();
+                    seen.insert(list["totalResults"].as_u64().unwrap());
+                }
+                seen
+            });
+            let results = done(api, json!(creates));
+            is_done.store(true, Ordering::Relaxed);
+            (results, looks.join().unwrap())
+        });
+
+        assert!(statuses(&results).iter().all(|status| *status == "201"));
+        assert!(seen.iter().all(|total| [0, 1000].contains(total)), "{seen:?}");
+        assert_eq!(api.get("/Users?count=0").json()["totalResults"], json!(1000));
     });
 }
 

@@ -1,5 +1,6 @@
 //! CHAR and TYPE, as far as users and groups have such attributes.
 
+use scimd::scim::Profile;
 use serde_json::{Value, json};
 
 use crate::harness::each_profile;
@@ -193,7 +194,7 @@ fn type_07_type_13_references_lead_somewhere() {
 }
 
 #[test]
-fn mv_01_mv_02_one_primary_whatever_is_done() {
+fn mv_01_mv_02_patch_16_one_primary_whatever_is_done() {
     each_profile(|api| {
         let emails =
             json!([{"value": "a@x.org", "type": "work", "primary": true}, {"value": "b@x.org", "type": "home"}]);
@@ -231,5 +232,12 @@ fn mv_01_mv_02_one_primary_whatever_is_done() {
         let two = json!([{"op": "add", "path": "emails", "value": [one("d@x.org", true)]},
             {"op": "add", "path": "emails", "value": [one("e@x.org", true)]}]);
         assert_eq!(patched(two), (vec!["e@x.org".to_owned()], 5), "the last operation wins");
+        let at_once = json!([{"op": "add", "path": "emails", "value": [one("f@x.org", true), one("g@x.org", true)]}]);
+        match api.profile {
+            Profile::Strict => {
+                drop(assert_error(&api.patch(&path_of(&ines), &patch(at_once)), 400, Some("invalidValue")))
+            }
+            Profile::Compat => assert_eq!(patched(at_once), (vec!["g@x.org".to_owned()], 7), "the last one wins"),
+        }
     });
 }

@@ -1,5 +1,6 @@
 //! CUR: lists page by page with cursors (RFC 9865).
 
+use chrono::TimeDelta;
 use scimd::scim::Profile;
 use serde_json::{Value, json};
 
@@ -144,6 +145,46 @@ fn cur_05_cur_08_a_cursor_is_good_for_its_key_and_its_query_alone() {
 
         assert!(details.iter().all(|detail| *detail == details[0]), "{details:?}");
         assert_eq!(page(api, &format!("/Users?{query}&cursor={good}")).names, ["u01"], "it is still good");
+    });
+}
+
+#[test]
+fn cur_05_cur_10_no_character_of_a_cursor_can_be_another() {
+    each(|api| {
+        create_users(api, "secretive", 3);
+        let good = page(api, "/Users?cursor&count=1&sortBy=userName").next.expect("more");
+        let refused = |cursor: &str| {
+            let path = format!("/Users?count=1&sortBy=userName&cursor={}", encoded(cursor));
+            assert_error(&api.get(&path), 400, Some("invalidCursor"))
+        };
+
+        for at in 0..good.len() {
+            let mut forged = good.clone();
+            forged.replace_range(at..=at, if &good[at..=at] == "A" { "B" } else { "A" });
+            refused(&forged);
+        }
+        for forged in [&good[1..], &good[..good.len() - 1], &format!("{good}A"), &format!("{good}="), &good.repeat(2)] {
+            refused(forged);
+        }
+    });
+}
+
+#[test]
+fn cur_06_disc_06_a_cursor_is_good_for_as_long_as_is_advertised() {
+    each(|api| {
+        create_users(api, "u", 3);
+        let timeout = api.get("/ServiceProviderConfig").json()["pagination"]["cursorTimeout"].as_i64().unwrap();
+        let path = |cursor: &str| format!("/Users?count=1&cursor={cursor}");
+        let first = page(api, "/Users?cursor&count=1").next.expect("more");
+
+        let just_in_time = api.later(TimeDelta::seconds(timeout - 60));
+        let second = page(&just_in_time, &path(&first));
+        let too_late = api.later(TimeDelta::seconds(timeout + 1));
+        let expired = too_late.get(&path(&first));
+
+        assert_eq!(second.names, ["u01"]);
+        assert!(assert_error(&expired, 400, Some("expiredCursor")).contains(&timeout.to_string()));
+        assert_eq!(page(&too_late, &path(&second.next.unwrap())).names, ["u02"], "each page has a fresh one");
     });
 }
 

@@ -177,6 +177,46 @@ fn flt_08_a_refusal_names_the_word_and_where_it_stands() {
 }
 
 #[test]
+fn flt_11_spaces_are_free_between_words() {
+    each_five(|api| {
+        for filter in [
+            "  title   eq   \"guide\"   and   nickName   pr  ",
+            "\ttitle\teq\t\"guide\"\tand\tnickName\tpr",
+            "( title eq \"guide\" )and( nickName pr )",
+            "emails[  value  ew  \"x.org\"  ]  and  title  pr",
+        ] {
+            assert_eq!(found(api, "/Users", filter), ["Cid"], "{filter:?}");
+        }
+        for filter in ["titleeq \"guide\"", "title eq\"guide\"nickName pr", "title e q \"guide\""] {
+            refused(api, filter);
+        }
+    });
+}
+
+#[test]
+fn flt_29_flt_34_names_need_no_urn_and_brackets_may_stand_at_one_value() {
+    each_five(|api| {
+        for (one, same, expected) in [
+            ("department eq \"tours\"", format!("{ENTERPRISE}:department eq \"tours\""), "Dot"),
+            ("manager.value pr", format!("{ENTERPRISE}:manager.value pr"), "Dot"),
+            ("name[familyName sw \"o'\"]", "name.familyName sw \"o'\"".to_owned(), "Ben"),
+            (
+                "name[familyName sw \"o'\" and not (givenName eq \"x\")]",
+                "name.familyName sw \"o'\" and not (name.givenName eq \"x\")".to_owned(),
+                "Ben",
+            ),
+            ("manager[value pr]", format!("{ENTERPRISE}:manager[value pr]"), "Dot"),
+        ] {
+            assert_eq!(found(api, "/Users", one), [expected], "{one}");
+            assert_eq!(found(api, "/Users", &same), [expected], "{same}");
+        }
+        assert_eq!(found(api, "/Users", "not (name[familyName pr])"), ["Ada", "Cid", "Dot", "Eve"]);
+        refused(api, "name[nickName pr]");
+        refused(api, "nickName[value pr]");
+    });
+}
+
+#[test]
 fn flt_20_each_type_has_its_operators() {
     const EQUALITY: &[&str] = &["eq", "ne"];
     const TEXT: &[&str] = &["co", "sw", "ew"];

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+use chrono::TimeDelta;
 use scimd::admin::Desk;
 use scimd::auth::{Authenticator, KeySource, Scopes, StoredKeys, Token};
 use scimd::http::peers::Peers;
 use scimd::http::{Options, Service, bind};
-use scimd::provider::{Provider, system_clock};
+use scimd::provider::{Clock, Provider, system_clock};
 use scimd::scim::Profile;
 use scimd::scim::schema::{Registry, SchemaFile};
 use scimd::store::api_keys::{self, ApiKey};
@@ -161,6 +162,14 @@ impl Api {
     /// As [`Api::with_passwords`], on a server of its own: for tests that keep it busy.
     pub fn alone_with_passwords(&self) -> Api {
         self.on(self.token.clone(), format!("http://{}/scim/v2", serve_passwords(&self.store)))
+    }
+
+    /// The same tenant and key, on a server whose clock is so far ahead.
+    pub fn later(&self, by: TimeDelta) -> Api {
+        let clock: Clock = Arc::new(move || chrono::Utc::now() + by);
+        let keys = Arc::new(StoredKeys::new(self.store.clone()));
+        let address = serve_at(clock, &self.store, Registry::builtin(), keys, false);
+        self.on(self.token.clone(), format!("http://{address}/scim/v2"))
     }
 
     /// The same tenant, through this token at this place.
@@ -369,10 +378,20 @@ fn serve_passwords(store: &Store) -> String {
 }
 
 fn serve(store: &Store, registry: &'static Registry, keys: Arc<dyn KeySource>, open_discovery: bool) -> String {
+    serve_at(system_clock(), store, registry, keys, open_discovery)
+}
+
+fn serve_at(
+    clock: Clock,
+    store: &Store,
+    registry: &'static Registry,
+    keys: Arc<dyn KeySource>,
+    open_discovery: bool,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let base_url = format!("http://{address}/scim/v2");
-    let provider = Provider::new(store.clone(), registry, &base_url, system_clock());
+    let provider = Provider::new(store.clone(), registry, &base_url, clock);
     let authenticator = Arc::new(Authenticator::new(keys));
     let service = Service {
         desk: Desk::new(store.clone(), provider.clone()).at_the_door(Arc::clone(&authenticator)),

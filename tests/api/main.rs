@@ -31,6 +31,7 @@ mod openapi;
 mod passwords;
 mod past;
 mod patch_rows;
+mod profiles;
 mod projection;
 mod protocol;
 mod purge;

@@ -91,6 +91,57 @@ fn patch_03_04_11_13_14_what_cannot_be_done_says_why() {
 }
 
 #[test]
+fn patch_05_patch_17_every_form_of_path_leads_somewhere() {
+    each_profile(|api| {
+        let ines = ines(api);
+        for (path, pointer) in [
+            ("title", "/title"),
+            ("TITLE", "/title"),
+            ("name.givenName", "/name/givenName"),
+            (&format!("{USER}:title"), "/title"),
+            (&format!("{USER}:name.givenName"), "/name/givenName"),
+            (&format!("{}:NAME.GIVENNAME", USER.to_uppercase()), "/name/givenName"),
+            ("emails[type eq \"work\"].value", "/emails/0/value"),
+            (&format!("{USER}:emails[type eq \"home\" and value pr].value"), "/emails/1/value"),
+            ("name[familyName eq \"ortega\"].givenName", "/name/givenName"),
+            (&format!("{ENTERPRISE}:department"), &format!("/{ENTERPRISE}/department")),
+            ("division", &format!("/{ENTERPRISE}/division")),
+            (&format!("{}:COSTCENTER", ENTERPRISE.to_uppercase()), &format!("/{ENTERPRISE}/costCenter")),
+        ] {
+            let operation = json!({"op": "replace", "path": path, "value": format!("by {path}")});
+
+            let after = assert_resource(&api.patch(&path_of(&ines), &patch(json!([operation]))), 200);
+
+            assert_eq!(after.pointer(pointer), Some(&json!(format!("by {path}"))), "{path}");
+        }
+        let whole = patch(json!([{"op": "replace", "path": ENTERPRISE, "value": {"department": "Tours"}}]));
+        assert_eq!(assert_resource(&api.patch(&path_of(&ines), &whole), 200)[ENTERPRISE]["department"], "Tours");
+        let element =
+            patch(json!([{"op": "replace", "path": "emails[type eq \"home\"]", "value": {"value": "h@x.org"}}]));
+        let after = assert_resource(&api.patch(&path_of(&ines), &element), 200);
+        assert_eq!(after["emails"][1], json!({"type": "home", "value": "h@x.org"}));
+    });
+}
+
+#[test]
+fn patch_08_what_is_unique_counts_at_the_end() {
+    each_profile(|api| {
+        api.created("/Users", &user("omar"));
+        let ines = ines(api);
+        let rename = |names: [&str; 2]| {
+            let operations = names.map(|name| json!({"op": "replace", "path": "userName", "value": name}));
+            api.patch(&path_of(&ines), &patch(json!(operations)))
+        };
+
+        assert_eq!(assert_resource(&rename(["OMAR", "pia"]), 200)["userName"], json!("pia"));
+        assert_error(&rename(["ugo", "Omar"]), 409, Some("uniqueness"));
+        let removed = json!([{"op": "remove", "path": "userName"}, {"op": "add", "path": "userName", "value": "pia"}]);
+        assert_error(&api.patch(&path_of(&ines), &patch(removed)), 400, Some("mutability"));
+        assert_eq!(names_at(api, "/Users"), ["omar", "pia"]);
+    });
+}
+
+#[test]
 fn patch_06_07_operations_apply_in_order_all_or_none() {
     each_profile(|api| {
         let ines = ines(api);

@@ -1,8 +1,10 @@
 //! PROJ: `attributes` and `excludedAttributes`.
 
+use diesel::RunQueryDsl;
+use scimd::store::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::{Api, each_profile};
+use crate::harness::{Api, Lasting, each_profile, run};
 use crate::messages::*;
 
 fn ines(api: &Api) -> Value {
@@ -13,7 +15,7 @@ fn ines(api: &Api) -> Value {
 }
 
 #[test]
-fn proj_01_03_07_attributes_names_what_is_shown() {
+fn proj_01_03_06_07_attributes_names_what_is_shown() {
     each_profile(|api| {
         let ines = ines(api);
         let shown = |attributes: &str| {
@@ -100,4 +102,40 @@ fn qry_07_groups_can_be_listed_without_members() {
         assert_eq!(names(&listed), ["Team"]);
         assert!(listed[0].get("members").is_none());
     });
+}
+
+#[test]
+fn qry_07_what_does_not_show_members_does_not_read_them() {
+    Lasting::each(|lasting| {
+        let api = lasting.serve(&json!([{"id": "User", "schemaExtensions": []}])).unwrap();
+        let ines = api.created("/Users", &user("ines"));
+        let team = api.created("/Groups", &group("Team", &[&ines]));
+
+        // Whoever asks for them now finds nothing to read.
+        ["group_members", "unresolved_members"].iter().for_each(|table| hide(&api, table));
+
+        for query in ["excludedAttributes=members", "attributes=displayName", "attributes=externalId,meta.created"] {
+            assert_eq!(assert_list(&api.get(&format!("/Groups?{query}"))).len(), 1, "{query}");
+            let filter = encoded("displayName eq \"team\"");
+            assert_eq!(assert_list(&api.get(&format!("/Groups?{query}&filter={filter}"))).len(), 1, "{query}");
+            assert_resource(&api.get(&format!("{}?{query}", path_of(&team))), 200);
+        }
+        assert_eq!(
+            (api.get("/Groups").status, api.get(&path_of(&team)).status),
+            (500, 500),
+            "they are read to be shown"
+        );
+    });
+}
+
+/// Takes a table out of the way.
+fn hide(api: &Api, table: &str) {
+    let sql = format!("ALTER TABLE {table} RENAME TO hidden_{table}");
+    run(api.store.write(move |connection| {
+        match connection {
+            Connection::Sqlite(connection) => diesel::sql_query(&sql).execute(connection)?,
+            Connection::Postgres(connection) => diesel::sql_query(&sql).execute(connection)?,
+        };
+        Ok(())
+    }));
 }

@@ -363,6 +363,75 @@ fn res_04_srch_01_03_04_a_search_answers_what_the_list_answers() {
 }
 
 #[test]
+fn srch_01_qry_04_every_parameter_means_in_a_body_what_it_means_in_a_url() {
+    let filter = "displayName sw \"n\"";
+    let parameters = [
+        json!({"filter": filter}),
+        json!({"filter": filter, "sortBy": "displayName", "sortOrder": "descending", "startIndex": 2, "count": 3}),
+        json!({"sortBy": "id", "sortOrder": "ASCENDING"}),
+        json!({"count": 0}),
+        json!({"count": -1, "startIndex": 0}),
+        json!({"count": 5000, "startIndex": 3}),
+        json!({"attributes": ["displayName", "meta.resourceType"]}),
+        json!({"excludedAttributes": ["meta", "displayName"]}),
+        json!({"cursor": "", "count": 3}),
+        json!({"cursor": "", "filter": filter, "sortBy": "displayName", "sortOrder": "descending",
+            "excludedAttributes": ["meta"], "count": 2}),
+    ];
+    let in_a_url = |parameters: &Value| {
+        let pair = |(name, value): (&String, &Value)| {
+            let names: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let text = if value.is_array() { names.join(",") } else { value.to_string().trim_matches('"').to_owned() };
+            format!("{name}={}", encoded(value.as_str().unwrap_or(&text)))
+        };
+        parameters.as_object().unwrap().iter().map(pair).collect::<Vec<_>>().join("&")
+    };
+    // When it was made is part of a cursor.
+    let shown = |answer: &Value| {
+        let mut shown = answer.clone();
+        let next = shown.as_object_mut().unwrap().remove("nextCursor").is_some();
+        (shown, next)
+    };
+    each_profile(|api| {
+        for number in 0..4 {
+            api.created("/Users", &user_with(&format!("u{number}"), json!({"displayName": format!("n{number}")})));
+            api.created("/Groups", &group(&format!("N{number}"), &[]));
+        }
+        for (endpoint, total) in [("", 8), ("/Users", 4), ("/Groups", 4)] {
+            for parameters in &parameters {
+                let listed = api.get(&format!("{endpoint}?{}", in_a_url(parameters)));
+                let searched = api.post(&format!("{endpoint}/.search"), &search(parameters.clone()));
+
+                assert_eq!(searched.json()["totalResults"], json!(total), "{endpoint} {parameters}");
+                assert_eq!(shown(&searched.json()), shown(&listed.json()), "{endpoint} {parameters}");
+            }
+        }
+    });
+}
+
+#[test]
+fn flt_10_a_plus_sign_is_what_the_encoding_of_the_filter_makes_it() {
+    each_profile(|api| {
+        for (name, title) in [("plus", "a+b"), ("space", "a b")] {
+            api.created("/Users", &user_with(name, json!({"title": title})));
+        }
+        for (filter, found) in [
+            ("title+eq+%22a%2Bb%22", "plus"),
+            ("title+eq+%22a+b%22", "space"),
+            ("title%20eq%20%22a+b%22", "plus"),
+            ("title%20eq%20%22a%20b%22", "space"),
+            ("title+eq%20%22a%20b%22+and%20title+pr", ""),
+        ] {
+            let response = api.get(&format!("/Users?filter={filter}"));
+            match found {
+                "" => drop(assert_error(&response, 400, Some("invalidFilter"))),
+                found => assert_eq!(names(&assert_list(&response)), [found], "{filter}"),
+            }
+        }
+    });
+}
+
+#[test]
 fn srch_02_other_messages_are_refused() {
     each_profile(|api| {
         for body in [

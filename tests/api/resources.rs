@@ -1,10 +1,13 @@
 //! RES, TYPE, MV, CHAR, USR, GRP and ENT: what a resource is.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use scimd::scim::Profile;
 use serde_json::{Value, json};
 
 use crate::harness::{each, each_profile, each_strict};
 use crate::messages::*;
+use crate::vectors::full_user;
 
 #[test]
 fn res_01_02_ent_03_schemas_name_what_is_used() {
@@ -280,6 +283,30 @@ fn usr_08_t_12_countries_are_checked_by_strict_only() {
     });
     each(|api| {
         assert_eq!(api.created("/Users", &body)["addresses"][0]["country"], json!("Germany"));
+    });
+}
+
+#[test]
+fn usr_10_a_certificate_is_one_der_value() {
+    let certificate = full_user()["x509Certificates"][0]["value"].as_str().unwrap().to_owned();
+    let der = STANDARD.decode(&certificate).unwrap();
+    each_strict(|api| {
+        let post = |name: &str, value: &str| {
+            api.post("/Users", &user_with(name, json!({"x509Certificates": [{"value": value}]})))
+        };
+        let created = assert_resource(&post("ines", &certificate), 201);
+        assert_eq!(created["x509Certificates"][0]["value"], json!(certificate), "as it was sent");
+        for wrong in [
+            STANDARD.encode([der.as_slice(), &der].concat()),
+            STANDARD.encode(&der[..der.len() - 1]),
+            STANDARD.encode([der.as_slice(), b"x"].concat()),
+            STANDARD.encode(b"no certificate"),
+            format!("-----BEGIN CERTIFICATE-----\n{certificate}\n-----END CERTIFICATE-----"),
+        ] {
+            let detail = assert_error(&post("omar", &wrong), 400, Some("invalidValue"));
+            assert!(detail.contains("x509Certificates"), "{detail}");
+        }
+        assert_eq!(names_at(api, "/Users"), ["ines"]);
     });
 }
 

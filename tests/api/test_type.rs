@@ -533,7 +533,7 @@ fn char_11_concurrent_creates_of_one_value_leave_one() {
 }
 
 #[test]
-fn char_02_char_03_put_and_patch_respect_mutability() {
+fn char_02_char_03_put_06_patch_12_put_and_patch_respect_mutability() {
     each_with_test_type(|api| {
         let attributes = published(api);
         let body = with("first", 1, &attributes);
@@ -573,6 +573,97 @@ fn char_02_char_03_put_and_patch_respect_mutability() {
             let is_shown = !is(attribute, "returned", "request");
             assert_eq!(read.get(name(attribute)).cloned(), is_shown.then_some(expected), "{}", name(attribute));
         }
+    });
+}
+
+#[test]
+fn put_06_patch_12_what_is_immutable_is_set_once_also_later() {
+    each_profile_with_test_type(|api| {
+        let one = "string_one_immutable_default_exact_none";
+        let set = |op: &str, value: &str| patch(json!([{"op": op, "path": one, "value": value}]));
+        let whole = |value: Value| {
+            let mut body = least("fixed");
+            body[one] = value;
+            body
+        };
+        let [by_patch, by_put] = [least("fixed"), least("fixed")].map(|body| path(&api.created("/Tests", &body)));
+
+        assert_eq!(api.patch(&by_patch, &set("add", "a")).json()[one], "a");
+        assert_eq!(api.put(&by_put, &whole(json!("a"))).json()[one], "a");
+
+        for at in [&by_patch, &by_put] {
+            for op in ["add", "replace"] {
+                refused(&api.patch(at, &set(op, "b")), 400, "mutability", op);
+                assert_eq!(api.patch(at, &set(op, "a")).status, 200, "the same value is no change");
+            }
+            refused(&api.put(at, &whole(json!("b"))), 400, "mutability", "PUT");
+            refused(&api.put(at, &whole(json!(null))), 400, "mutability", "PUT of null");
+            assert_eq!(api.put(at, &least("fixed")).json()[one], "a", "who leaves it out keeps it");
+        }
+    });
+}
+
+#[test]
+fn patch_08_what_is_required_counts_at_the_end() {
+    each_profile_with_test_type(|api| {
+        let at = path(&api.created("/Tests", &least("x")));
+        let serial = json!({"op": "add", "path": format!("{OPTIONAL}:serial"), "value": "s"});
+        let rank = json!({"op": "add", "path": format!("{OPTIONAL}:rank"), "value": 1});
+
+        refused(&api.patch(&at, &patch(json!([serial]))), 400, "invalidValue", "without the required rank");
+        let both = api.patch(&at, &patch(json!([serial, rank])));
+
+        assert_eq!(both.json()[OPTIONAL], json!({"serial": "s", "rank": 1}), "{}", both.text());
+    });
+}
+
+#[test]
+fn patch_a4_values_that_are_not_there_are_appended_to_a_simple_list() {
+    each_profile_with_test_type(|api| {
+        for (name, first, added, expected) in [
+            ("string_many_readWrite_default_folded_none", json!(["a"]), json!(["A", "b", "B"]), json!(["a", "b"])),
+            ("string_many_readWrite_default_exact_none", json!(["a"]), json!(["A", "a"]), json!(["a", "A"])),
+            ("integer_many_readWrite_default_none", json!([1, 2]), json!(3), json!([1, 2, 3])),
+            (
+                "dateTime_many_readWrite_default_none",
+                json!(["2026-03-01T09:30:00Z"]),
+                json!(["2026-03-01T10:30:00+01:00"]),
+                json!(["2026-03-01T09:30:00.000Z"]),
+            ),
+        ] {
+            let at = path(&api.created("/Tests", &least(name)));
+            for value in [&first, &added] {
+                let add = patch(json!([{"op": "add", "path": name, "value": value}]));
+                let response = api.patch(&at, &add);
+                assert_eq!(response.status, 200, "{name}: {}", response.text());
+            }
+            assert_eq!(api.get(&at).json()[name], expected, "{name}");
+        }
+    });
+}
+
+#[test]
+fn flt_29_patch_17_a_name_that_two_extensions_have_means_neither() {
+    each_profile_with_test_type(|api| {
+        let mut body = least("x");
+        body[REQUIRED]["serial"] = json!("s");
+        body["schemas"] = json!([TEST, REQUIRED, OPTIONAL]);
+        body[OPTIONAL] = json!({"rank": 1, "serial": "t"});
+        let at = path(&api.created("/Tests", &body));
+
+        assert_eq!(total(api, "rank eq 1 and grade eq 1"), 1);
+        assert_eq!(total(api, &format!("{REQUIRED}:serial eq \"s\" and {OPTIONAL}:serial eq \"t\"")), 1);
+        refused(&api.get("/Tests?filter=serial%20eq%20%22s%22"), 400, "invalidFilter", "serial");
+        let set =
+            |path: &str, value: Value| api.patch(&at, &patch(json!([{"op": "replace", "path": path, "value": value}])));
+        assert_eq!(set("rank", json!(2)).json()[OPTIONAL]["rank"], 2);
+        let ambiguous = set("serial", json!("u"));
+        match api.profile {
+            Profile::Strict => refused(&ambiguous, 400, "invalidPath", "serial"),
+            Profile::Compat => assert_eq!(ambiguous.status, 200, "{}", ambiguous.text()),
+        }
+        let now = api.get(&at).json();
+        assert_eq!((&now[REQUIRED]["serial"], &now[OPTIONAL]["serial"]), (&json!("s"), &json!("t")));
     });
 }
 

@@ -130,6 +130,11 @@ fn ver_06_07_existence_comes_first() {
         let put = api.send("PUT", &path_of(&ines), &[("If-None-Match", "*")], Some(body.as_bytes()));
 
         assert_error(&put, 412, None);
+        let title = patch(json!([{"op": "add", "path": "title", "value": "x"}])).to_string();
+        for if_none_match in ["*", ines["meta"]["version"].as_str().unwrap()] {
+            let headers = [("If-None-Match", if_none_match)];
+            assert_error(&api.send("PATCH", &path_of(&ines), &headers, Some(title.as_bytes())), 412, None);
+        }
         assert_eq!(api.get(&path_of(&ines)).json(), ines);
     });
 }

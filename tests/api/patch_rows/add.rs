@@ -110,7 +110,7 @@ fn patch_20_a8_the_value_is_merged_into_what_is_selected() {
 }
 
 #[test]
-fn patch_20_a9_an_element_for_a_filter_that_selects_none() {
+fn patch_20_a9_t_07_an_element_for_a_filter_that_selects_none() {
     each_stage(|stage| {
         let path = "phoneNumbers[type eq \"fax\" and display eq \"d\"]";
         let created = json!({"phoneNumbers": [{"type": "fax", "display": "d", "value": "1"}]});
@@ -139,7 +139,7 @@ fn patch_20_a10_a_part_of_what_is_selected_is_set() {
 }
 
 #[test]
-fn patch_20_a11_a_part_for_a_filter_that_selects_none() {
+fn patch_20_a11_t_07_a_part_for_a_filter_that_selects_none() {
     each_stage(|stage| {
         let created = json!({"phoneNumbers": [{"type": "fax", "value": "1"}]});
         let outcome = stage.either(Ok(created), Err("noTarget"));
