@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::table::printable;
 use super::{Office, Report, sentence};
 use crate::admin::doctor::{Diagnosis, Examine, Finding, Repair, State};
+use crate::certificate::Files;
 use crate::scim::Result;
 
 /// `scimd doctor`.
@@ -38,7 +39,7 @@ pub struct Premises {
     /// Where the database is.
     pub database: Database,
     /// The files of the certificate and of its key, where TLS is ours.
-    pub certificate: Option<[PathBuf; 2]>,
+    pub certificate: Option<Files>,
     /// Files that hold secrets.
     pub secret_files: Vec<PathBuf>,
     /// What clients are told, where it is set.
