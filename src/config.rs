@@ -209,13 +209,14 @@ fn tls(sources: &Sources) -> Result<Option<TlsFiles>, Error> {
 
 fn remote(sources: &Sources) -> Result<Option<Remote>, Error> {
     let Some(url) = sources.parse("url", values::public_url)? else { return Ok(None) };
-    let key_names = ["admin-key", "admin-key-file"];
+    // Whoever can put a file there could have the key of whoever comes by sent to himself.
+    let is_from_elsewhere = |name| sources.get(name).is_some() && sources.in_unnamed_file(name).is_none();
     if let Some(found) = sources.in_unnamed_file("url")
-        && key_names.iter().any(|name| sources.get(name).is_some() && sources.in_unnamed_file(name).is_none())
+        && (sources.get("admin-key-file").is_some() || is_from_elsewhere("admin-key"))
     {
         return Err(Error(format!(
-            "{found} takes no key from elsewhere, for nobody has named that file: give `--url`, or name the file with \
-             `--config`."
+            "{found} takes no key but an `admin-key` beside it, for nobody has named that file: give `--url`, or name the \
+             file with `--config`."
         )));
     }
     let key = sources.secret("admin-key", "admin-key-file", |text| Ok(text.trim().to_owned()))?;

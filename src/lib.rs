@@ -18,6 +18,7 @@ pub mod cli;
 
 pub mod conformance;
 
+pub mod certificate;
 pub mod outbound;
 
 pub mod config;

@@ -12,6 +12,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 use scimd::admin::{self, Desk};
 use scimd::auth::{Authenticator, StoredKeys};
+use scimd::certificate::Files;
 use scimd::cli::doctor::{self, Premises};
 use scimd::cli::{self, Office, Report, Server, healthcheck, migrate, quickstart};
 use scimd::config::{self, Config, Remote, Settings, TlsFiles};
@@ -233,7 +234,7 @@ fn premises(config: &Config) -> Result<Premises, String> {
     let tls = config.tls.clone().filter(|_| is_here);
     Ok(Premises {
         database,
-        certificate: tls.map(|TlsFiles { certificate, key }| [certificate, key]),
+        certificate: tls.map(|TlsFiles { certificate, key }| Files { certificate, key }),
         secret_files: config.secret_files.clone(),
         public_url: config.public_url.clone(),
         listen: config.listen,
@@ -306,7 +307,7 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
     let history = provider.clone();
     let service =
         http::Service { provider, desk: desk.clone(), authenticator, open_discovery: config.open_discovery, peers };
-    let tls = config.tls.clone().map(|TlsFiles { certificate, key }| http::tls::Files { certificate, key });
+    let tls = config.tls.clone().map(|TlsFiles { certificate, key }| Files { certificate, key });
     let options = http::Options {
         workers: config.workers,
         shutdown_delay: config.shutdown_delay,

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ureq::http;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Proxy, http};
 
 /// The URL under which a server has its endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +37,13 @@ impl BaseUrl {
 
     /// Whether nobody on the way reads along: TLS, or this machine.
     pub fn is_private(&self) -> bool {
-        let Some(authority) = self.origin.strip_prefix("http://") else { return true };
-        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        self.origin.starts_with("https://") || self.is_here()
+    }
+
+    fn is_here(&self) -> bool {
+        let Some((_, authority)) = self.origin.split_once("://") else { return false };
+        let has_port = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        let host = has_port.map_or(authority, |(host, _)| host);
         let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
         host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
@@ -48,6 +53,12 @@ impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.origin, self.path)
     }
+}
+
+/// The proxy that the environment names (`HTTPS_PROXY` and its like). Not to this machine: a proxy on the way from here to
+/// here would read what nobody else may.
+pub fn proxy(base: &BaseUrl) -> Option<Proxy> {
+    if base.is_here() { None } else { Proxy::try_from_env() }
 }
 
 /// Trusts what the system trusts. Reading the certificates takes a while, so plain HTTP does without.
@@ -90,7 +101,9 @@ mod tests {
     #[test]
     fn plain_http_is_private_on_this_machine_alone() {
         let is_private = |url: &str| BaseUrl::parse(url, "").expect("a URL").is_private();
-        for url in ["https://h.example", "http://127.0.0.1:8080", "http://[::1]:80", "http://localhost/x"] {
+        for url in
+            ["https://h.example", "http://127.0.0.1:8080", "http://[::1]:80", "http://[::1]", "http://localhost/x"]
+        {
             assert!(is_private(url), "{url}");
         }
         for url in ["http://h.example", "http://10.0.0.1:8080", "http://127.0.0.1.example", "http://localhost.example"]

@@ -11,19 +11,35 @@ use std::path::{Path, PathBuf};
 use scimd::scim::ErrorKind;
 
 /// Each room and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("scim", &[]),
     ("store", &["scim", "telemetry"]),
     ("auth", &["store", "scim"]),
     ("provider", &["auth", "store", "scim"]),
     ("admin", &["provider", "auth", "store", "scim"]),
-    ("http", &["admin", "provider", "auth", "scim", "telemetry"]),
-    ("cli", &["admin", "provider", "auth", "store", "scim", "config", "outbound"]),
+    ("http", &["admin", "provider", "auth", "scim", "telemetry", "certificate"]),
+    ("cli", &["admin", "provider", "auth", "store", "scim", "config", "outbound", "certificate"]),
     ("conformance", &["outbound"]),
     ("outbound", &[]),
+    ("certificate", &[]),
     ("config", &["telemetry"]),
     ("telemetry", &["outbound"]),
-    ("main", &["scim", "store", "auth", "provider", "admin", "http", "cli", "conformance", "config", "telemetry"]),
+    (
+        "main",
+        &[
+            "scim",
+            "store",
+            "auth",
+            "provider",
+            "admin",
+            "http",
+            "cli",
+            "conformance",
+            "config",
+            "telemetry",
+            "certificate",
+        ],
+    ),
 ];
 
 /// Crates that have one home, and who lives there.
@@ -33,10 +49,10 @@ const HOMES: [(&str, &[&str]); 17] = [
     ("diesel_migrations", &["store"]),
     ("r2d2", &["store"]),
     ("argon2", &["auth"]),
-    ("rustls", &["http", "cli", "outbound"]),
+    ("rustls", &["http", "cli", "outbound", "certificate"]),
     ("rustls_native_certs", &["outbound"]),
     ("indicatif", &["cli"]),
-    ("x509_cert", &["cli"]),
+    ("x509_cert", &["certificate"]),
     ("fs4", &["cli", "store"]),
     ("ureq", &["outbound", "cli", "conformance", "telemetry"]),
     ("opentelemetry", &["telemetry"]),

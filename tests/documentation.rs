@@ -284,7 +284,8 @@ fn commands_in_the_readme_exist_with_their_flags() {
     }
 }
 
-const ROOMS: [&str; 9] = ["scim", "store", "auth", "provider", "admin", "http", "cli", "conformance", "outbound"];
+const ROOMS: [&str; 10] =
+    ["scim", "store", "auth", "provider", "admin", "http", "cli", "conformance", "outbound", "certificate"];
 
 #[test]
 fn rooms_know_only_those_that_the_map_allows() {

@@ -174,7 +174,8 @@ fn files_that_are_no_certificate_or_key_are_named() {
 #[test]
 fn auth_07_a_key_over_plain_http_from_elsewhere_than_a_proxy_is_refused() {
     let workplace = Workplace::new();
-    let [elsewhere, here] = ["10.0.0.7/32", "127.0.0.0/8"].map(|proxies| Client::new(&served_to(&workplace, proxies)));
+    let served = |proxies| Client::new(&served_to(&workplace, bound("127.0.0.1:0"), proxies));
+    let [elsewhere, here] = ["10.0.0.7/32", "127.0.0.0/8"].map(served);
     let claims = ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP"].map(|name| {
         (name.to_owned(), if name == "Forwarded" { "for=10.0.0.7;proto=https" } else { "10.0.0.7" }.to_owned())
     });
@@ -187,13 +188,48 @@ fn auth_07_a_key_over_plain_http_from_elsewhere_than_a_proxy_is_refused() {
     assert_eq!(get(&elsewhere, "/scim/v2/Users", &claims).status, 403, "anybody can write a header");
     assert_eq!(get(&elsewhere, "/healthz", &[]).status, 200);
     assert_eq!(get(&here, "/scim/v2/Users", &claims).status, 401);
+    let key = [("Authorization".to_owned(), "Bearer whatever".to_owned())];
+    assert_eq!(get(&elsewhere, "/scim/v2/Users", &key).status, 403);
+    let page = get(&elsewhere, "/metrics", &[]).text();
+    assert!(page.contains("scimd_refused_keys_total{reason=\"insecure\"} 1\n"), "{page}");
+}
+
+/// Whoever connects is judged by the address of the connection, in its own family, whatever the headers say.
+#[test]
+fn auth_07_a_proxy_is_known_by_its_connection_in_both_families() {
+    // A machine without IPv6 has nothing to tell apart.
+    let Ok(listener) = TcpListener::bind("[::]:0") else { return };
+    let port = listener.local_addr().unwrap().port();
+    let workplace = Workplace::new();
+    served_to(&workplace, listener, "127.0.0.0/8");
+    let chain = |header: &str, text: &str| vec![(header.to_owned(), text.to_owned())];
+    let status = |host: &str, headers: Vec<(String, String)>| {
+        Client::new(&format!("http://{host}:{port}")).send("GET", "/scim/v2/Users", &headers, None).unwrap().status
+    };
+
+    assert_eq!(status("127.0.0.1", vec![]), 401, "a proxy, though the listener shows it as ::ffff:127.0.0.1");
+    assert_eq!(status("[::1]", vec![]), 403, "not named");
+    for spoofed in [
+        chain("X-Forwarded-For", "127.0.0.1"),
+        chain("X-Forwarded-For", "127.0.0.1, ::ffff:127.0.0.1, unknown, \"[::1]:80\""),
+        chain("Forwarded", "for=127.0.0.1;by=127.0.0.1;proto=https, for=\"[::1]\""),
+        chain("X-Forwarded-Proto", "https"),
+    ] {
+        assert_eq!(status("[::1]", spoofed.clone()), 403, "{spoofed:?}");
+    }
+    for told in [chain("X-Forwarded-For", "192.0.2.1"), chain("Forwarded", "for=192.0.2.1;proto=http")] {
+        assert_eq!(status("127.0.0.1", told.clone()), 401, "the proxy is trusted, whomever it speaks for: {told:?}");
+    }
+}
+
+fn bound(address: &str) -> TcpListener {
+    TcpListener::bind(address).unwrap()
 }
 
 /// The URL of a server that takes plain HTTP from that network alone.
-fn served_to(workplace: &Workplace, network: &str) -> String {
+fn served_to(workplace: &Workplace, listener: TcpListener, network: &str) -> String {
     let store = Store::open(&Settings::new(DatabaseUrl::Sqlite(workplace.path("scimd.db")))).unwrap();
     store.migrate().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let provider = Provider::new(store.clone(), Registry::builtin(), &url, system_clock());
     let service = Service {

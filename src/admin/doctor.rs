@@ -122,20 +122,42 @@ impl Operation for Repair {
     }
 }
 
+/// A doctor at work, who has the turn.
+struct Examination<'a> {
+    desk: &'a Desk,
+    turn: Turn,
+}
+
+impl Examination<'_> {
+    /// Looks into the database. Whoever hangs up ends no look that has begun, so the look has the turn as well.
+    async fn look<T: Send + 'static>(
+        &self,
+        reach: Reach,
+        work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.turn.clone();
+        let work = move |connection: &mut Connection| {
+            let _turn = turn;
+            work(connection)
+        };
+        self.desk.store.read(reach, work).await
+    }
+}
+
 async fn diagnosis(desk: &Desk, repair: bool) -> Result<Diagnosis> {
-    let turn = desk.turns.examination()?;
+    let examination = Examination { desk, turn: desk.turns.examination()? };
     let asked_at = desk.now().naive_utc();
-    let condition = desk.store.read(Reach::Scan, condition::of).await?;
+    let condition = examination.look(Reach::Scan, condition::of).await?;
     let asked = asked_at..=desk.now().naive_utc();
     let mut findings = database::findings(&condition);
     if condition.pending_migrations.is_empty() {
-        findings.push(structure(desk, turn.clone()).await?);
-        findings.push(clock(desk, &condition, &asked).await?);
-        findings.push(schemas(desk).await?);
+        findings.push(structure(&examination).await?);
+        findings.push(clock(&examination, &condition, &asked).await?);
+        findings.push(schemas(&examination).await?);
         findings.push(names::finding(desk));
-        findings.push(keys::finding(desk).await?);
-        findings.push(unresolved_members(desk, turn.clone()).await?);
-        findings.extend(integrity::findings(desk, repair).await?);
+        findings.push(keys::finding(&examination).await?);
+        findings.push(unresolved_members(&examination).await?);
+        findings.extend(integrity::findings(&examination, repair).await?);
     } else {
         let rest = ["structure", "clock", "schemas", "clientNames", "keys", "unresolvedMembers"];
         let rest = rest.into_iter().chain(integrity::checks());
@@ -144,17 +166,9 @@ async fn diagnosis(desk: &Desk, repair: bool) -> Result<Diagnosis> {
     Ok(Diagnosis { base_url: desk.provider.base_url().to_owned(), findings })
 }
 
-/// Whoever hangs up ends no look at the whole file, so the look has the turn.
-async fn structure(desk: &Desk, turn: Turn) -> Result<Finding> {
+async fn structure(examination: &Examination<'_>) -> Result<Finding> {
     const CHECK: &str = "structure";
-    let found = desk
-        .store
-        .read(Reach::Scan, move |connection| {
-            let _turn = turn;
-            condition::structure(connection)
-        })
-        .await?;
-    Ok(match found {
+    Ok(match examination.look(Reach::Scan, condition::structure).await? {
         None => {
             Finding::not_checked(CHECK, "PostgreSQL looks after its pages itself; `pg_amcheck` looks at all of them")
         }
@@ -172,9 +186,13 @@ async fn structure(desk: &Desk, turn: Turn) -> Result<Finding> {
 const TOLERATED_SECONDS: i64 = 2;
 
 /// `asked` is the time in which the database told its own.
-async fn clock(desk: &Desk, condition: &Condition, asked: &RangeInclusive<NaiveDateTime>) -> Result<Finding> {
-    let last = desk.store.read(Reach::Point, condition::last_change).await?;
-    Ok(judge_clock(desk.now().naive_utc(), last, condition, asked))
+async fn clock(
+    examination: &Examination<'_>,
+    condition: &Condition,
+    asked: &RangeInclusive<NaiveDateTime>,
+) -> Result<Finding> {
+    let last = examination.look(Reach::Point, condition::last_change).await?;
+    Ok(judge_clock(examination.desk.now().naive_utc(), last, condition, asked))
 }
 
 fn judge_clock(
@@ -201,10 +219,10 @@ fn judge_clock(
     Finding::ok(CHECK, "the clock is not behind the history, and agrees with that of the database")
 }
 
-async fn schemas(desk: &Desk) -> Result<Finding> {
+async fn schemas(examination: &Examination<'_>) -> Result<Finding> {
     const CHECK: &str = "schemas";
-    let registry = desk.provider.registry();
-    let differing = desk.store.read(Reach::Scan, move |c| tenants::kept_for_other_schemas(c, registry)).await?;
+    let registry = examination.desk.provider.registry();
+    let differing = examination.look(Reach::Scan, move |c| tenants::kept_for_other_schemas(c, registry)).await?;
     if differing.is_empty() {
         return Ok(Finding::ok(CHECK, "the data is kept for the schemas in force"));
     }
@@ -217,10 +235,9 @@ async fn schemas(desk: &Desk) -> Result<Finding> {
     Ok(Finding::warning(CHECK, what, advice).with_examples(differing))
 }
 
-async fn unresolved_members(desk: &Desk, turn: Turn) -> Result<Finding> {
+async fn unresolved_members(examination: &Examination<'_>) -> Result<Finding> {
     const CHECK: &str = "unresolvedMembers";
-    let look = move |connection: &mut Connection| {
-        let _turn = turn;
+    let look = |connection: &mut Connection| {
         let (mut total, mut groups, mut examples) = (0, 0, Vec::new());
         for tenant in tenants::list(connection)? {
             let (mut after, mut is_last) = (String::new(), false);
@@ -236,7 +253,7 @@ async fn unresolved_members(desk: &Desk, turn: Turn) -> Result<Finding> {
         }
         Ok((total, groups, examples))
     };
-    let (total, groups, examples) = desk.store.read(Reach::Scan, look).await?;
+    let (total, groups, examples) = examination.look(Reach::Scan, look).await?;
     if total == 0 {
         return Ok(Finding::ok(CHECK, "every member of every group is there"));
     }

@@ -144,6 +144,7 @@ impl Operation for Create {
         };
         let author = desk.author();
         let (token, key) = order.fill(author.at).await?;
+        desk.count_argon2_run();
         let registry = desk.provider.registry();
         let write = move |connection: &mut Connection| {
             tenants::lock_shared(connection, key.tenant_id)?;
@@ -222,6 +223,7 @@ impl Operation for Rotate {
         let wanted = id.clone();
         let old = desk.store.read(Reach::Point, move |connection| find(connection, &wanted)).await?;
         let (token, mut new) = Order::like(&old, self.expires_in.unwrap_or_default()).fill(author.at).await?;
+        desk.count_argon2_run();
         new.rotated_from = Some(id.clone());
         let write = move |connection: &mut Connection| {
             tenants::lock_shared(connection, new.tenant_id)?;

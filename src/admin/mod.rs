@@ -179,6 +179,11 @@ impl Desk {
         self.door.iter().for_each(|door| door.forget_tenant(tenant_id));
     }
 
+    /// Counts the run of argon2 that a new key takes, where runs are counted.
+    fn count_argon2_run(&self) {
+        self.door.iter().for_each(|door| door.counters().count_argon2_run());
+    }
+
     /// A call of an operation on resources by whoever works here, who may do everything within the tenant.
     pub fn call(&self, tenant: &Tenant) -> Call {
         let caller = Caller {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Why somebody was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
+    /// A key over a connection that others can read: answered 403, and nobody looks at it.
+    Insecure,
     /// No `Authorization` header, or one of another scheme than `Bearer`.
     Missing,
     /// A bearer token of another shape than ours, or with a wrong checksum.
@@ -29,7 +31,8 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them, for a metrics page.
-    pub const ALL: [Refusal; 9] = [
+    pub const ALL: [Refusal; 10] = [
+        Refusal::Insecure,
         Refusal::Missing,
         Refusal::Malformed,
         Refusal::Unknown,
@@ -44,6 +47,7 @@ impl Refusal {
     /// The reason as a metric's label.
     pub const fn label(self) -> &'static str {
         match self {
+            Refusal::Insecure => "insecure",
             Refusal::Missing => "missing",
             Refusal::Malformed => "malformed",
             Refusal::Unknown => "unknown",
@@ -66,7 +70,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// How often a token was compared with argon2.
+    /// How often argon2 ran, for a token that was compared or made.
     pub fn argon2_runs(&self) -> u64 {
         self.argon2_runs.load(Ordering::Relaxed)
     }
@@ -81,7 +85,8 @@ impl Counters {
         self.refusals[reason as usize].load(Ordering::Relaxed)
     }
 
-    pub(super) fn count_argon2_run(&self) {
+    /// Counts a run of argon2.
+    pub fn count_argon2_run(&self) {
         self.argon2_runs.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -89,7 +94,8 @@ impl Counters {
         self.look_ups.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_refusal(&self, reason: Refusal) {
+    /// Counts somebody who was not let in.
+    pub fn count_refusal(&self, reason: Refusal) {
         self.refusals[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 }

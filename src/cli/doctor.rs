@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::table::printable;
 use super::{Office, Report, sentence};
 use crate::admin::doctor::{Diagnosis, Examine, Finding, Repair, State};
+use crate::certificate::Files;
 use crate::scim::Result;
 
 /// `scimd doctor`.
@@ -38,7 +39,7 @@ pub struct Premises {
     /// Where the database is.
     pub database: Database,
     /// The files of the certificate and of its key, where TLS is ours.
-    pub certificate: Option<[PathBuf; 2]>,
+    pub certificate: Option<Files>,
     /// Files that hold secrets.
     pub secret_files: Vec<PathBuf>,
     /// What clients are told, where it is set.
@@ -95,7 +96,7 @@ impl Command {
             }
             Ok(premises) => self.examine(&premises, office, now).await,
         };
-        let state = findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok);
+        let state = worst(&findings);
         let report = match self.json {
             true => Report::json(&Outcome { state, findings: &findings })?,
             false => Report::text(lines(&findings)).note(summary(&findings)),
@@ -141,6 +142,12 @@ impl Command {
     }
 }
 
+/// The worst state of what was looked at.
+fn worst(findings: &[Finding]) -> State {
+    let looked_at = findings.iter().map(|finding| finding.state).filter(|state| *state != State::NotChecked);
+    looked_at.max().unwrap_or(State::NotChecked)
+}
+
 fn word(state: State) -> &'static str {
     match state {
         State::Ok => "ok",
@@ -158,7 +165,10 @@ fn lines(findings: &[Finding]) -> String {
     let mut text = String::new();
     for Finding { check, state, what, advice, examples } in findings {
         let advice = advice.as_ref().map(|advice| format!(": {advice}")).unwrap_or_default();
-        let said = printable(&format!("{what}{advice}"));
+        let what = if advice.is_empty() { what } else { what.trim_end_matches('.') };
+        // What libraries say may have lines of its own.
+        let said = format!("{what}{advice}").split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = printable(&said);
         // Writing to a string does not fail.
         let _ = writeln!(text, "{:<11}  {check:<width$}  {said}", word(*state));
         for example in examples.iter().take(EXAMPLES) {
@@ -190,12 +200,12 @@ mod tests {
         let examples = (0..7).map(|number| format!("e{number}\u{1b}")).collect();
         let findings = [
             Finding::ok("clock", "right"),
-            Finding { examples, ..Finding::wrong("searchIndex", "broken", "mend it") },
+            Finding { examples, ..Finding::wrong("searchIndex", "bro\n\tken.", "mend it") },
             Finding::not_checked("disk", "unknown"),
         ];
         let text = lines(&findings);
         assert_eq!(text.lines().next(), Some("ok           clock        right"));
-        assert_eq!(text.lines().nth(1), Some("wrong        searchIndex  broken: mend it"));
+        assert_eq!(text.lines().nth(1), Some("wrong        searchIndex  bro ken: mend it"));
         assert_eq!(text.lines().nth(2), Some("             - e0\\u{1b}"));
         assert_eq!(text.lines().nth(7), Some("             - and 2 more, with --json"));
         assert_eq!(text.lines().last(), Some("not checked  disk         unknown"));

@@ -370,9 +370,16 @@ fn a_file_that_nobody_named_draws_no_key_to_its_own_server() {
     const URL: &str = "url = 'https://scim.example.com'";
     const BOTH: &str = "url = 'https://scim.example.com'\nadmin-key = 'of the file'";
     let with_key = |file: &'static str| Start::default().variable("SCIMD_ADMIN_KEY", "of the environment").file(file);
-    for start in [with_key(URL), with_key(BOTH), Start::flags(&["--admin-key-file", "/nowhere/key"]).file(URL)] {
+    // The file may name the key of whoever comes by, which lies where keys lie.
+    let theirs = "url = 'https://scim.example.com'\nadmin-key-file = '/etc/scimd/admin-key'";
+    for start in [
+        with_key(URL),
+        with_key(BOTH),
+        Start::flags(&["--admin-key-file", "/nowhere/key"]).file(URL),
+        Start::default().file(theirs),
+    ] {
         let complaint = start.complaint();
-        assert!(complaint.starts_with("`url` in ") && complaint.contains("takes no key from elsewhere"), "{complaint}");
+        assert!(complaint.starts_with("`url` in ") && complaint.contains("takes no key but"), "{complaint}");
     }
 
     let remote = |start: Start| start.config().expect("valid").remote.expect("another server");
@@ -382,7 +389,12 @@ fn a_file_that_nobody_named_draws_no_key_to_its_own_server() {
 
     let dir = TempDir::new().expect("a temporary directory");
     let file = dir.path().join("laptop.toml");
-    std::fs::write(&file, URL).expect("writable");
-    let named = Start::default().variable("SCIMD_CONFIG", file.to_str().expect("UTF-8"));
-    assert_eq!(remote(named.variable("SCIMD_ADMIN_KEY", "of the environment")).key, "of the environment");
+    let key = dir.path().join("key");
+    std::fs::write(&key, "of a file\n").expect("writable");
+    let named = |text: &str| {
+        std::fs::write(&file, text).expect("writable");
+        Start::default().variable("SCIMD_CONFIG", file.to_str().expect("UTF-8"))
+    };
+    assert_eq!(remote(named(URL).variable("SCIMD_ADMIN_KEY", "of the environment")).key, "of the environment");
+    assert_eq!(remote(named(&format!("{URL}\nadmin-key-file = '{}'", key.display()))).key, "of a file");
 }

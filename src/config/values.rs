@@ -84,11 +84,20 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
 
 fn network(word: &str) -> Result<IpNet, String> {
     let address = word.parse::<IpAddr>().map(IpNet::from);
-    address.or_else(|_| word.parse()).map_err(|_| {
+    address.or_else(|_| word.parse()).map(plain).map_err(|_| {
         format!(
             "must be a list of addresses and networks, or `private`; `{word}` is none: write for example 10.0.0.0/8."
         )
     })
+}
+
+/// A network of IPv4 in the clothes of IPv6 (`::ffff:10.0.0.0/104`), as what it is.
+fn plain(network: IpNet) -> IpNet {
+    let in_clothes = match network {
+        IpNet::V6(v6) => v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    in_clothes.and_then(|(address, bits)| IpNet::new(address.into(), bits).ok()).unwrap_or(network)
 }
 
 pub(super) fn count(text: &str) -> Result<u32, String> {
@@ -201,6 +210,10 @@ mod tests {
         assert_eq!(
             shown("10.0.0.7, fd00::/8 192.0.2.0/24").unwrap_or_default(),
             ["10.0.0.7/32", "fd00::/8", "192.0.2.0/24"]
+        );
+        assert_eq!(
+            shown("::ffff:10.0.0.7 ::ffff:10.0.0.0/104 ::ffff:0:0/90").unwrap_or_default(),
+            ["10.0.0.7/32", "10.0.0.0/8", "::ffff:0.0.0.0/90"]
         );
         assert_eq!(shown("private").map(|all| all.len()), Ok(4));
         for text in ["10.0.0.0/33", "proxy.example.com", "10.0.0", "Private"] {

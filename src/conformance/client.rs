@@ -45,6 +45,7 @@ impl Client {
     pub(super) fn new(url: &str, token: String, timeout: Duration) -> Result<Client, BadUrl> {
         let base = BaseUrl::parse(url, "https://example.com/scim/v2").map_err(BadUrl)?;
         let config = ureq::Agent::config_builder()
+            .proxy(outbound::proxy(&base))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)

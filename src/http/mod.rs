@@ -17,7 +17,7 @@ mod resources;
 mod respond;
 pub mod routes;
 mod search;
-pub mod tls;
+mod tls;
 mod trace;
 mod traffic;
 mod transfer;
@@ -37,6 +37,7 @@ use self::routes::{ADMIN, BASES, Endpoint, OPENAPI, Operation};
 use self::traffic::{Farewell, Signals, Traffic};
 use crate::admin::Desk;
 use crate::auth::Authenticator;
+use crate::certificate::Files;
 use crate::provider::Provider;
 
 /// What requests are served with.
@@ -64,7 +65,7 @@ pub struct Options {
     /// How long requests in flight may take after that.
     pub shutdown_timeout: Duration,
     /// The certificate, where TLS is ours.
-    pub tls: Option<tls::Files>,
+    pub tls: Option<Files>,
 }
 
 /// Starts to listen. The server is a future that ends after SIGTERM or SIGINT, when the requests in flight are answered;
@@ -105,8 +106,8 @@ pub fn bind(
     let server = match &options.tls {
         None => server.listen(listener)?,
         Some(files) => {
-            let (tls, renewed) = tls::serve_with(files)?;
-            actix_web::rt::spawn(tls::keep(renewed));
+            let (tls, renewed) = tls::serve_with(files, service.provider.now())?;
+            actix_web::rt::spawn(tls::keep(renewed, service.provider.clone()));
             server.listen_rustls_0_23(listener, tls)?
         }
     };

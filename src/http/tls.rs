@@ -1,40 +1,28 @@
-//! TLS: a certificate and its key from files, read again when the files change, so that a renewed certificate needs no
-//! restart (RFC 7644 §7.2).
+//! TLS: the certificate in the files, read again when they change, so that a renewed certificate needs no restart
+//! (RFC 7644 §7.2).
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::certificate::{Certificate, Files, State};
+use crate::provider::Provider;
+
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
-
-/// Where the certificate is, and its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Files {
-    /// PEM: the certificate of this server, then those between it and the authority.
-    pub certificate: PathBuf,
-    /// PEM: the private key of the certificate.
-    pub key: PathBuf,
-}
 
 /// TLS 1.2 and 1.3 with the certificate in the files as they are now and as they will be.
 ///
 /// # Errors
 /// A file that cannot be read or is not PEM, or a key that is not the certificate's.
-pub(super) fn serve_with(files: &Files) -> io::Result<(ServerConfig, Arc<Renewed>)> {
-    // Looked at before they are read: a change in between is seen the next time.
-    let seen = RwLock::new(files.state());
-    let current = RwLock::new(Arc::new(files.read()?));
-    let renewed = Arc::new(Renewed { files: files.clone(), seen, current });
+pub(super) fn serve_with(files: &Files, now: DateTime<Utc>) -> io::Result<(ServerConfig, Arc<Renewed>)> {
+    let renewed = Arc::new(Renewed::begin(files, now).map_err(io::Error::other)?);
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;
     let resolver: Arc<dyn ResolvesServerCert> = Arc::<Renewed>::clone(&renewed);
@@ -42,10 +30,10 @@ pub(super) fn serve_with(files: &Files) -> io::Result<(ServerConfig, Arc<Renewed
 }
 
 /// Looks at the files for as long as the server runs.
-pub(super) async fn keep(renewed: Arc<Renewed>) {
+pub(super) async fn keep(renewed: Arc<Renewed>, provider: Provider) {
     loop {
         tokio::time::sleep(INTERVAL).await;
-        renewed.refresh();
+        renewed.refresh(provider.now());
     }
 }
 
@@ -53,27 +41,47 @@ pub(super) async fn keep(renewed: Arc<Renewed>) {
 #[derive(Debug)]
 pub(super) struct Renewed {
     files: Files,
-    seen: RwLock<State>,
+    seen: Mutex<Seen>,
     current: RwLock<Arc<CertifiedKey>>,
 }
 
-/// What a change of the files shows in: times and lengths.
-type State = [Option<(SystemTime, u64)>; 2];
+/// How the files were.
+#[derive(Debug)]
+struct Seen {
+    /// When they were read last.
+    read: State,
+    /// At the last look.
+    lately: State,
+}
 
 impl Renewed {
-    /// Files that are half-written or do not fit each other change nothing: the old certificate stays until they do.
-    fn refresh(&self) {
+    fn begin(files: &Files, now: DateTime<Utc>) -> Result<Renewed, String> {
+        // Looked at before they are read: a change in between is seen the next time.
+        let state = files.state();
+        let certificate = files.read()?;
+        warn_of_time(&certificate, now);
+        let seen = Mutex::new(Seen { read: state, lately: state });
+        Ok(Renewed { files: files.clone(), seen, current: RwLock::new(certificate.certified) })
+    }
+
+    /// Files that have changed since the last look may still be written, and are left for the next one: half of a chain
+    /// is a certificate, too. Files that do not fit each other change nothing: the old certificate stays until they do.
+    fn refresh(&self, now: DateTime<Utc>) {
         let state = self.files.state();
-        if *self.seen.read().unwrap_or_else(PoisonError::into_inner) == state {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_settled = std::mem::replace(&mut seen.lately, state) == state;
+        if !is_settled || seen.read == state {
             return;
         }
-        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = state;
+        seen.read = state;
+        drop(seen);
         match self.files.read() {
-            Ok(certified) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
-                tracing::info!("the TLS certificate has been renewed");
+            Ok(certificate) => {
+                tracing::info!(until = %certificate.until, "the TLS certificate has been renewed");
+                warn_of_time(&certificate, now);
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = certificate.certified;
             }
-            Err(error) => tracing::warn!(%error, "the renewed TLS certificate cannot be used; the old one stays"),
+            Err(error) => tracing::warn!(error, "the renewed TLS certificate cannot be used; the old one stays"),
         }
     }
 }
@@ -84,27 +92,48 @@ impl ResolvesServerCert for Renewed {
     }
 }
 
-impl Files {
-    fn read(&self) -> io::Result<CertifiedKey> {
-        let chain = CertificateDer::pem_file_iter(&self.certificate)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|cause| unusable(&self.certificate, "a certificate", cause))?;
-        if chain.is_empty() {
-            return Err(unusable(&self.certificate, "a certificate", "there is none in it"));
-        }
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|cause| unusable(&self.key, "a key", cause))?;
-        CertifiedKey::from_der(chain, key, &default_provider())
-            .map_err(|cause| unusable(&self.key, "the key of the certificate", cause))
-    }
-
-    fn state(&self) -> State {
-        [&self.certificate, &self.key].map(|file| {
-            let metadata = fs::metadata(file).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        })
+/// It is served all the same: whose clock is right, the clients' or ours, is not known here.
+fn warn_of_time(certificate: &Certificate, now: DateTime<Utc>) {
+    if !certificate.is_good_at(now) {
+        let Certificate { from, until, .. } = certificate;
+        tracing::warn!(%from, %until, "the TLS certificate is not good at this time; clients will refuse it");
     }
 }
 
-fn unusable(file: &Path, what: &str, cause: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{} cannot be used as {what}: {cause}", file.display()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auth_07_a_chain_is_taken_once_nobody_writes_it_any_more() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let files = Files { certificate: directory.path().join("tls.crt"), key: directory.path().join("tls.key") };
+        let made = || rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("made");
+        let write = |certificate: &str, key: &rcgen::KeyPair| {
+            std::fs::write(&files.key, key.serialize_pem()).expect("written");
+            std::fs::write(&files.certificate, certificate).expect("written");
+        };
+        let (old, new) = (made(), made());
+        write(&old.cert.pem(), &old.signing_key);
+        let now = DateTime::UNIX_EPOCH;
+        let renewed = Renewed::begin(&files, now).expect("usable");
+        let served = || renewed.current.read().expect("no panic").cert.clone();
+        let (first, chain) = (served(), format!("{}{}", new.cert.pem(), old.cert.pem()));
+        let look = || {
+            renewed.refresh(now);
+            (served() != first).then(|| served().len())
+        };
+
+        write(&new.cert.pem(), &new.signing_key);
+        assert_eq!(look(), None, "it may go on");
+        write(&chain, &new.signing_key);
+        assert_eq!((look(), look()), (None, Some(2)));
+
+        write(&old.cert.pem(), &new.signing_key);
+        assert_eq!((look(), look()), (Some(2), Some(2)), "the key is another one's");
+        std::fs::remove_file(&files.key).expect("removed");
+        assert_eq!((look(), look()), (Some(2), Some(2)));
+        write(&old.cert.pem(), &old.signing_key);
+        assert_eq!((look(), look()), (Some(2), None), "the first one is back");
+    }
 }

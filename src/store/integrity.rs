@@ -40,7 +40,8 @@ const MENDED_AT_ONCE: usize = 20;
 
 impl Store {
     /// Looks at everything, beside the work of a server, and mends what it finds if asked; `tell` hears of each flaw, and
-    /// of what became of it where it was to be mended.
+    /// of what became of it where it was to be mended. If the caller goes away, the piece at hand is done to its end and
+    /// no other one begins; until then `held` is not dropped.
     ///
     /// # Errors
     /// Database failures. What is mended by then stays mended.
@@ -49,17 +50,19 @@ impl Store {
         registry: &'static Registry,
         now: DateTime<Utc>,
         repair: bool,
+        held: impl Clone + Send + 'static,
         mut tell: impl FnMut(Flaw, Option<Outcome>),
     ) -> Result<Inspected> {
         let inspection = Arc::new(Mutex::new(Inspection::new(registry, now)));
-        while let Some(flaws) = self.next_piece(&inspection).await? {
+        while let Some(flaws) = self.next_piece(&inspection, &held).await? {
             if !repair {
                 flaws.into_iter().for_each(|flaw| tell(flaw, None));
                 continue;
             }
             for some in flaws.chunks(MENDED_AT_ONCE) {
-                let (work, registry) = (some.to_vec(), registry);
+                let (work, held) = (some.to_vec(), held.clone());
                 let mend_all = move |connection: &mut Connection| {
+                    let _ = &held;
                     work.iter().map(|flaw| mend(connection, registry, flaw)).collect::<Result<Vec<_>>>()
                 };
                 let outcomes = self.write(mend_all).await?;
@@ -71,11 +74,16 @@ impl Store {
     }
 
     /// The requests of clients come first: who is told that the database is busy waits and asks again.
-    async fn next_piece(&self, inspection: &Arc<Mutex<Inspection>>) -> Result<Option<Vec<Flaw>>> {
+    async fn next_piece(
+        &self,
+        inspection: &Arc<Mutex<Inspection>>,
+        held: &(impl Clone + Send + 'static),
+    ) -> Result<Option<Vec<Flaw>>> {
         let mut attempts = 0;
         loop {
-            let inspection = Arc::clone(inspection);
+            let (inspection, held) = (Arc::clone(inspection), held.clone());
             let look = move |connection: &mut Connection| {
+                let _held = held;
                 inspection.lock().unwrap_or_else(PoisonError::into_inner).next(connection)
             };
             match self.read(Reach::Scan, look).await {

@@ -37,7 +37,7 @@ fn flaws(api: &Api) -> Vec<Flaw> {
             flaws.push(flaw);
         }
     };
-    run(api.store.inspect(Registry::builtin(), system_clock()(), false, note));
+    run(api.store.inspect(Registry::builtin(), system_clock()(), false, (), note));
     flaws
 }
 

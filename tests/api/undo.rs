@@ -243,7 +243,7 @@ fn the_database_agrees_with_itself_afterwards() {
         assert_eq!(undone.conflicts, []);
         assert_eq!(shown(), before);
         let mut flaws = Vec::new();
-        run(api.store.inspect(provider.registry(), Utc::now(), false, |flaw, _| flaws.push(flaw)));
+        run(api.store.inspect(provider.registry(), Utc::now(), false, (), |flaw, _| flaws.push(flaw)));
         assert!(flaws.is_empty(), "{flaws:?}");
     });
 }

@@ -1,11 +1,18 @@
 //! `scimd doctor`: what it finds, what it mends, and that it leaves everything else alone.
 
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
 use diesel::connection::SimpleConnection;
 use scimd::store::{Connection, Settings, Store};
 use serde_json::{Value, json};
 
+use super::health::{get, sample};
 use super::support::http::Client;
-use super::{Server, Workplace, key_id, on_each_database, text};
+use super::{PATIENCE, Server, Workplace, key_id, on_each_database, text};
 
 /// The exit code and the findings. The throwaway PostgreSQL of tests waits for no disk, as the doctor says; everybody
 /// else's shall.
@@ -37,13 +44,52 @@ fn in_state<'a>(found: &'a Value, state: &str) -> Vec<&'a str> {
 }
 
 /// Changes the database behind the back of the program.
-fn tamper(workplace: &Workplace, statements: &'static str) {
+pub fn tamper(workplace: &Workplace, statements: &str) {
+    let statements = statements.to_owned();
+    change(&database(workplace), move |c| Ok(c.batch_execute(&statements)?));
+}
+
+fn database(workplace: &Workplace) -> String {
     let file = workplace.directory.path().join(".local/share/scimd/scimd.db");
-    let url = workplace.postgres.clone().unwrap_or_else(|| format!("sqlite:{}", file.display()));
+    workplace.postgres.clone().unwrap_or_else(|| format!("sqlite:{}", file.display()))
+}
+
+fn change(url: &str, work: impl FnMut(&mut Connection) -> scimd::scim::Result<()> + Send + 'static) {
     let store = Store::open(&Settings::new(url.parse().unwrap())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(store.write(|c: &mut Connection| Ok(c.batch_execute(statements)?))).unwrap();
+    runtime.block_on(store.write(work)).unwrap();
     store.close();
+}
+
+/// A transaction that others wait for who want to change the search index (on PostgreSQL also who want to read it), until
+/// it is let go.
+pub struct Held {
+    release: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Held {
+    pub fn begin(workplace: &Workplace) -> Held {
+        let lock =
+            if workplace.postgres.is_some() { "LOCK TABLE resource_values IN ACCESS EXCLUSIVE MODE" } else { "" };
+        let (release, released): (Sender<()>, Receiver<()>) = channel();
+        let (begun, has_begun) = channel();
+        let hold = move |c: &mut Connection| {
+            c.batch_execute(lock)?;
+            begun.send(()).unwrap();
+            released.recv().unwrap();
+            Ok(())
+        };
+        let url = database(workplace);
+        let thread = std::thread::spawn(move || change(&url, hold));
+        has_begun.recv_timeout(PATIENCE).unwrap();
+        Held { release, thread }
+    }
+
+    pub fn let_go(self) {
+        self.release.send(()).unwrap();
+        self.thread.join().unwrap();
+    }
 }
 
 #[test]
@@ -95,6 +141,8 @@ fn what_is_sound_is_sound_beside_a_server_and_from_elsewhere() {
         let (code_there, there) = examined(&laptop, &["--url", &address, "--admin-key-file", "key"]);
 
         assert_eq!((code, in_state(&here, "wrong")), (0, vec![]), "{here:#}");
+        // What is not there to be looked at makes nothing worse. The throwaway PostgreSQL has its own fault.
+        assert!(workplace.postgres.is_some() || here["state"] == "ok", "{here:#}");
         assert_eq!((code_there, in_state(&there, "wrong")), (0, vec![]), "{there:#}");
         for check in ["migrations", "clock", "schemas", "keys", "columns", "searchIndex", "history"] {
             assert_eq!(finding(&here, check)["state"], "ok", "{here:#}");
@@ -136,7 +184,7 @@ fn what_does_not_follow_from_the_documents_is_named_and_mended_beside_a_server()
         let line = plain.lines().find(|line| line.contains("searchIndex")).unwrap();
         assert!(line.starts_with("wrong ") && line.ends_with("run `scimd doctor --repair`"), "{plain}");
         assert_eq!((mended, in_state(&repaired, "wrong")), (0, vec![]), "{repaired:#}");
-        assert!(finding(&repaired, "columns")["what"].as_str().unwrap().starts_with("mended: 1 "), "{repaired:#}");
+        assert!(finding(&repaired, "columns")["what"].as_str().unwrap().ends_with(": 1, all mended"), "{repaired:#}");
         assert_eq!((after, in_state(&clean, "wrong")), (0, vec![]), "{clean:#}");
         assert_eq!(call("GET", search, None).json()["totalResults"], 1);
         assert_eq!(call("GET", &format!("/Users/{id}"), None).json(), user, "no document is touched");
@@ -146,9 +194,92 @@ fn what_does_not_follow_from_the_documents_is_named_and_mended_beside_a_server()
         std::fs::write(laptop.directory.path().join("key"), &token).unwrap();
         tamper(workplace, "DELETE FROM resource_values WHERE path = 'title'");
         let (_, repaired) = examined(&laptop, &["--repair", "--url", &address, "--admin-key-file", "key"]);
-        assert!(finding(&repaired, "searchIndex")["what"].as_str().unwrap().starts_with("mended: 1 "), "{repaired:#}");
+        assert!(
+            finding(&repaired, "searchIndex")["what"].as_str().unwrap().contains(": 1, all mended"),
+            "{repaired:#}"
+        );
         assert_eq!(call("GET", search, None).json()["totalResults"], 1);
     });
+}
+
+/// Whoever hangs up ends nothing that the database is at, so nobody else gets the turn before that is over.
+#[test]
+fn one_examination_goes_on_at_a_time_also_when_nobody_waits_for_it() {
+    on_each_database(|workplace| {
+        let token = workplace.succeed(&["key", "create", "--name", "laptop", "--scope", "admin", "write"]);
+        std::fs::write(workplace.directory.path().join("people.csv"), "userName,title\nmira,secretary\n").unwrap();
+        workplace.succeed(&["import", "--csv", "people.csv"]);
+        let (server, address) = Server::start(workplace, &["serve"]);
+        // From then on the server has nothing to write of its own accord.
+        server.line_with("the history is sealed");
+        let client = Client::new(&address);
+        let examine = || client.call(token.trim_end(), "GET", "/admin/v1/doctor", None).unwrap();
+        assert_eq!(examine().status, 200);
+        tamper(workplace, "DELETE FROM resource_values WHERE path = 'title'");
+
+        let held = Held::begin(workplace);
+        let caller = begun_repair(&address, token.trim_end());
+        let beside = examine();
+        let writer = wait_until_two_write(workplace, &address, token.trim_end());
+        // With the unread 100 Continue, so that the server is told at once.
+        drop(caller);
+        let after = examine();
+        held.let_go();
+        assert_eq!(writer.join().unwrap(), 201);
+
+        assert_eq!((beside.status, beside.header("retry-after")), (429, Some("1")), "{}", beside.text());
+        assert!(beside.text().contains("The doctor is at work already"), "{}", beside.text());
+        assert_eq!(after.status, 429, "nobody waits for the repair, and the database is still at it");
+        let (deadline, mut refused) = (Instant::now() + PATIENCE, 2.0);
+        while examine().status == 429 {
+            assert!(Instant::now() < deadline, "the turn is lost");
+            refused += 1.0;
+        }
+        assert_eq!(sample(&get(&client, "/metrics").1, "scimd_shed_requests_total"), refused);
+    });
+}
+
+/// Waits until the repair is where it can go no further; a client that writes meanwhile, and the status of its answer. On
+/// SQLite one of the two is with the writer by then, and the other one waits for him.
+fn wait_until_two_write(workplace: &Workplace, address: &str, token: &str) -> JoinHandle<u16> {
+    let (client, token) = (Client::new(address), token.to_owned());
+    let post = move || client.call(&token, "POST", "/scim/v2/Users", Some(&json!({"userName": "ada"}))).unwrap().status;
+    let writer = std::thread::spawn(post);
+    let (client, deadline) = (Client::new(address), Instant::now() + PATIENCE);
+    let is_waiting = || match &workplace.postgres {
+        None => sample(&get(&client, "/metrics").1, "scimd_waiting_writes") > 0.0,
+        Some(url) => two_wait_for_a_lock(url),
+    };
+    while !is_waiting() {
+        assert!(Instant::now() < deadline, "nothing waits");
+    }
+    writer
+}
+
+fn two_wait_for_a_lock(url: &str) -> bool {
+    let look = "DO $$ BEGIN PERFORM 1 / (count(*) / 2) FROM pg_locks WHERE NOT granted AND database = \
+                (SELECT oid FROM pg_database WHERE datname = current_database()); END $$";
+    let store = Store::open(&Settings::new(url.parse().unwrap())).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let there_are = runtime.block_on(store.write(move |c: &mut Connection| Ok(c.batch_execute(look)?))).is_ok();
+    store.close();
+    there_are
+}
+
+/// A client that has sent all of its request, and has read nothing.
+fn begun_repair(address: &str, token: &str) -> TcpStream {
+    let host = address.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "POST /admin/v1/doctor/repair HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    )
+    .unwrap();
+    assert_eq!(stream.peek(&mut [0; 1]).unwrap(), 1, "the server is ready for the body");
+    stream.write_all(b"{}").unwrap();
+    stream
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use scimd::auth::Token;
 use serde_json::{Value, json};
 
 use super::support::http::Client;
@@ -32,7 +33,7 @@ fn scrape_with(client: &Client, part: &str) -> String {
 }
 
 /// The value of a sample, by its name and labels as they stand on the page.
-fn sample(page: &str, series: &str) -> f64 {
+pub fn sample(page: &str, series: &str) -> f64 {
     let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {series} in\n{page}")).parse().unwrap()
 }
@@ -107,10 +108,113 @@ fn sec_02_metrics_tell_how_the_server_is_and_nothing_of_anybody() {
     });
 }
 
+/// Everything that keeps somebody out is counted under its own reason, once for each request, and nothing else moves.
+#[test]
+fn auth_08_each_refusal_is_counted_by_its_reason() {
+    on_each_database(|workplace| {
+        let key = |arguments: &[&str]| {
+            let token = workplace.succeed(&[&["key", "create", "--name", "x"][..], arguments].concat());
+            token.trim_end().to_owned()
+        };
+        let (good, admin, revoked, expired) = (key(&[]), key(&["--scope", "admin"]), key(&[]), key(&[]));
+        workplace.succeed(&["key", "revoke", key_id(&revoked)]);
+        workplace.succeed(&["key", "rotate", key_id(&expired), "--overlap", "0"]);
+        workplace.succeed(&["tenant", "create", "acme"]);
+        let suspended = key(&["--tenant", "acme"]);
+        workplace.succeed(&["tenant", "suspend", "acme"]);
+        let (unknown, guessed) = (Token::generate(), Token::generate());
+        // A key by that id, of which somebody knows the id alone.
+        let (other, id) = (key(&[]), guessed.key_id().to_owned());
+        let rename = format!("UPDATE api_keys SET key_id = '{id}' WHERE key_id = '{}'", key_id(&other));
+        super::doctor::tamper(workplace, &rename);
+        let malformed = format!("{}aaaaaa", &good[..good.len() - 6]);
+        let (_server, address) = Server::start(workplace, &["serve"]);
+        let client = Client::new(&address);
+        let status = |headers: &[(&str, String)]| {
+            let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            client.send("GET", "/scim/v2/Users", &headers, None).unwrap().status
+        };
+        let bearer = |token: &str| status(&[("Authorization", format!("Bearer {token}"))]);
+
+        assert_eq!([bearer(&good), bearer(&good)], [200; 2]);
+        assert_eq!([status(&[]), status(&[("Authorization", "Basic eDp5".to_owned())])], [401; 2]);
+        assert_eq!([bearer("hello"), bearer(&malformed), bearer(&malformed)], [401; 3]);
+        assert_eq!(bearer(unknown.expose()), 401);
+        for _ in 0..4 {
+            assert_eq!(bearer(guessed.expose()), 401);
+        }
+        assert_eq!([bearer(&expired), bearer(&revoked), bearer(&revoked), bearer(&suspended)], [401, 401, 401, 403]);
+        let made = client.call(&admin, "POST", "/admin/v1/keys", Some(&json!({"name": "y"}))).unwrap();
+        assert_eq!(made.status, 200, "{}", made.text());
+        let (_, page) = get(&client, "/metrics");
+
+        let refused: Vec<(&str, f64)> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("scimd_refused_keys_total{reason=\"")?.split_once("\"} "))
+            .map(|(reason, count)| (reason, count.parse().unwrap()))
+            .collect();
+        let count = |wanted: &str| refused.iter().find(|(reason, _)| *reason == wanted).unwrap().1;
+        assert_eq!(refused.len(), 10, "{page}");
+        assert_eq!(["missing", "malformed", "unknown", "wrong_secret"].map(count), [2.0, 3.0, 1.0, 4.0]);
+        assert_eq!(["expired", "revoked", "suspended"].map(count), [1.0, 2.0, 1.0]);
+        assert_eq!(["insecure", "budget", "queue"].map(count), [0.0; 3]);
+        let runs = sample(&page, r#"scimd_argon2_runs_total{of="key"}"#);
+        assert_eq!(runs, 4.0, "the good key, the suspended one, the administrator's, and the one that was made");
+    });
+}
+
+/// What waits for SQLite's writer shows while it waits, and only then; whoever is answered is committed.
+#[test]
+fn changes_that_wait_for_the_writer_are_counted() {
+    let workplace = Workplace::sqlite();
+    let token = workplace.succeed(&["key", "create", "--name", "okta"]).trim_end().to_owned();
+    let (_server, address) = Server::start(&workplace, &["serve"]);
+    let client = Client::new(&address);
+    assert_eq!(client.call(&token, "GET", "/scim/v2/Users", None).unwrap().status, 200);
+    let changes = |page: &str| sample(page, "scimd_changes_per_commit_sum");
+    let before = changes(&get(&client, "/metrics").1);
+
+    let held = super::doctor::Held::begin(&workplace);
+    let post = |number: usize| {
+        let (address, token) = (address.clone(), token.clone());
+        let body = json!({"userName": format!("u{number}")});
+        std::thread::spawn(move || {
+            Client::new(&address).call(&token, "POST", "/scim/v2/Users", Some(&body)).unwrap().status
+        })
+    };
+    let (deadline, mut posts) = (Instant::now() + PATIENCE, vec![post(0)]);
+    // The writer takes those that come first; whoever comes after it has begun to wait for the database waits for it.
+    while sample(&get(&client, "/metrics").1, "scimd_waiting_writes") == 0.0 {
+        assert!(Instant::now() < deadline, "nothing waits");
+        posts.push(post(posts.len()));
+    }
+    held.let_go();
+
+    let count = posts.len();
+    let answers: Vec<u16> = posts.into_iter().map(|post| post.join().unwrap()).collect();
+    let page = get(&client, "/metrics").1;
+    assert_eq!(answers, vec![201; count]);
+    assert_eq!(sample(&page, "scimd_waiting_writes"), 0.0);
+    assert!(changes(&page) >= before + count as f64, "{page}");
+    assert_eq!(sample(&page, "scimd_shed_requests_total"), 0.0);
+}
+
 /// The words of a text that are names of our metrics.
 fn metric_names(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("scimd_") && word.len() > "scimd_".len()).collect()
+}
+
+/// The series that a text chooses by labels: the name of each, and its labels.
+fn selectors(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let names = text.match_indices("scimd_").filter_map(|(at, _)| {
+        let rest = &text[at..];
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+        let chosen = rest[end..].strip_prefix('{')?.split('}').next()?;
+        let labels = chosen.split(',').filter_map(|one| one.split_once(['=', '!'])).map(|(label, _)| label.trim());
+        Some((&rest[..end], labels.collect()))
+    });
+    names.collect()
 }
 
 /// The labels that an expression chooses or groups by.
@@ -153,6 +257,13 @@ fn dashboard_alerts_and_readme_speak_of_the_metrics_that_there_are() {
     for (file, text) in [("alerts.yml", &alerts), ("scimd.json", &panels)] {
         for name in metric_names(text) {
             assert!(there.contains(name), "{file} speaks of {name}, which is not exported:\n{page}");
+        }
+        for (name, chosen) in selectors(text) {
+            let series: Vec<&str> = page.lines().filter(|line| line.starts_with(&format!("{name}{{"))).collect();
+            for label in chosen.into_iter().filter(|label| !["job", "instance"].contains(label)) {
+                let has_it = series.iter().any(|line| line.contains(&format!("{label}=\"")));
+                assert!(has_it, "{file} chooses {name} by {label}, which it has not");
+            }
         }
         // Prometheus itself gives the first two.
         for label in labels(text).into_iter().filter(|label| !["job", "instance"].contains(label)) {

@@ -151,3 +151,36 @@ fn forget_uses(keys: &mut Value) {
         key => key["lastUsed"] = Value::Null,
     }
 }
+
+#[test]
+fn no_proxy_stands_between_here_and_here() {
+    let at = Workplace::sqlite();
+    let (_server, laptop, flags) = elsewhere(&at);
+    // Nobody listens there: whoever asks the proxy gets no answer.
+    let through = |arguments: &[&str]| {
+        let mut command = laptop.command(arguments);
+        command.envs(["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"].map(|name| (name, "http://127.0.0.1:1")));
+        command.output().unwrap()
+    };
+
+    let here = through(&with(&["tenant", "list"], &flags));
+    let there = through(&["tenant", "list", "--url", "https://scim.invalid", "--admin-key-file", &flags[3]]);
+
+    assert_eq!(here.status.code(), Some(0), "{}", text(&here.stderr));
+    assert_eq!(there.status.code(), Some(1), "{}", text(&there.stdout));
+}
+
+/// Whoever can put a file into a directory shall not have the key of whoever comes by sent to himself.
+#[test]
+fn a_settings_file_that_lies_about_sends_the_key_nowhere() {
+    let at = Workplace::sqlite();
+    let (_server, laptop, flags) = elsewhere(&at);
+    let file = format!("url = '{}'\nadmin-key-file = '{}'\n", flags[1], flags[3]);
+    std::fs::write(laptop.directory.path().join("scimd.toml"), file).unwrap();
+
+    let refused = laptop.fail(&["tenant", "list"]);
+    let named = laptop.succeed(&["tenant", "list", "--config", "scimd.toml"]);
+
+    assert!(refused.contains("takes no key but") && refused.contains("`--config`"), "{refused}");
+    assert!(named.contains("default"), "{named}");
+}

@@ -59,7 +59,7 @@ fn postgres_durability(postgres: &Postgres) -> Finding {
         let what = format!("PostgreSQL {}, {}: what is answered is on the disk", postgres.version, settings.join(", "));
         return Finding::ok(CHECK, what);
     }
-    let what = format!("PostgreSQL {} may lose what is answered: {} is off", postgres.version, off.join(", "));
+    let what = format!("PostgreSQL {} may lose what is answered (off: {})", postgres.version, off.join(", "));
     Finding::wrong(CHECK, what, format!("set {} to on, in postgresql.conf or for this role", off.join(", ")))
 }
 

@@ -1,6 +1,6 @@
 //! What follows from the documents, against the documents; a finding for each thing that may be wrong.
 
-use super::{Desk, Finding, MOST_EXAMPLES, State};
+use super::{Examination, Finding, MOST_EXAMPLES, State};
 use crate::scim::Result;
 use crate::store::integrity::{Flaw, FlawKind, Inspected, Outcome};
 
@@ -128,14 +128,16 @@ impl Found {
 }
 
 /// Looks at everything, and mends if asked.
-pub(super) async fn findings(desk: &Desk, repair: bool) -> Result<Vec<Finding>> {
+pub(super) async fn findings(examination: &Examination<'_>, repair: bool) -> Result<Vec<Finding>> {
     let mut found = vec![Found::default(); CHECKS.len()];
     let note = |flaw: Flaw, outcome| {
         if let Some(place) = CHECKS.iter().position(|check| check.kinds.contains(&flaw.kind)) {
             found[place].note(&flaw, outcome);
         }
     };
-    let Inspected { tally, unchecked } = desk.store.inspect(desk.provider.registry(), desk.now(), repair, note).await?;
+    let Examination { desk, turn } = examination;
+    let (registry, now) = (desk.provider.registry(), desk.now());
+    let Inspected { tally, unchecked } = desk.store.inspect(registry, now, repair, turn.clone(), note).await?;
     let mut findings: Vec<Finding> = CHECKS.iter().zip(found).map(|(check, found)| judge(check, found)).collect();
     for finding in findings.iter_mut().filter(|finding| finding.state == State::Ok) {
         let looked_at = match finding.check.as_str() {
@@ -159,10 +161,10 @@ fn judge(check: &Check, found: Found) -> Finding {
     let Found { left, beyond, mended, examples } = found;
     let finding = match (left, mended) {
         (0, 0) => Finding::ok(name, *good),
-        (0, mended) => Finding::ok(name, format!("mended: {mended} {bad}")),
+        (0, mended) => Finding::ok(name, format!("{bad}: {mended}, all mended")),
         (left, mended) => {
-            let mended = if mended > 0 { format!("; {mended} mended") } else { String::new() };
-            let what = format!("{left} {bad}{mended}");
+            let mended = if mended > 0 { format!(", and {mended} mended") } else { String::new() };
+            let what = format!("{bad}: {left}{mended}");
             let advice = if beyond { advice } else { "run `scimd doctor --repair`" };
             match kinds.iter().any(|kind| kind.is_damage()) {
                 true => Finding::wrong(name, what, advice),

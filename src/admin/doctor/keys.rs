@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::{Desk, Finding, MOST_EXAMPLES, counted};
+use super::{Examination, Finding, MOST_EXAMPLES, counted};
 use crate::scim::Result;
 use crate::store::survey::{self, EXPIRY_DAYS, EndingKey};
 use crate::store::{Connection, Reach};
@@ -14,14 +14,14 @@ const LATELY: TimeDelta = TimeDelta::days(30);
 /// Who used a key so shortly before its end most likely goes on.
 const IN_USE: TimeDelta = TimeDelta::days(1);
 
-pub(super) async fn finding(desk: &Desk) -> Result<Finding> {
-    let now = desk.now().naive_utc();
+pub(super) async fn finding(examination: &Examination<'_>) -> Result<Finding> {
+    let now = examination.desk.now().naive_utc();
     let look = move |connection: &mut Connection| {
         let soon = now + TimeDelta::days(EXPIRY_DAYS[0].into());
         let (ended, ending) = (now - LATELY, soon);
         Ok((survey::keys_ending(connection, ended, now)?, survey::keys_ending(connection, now, ending)?))
     };
-    let (ended, ending) = desk.store.read(Reach::Scan, look).await?;
+    let (ended, ending) = examination.look(Reach::Scan, look).await?;
     Ok(judge(&ended, &ending, now))
 }
 

@@ -1,14 +1,8 @@
 //! Files of this machine: who may read them, whether the certificate is good, how much room there is.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::sign::CertifiedKey;
-use x509_cert::der::Decode;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Database, Finding, Premises};
 
@@ -51,7 +45,7 @@ pub(super) fn permissions(_: &Premises) -> Finding {
 #[cfg(unix)]
 fn guarded(premises: &Premises) -> Vec<PathBuf> {
     let mut paths = premises.secret_files.clone();
-    paths.extend(premises.certificate.iter().map(|[_, key]| key.clone()));
+    paths.extend(premises.certificate.iter().map(|files| files.key.clone()));
     if let Database::File(file) = &premises.database {
         let companion = |suffix: &str| {
             let mut name = file.clone().into_os_string();
@@ -80,28 +74,23 @@ fn is_writable_by_all(directory: &Path) -> bool {
 }
 
 /// How long before its end a certificate should have been renewed.
-const RENEWED_BEFORE: Duration = Duration::from_secs(14 * 86_400);
+const RENEWED_BEFORE: TimeDelta = TimeDelta::days(14);
 
 pub(super) fn certificate(premises: &Premises, now: DateTime<Utc>) -> Finding {
     const CHECK: &str = "certificate";
-    let Some([certificate, key]) = &premises.certificate else {
+    let Some(files) = &premises.certificate else {
         let what = match premises.database {
             Database::Elsewhere(_) => "the certificate of the server is looked at where the server is",
             _ => "TLS is not ours (`tls-certificate`)",
         };
         return Finding::not_checked(CHECK, what);
     };
-    let read = match Certified::read(certificate, key) {
+    let read = match files.read() {
         Ok(read) => read,
         Err(sentence) => return Finding::wrong(CHECK, sentence, "renew the certificate, or name the right files"),
     };
-    let now = Duration::from_secs(u64::try_from(now.timestamp()).unwrap_or_default());
-    let day = |time: Duration| {
-        let at = i64::try_from(time.as_secs()).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-        at.map_or_else(|| "the end of time".to_owned(), |at| at.format("%Y-%m-%d").to_string())
-    };
-    let [from, until] = [day(read.from), day(read.until)];
-    if now >= read.until || now < read.from {
+    let [from, until] = [read.from, read.until].map(|time| time.format("%Y-%m-%d"));
+    if !read.is_good_at(now) {
         let what = format!("the certificate is good from {from} to {until}, and not today");
         return Finding::wrong(CHECK, what, "renew it; the server reads it again by itself");
     }
@@ -113,40 +102,6 @@ pub(super) fn certificate(premises: &Premises, now: DateTime<Utc>) -> Finding {
         return Finding::warning(CHECK, format!("the certificate ends on {until}"), "renew it");
     }
     Finding::ok(CHECK, format!("the certificate is good until {until}"))
-}
-
-/// A certificate whose key is at hand.
-struct Certified {
-    chain: Vec<CertificateDer<'static>>,
-    /// Since the Unix epoch: from when on, and until when, the whole chain is good.
-    from: Duration,
-    until: Duration,
-}
-
-impl Certified {
-    fn read(certificate: &Path, key: &Path) -> Result<Certified, String> {
-        let unusable = |file: &Path, cause: &dyn std::fmt::Display| format!("{}: {cause}", file.display());
-        let chain = CertificateDer::pem_file_iter(certificate)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|cause| unusable(certificate, &cause))?;
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|cause| unusable(key, &cause))?;
-        CertifiedKey::from_der(chain.clone(), private, &default_provider())
-            .map_err(|cause| format!("{} is not the key of {} ({cause})", key.display(), certificate.display()))?;
-        let (mut from, mut until) = (Duration::ZERO, Duration::MAX);
-        for one in &chain {
-            let one = x509_cert::Certificate::from_der(one).map_err(|cause| unusable(certificate, &cause))?;
-            let validity = *one.tbs_certificate().validity();
-            from = from.max(validity.not_before.to_unix_duration());
-            until = until.min(validity.not_after.to_unix_duration());
-        }
-        Ok(Certified { chain, from, until })
-    }
-
-    fn names(&self, host: &str) -> bool {
-        let leaf = self.chain.first().map(rustls::server::ParsedCertificate::try_from);
-        let (Some(Ok(leaf)), Ok(name)) = (leaf, ServerName::try_from(host.to_owned())) else { return false };
-        rustls::client::verify_server_name(&leaf, &name).is_ok()
-    }
 }
 
 /// The host of an https URL.
@@ -200,6 +155,7 @@ fn judge_space(free: u64, size: u64) -> Finding {
 mod tests {
     use super::super::State;
     use super::*;
+    use crate::certificate::Files;
 
     fn premises(database: Database) -> Premises {
         let listen = "127.0.0.1:8080".parse().expect("an address");
@@ -269,7 +225,7 @@ mod tests {
         let certificate = write("tls.crt", parameters.self_signed(&key).expect("signed").pem());
         let (key, other) = (write("tls.key", key.serialize_pem()), write("other.key", other.serialize_pem()));
         let state = |key: &Path, url: Option<&str>, now: &str| {
-            let files = Some([certificate.clone(), key.to_path_buf()]);
+            let files = Some(Files { certificate: certificate.clone(), key: key.to_path_buf() });
             let public_url = url.map(str::to_owned);
             let premises = Premises { certificate: files, public_url, ..premises(Database::Postgres) };
             let now = now.parse().expect("a time");

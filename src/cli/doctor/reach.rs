@@ -59,6 +59,7 @@ fn answer_of(url: &str) -> Finding {
 /// A SCIM server shows itself to strangers, or refuses them in the words of SCIM.
 fn ask(base: &BaseUrl) -> Result<(), String> {
     let config = ureq::Agent::config_builder()
+        .proxy(outbound::proxy(base))
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)

@@ -45,10 +45,8 @@ impl Server {
             let why = "plain HTTP would show the key to everybody on the way; write https://.";
             return Err(refused(why.to_owned()));
         }
-        // A proxy between here and here would read the key.
-        let proxy = if base.origin.starts_with("http://") { None } else { ureq::Proxy::try_from_env() };
         let config = ureq::Agent::config_builder()
-            .proxy(proxy)
+            .proxy(outbound::proxy(&base))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)

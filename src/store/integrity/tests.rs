@@ -98,7 +98,7 @@ fn tamper(store: &Store, postgres: bool, statements: &str) {
 async fn inspected(store: &Store, registry: &'static Registry, repair: bool) -> Vec<(Flaw, Option<Outcome>)> {
     let mut flaws = Vec::new();
     let now = at("2026-03-02T12:00:00").and_utc();
-    store.inspect(registry, now, repair, |flaw, outcome| flaws.push((flaw, outcome))).await.expect("inspected");
+    store.inspect(registry, now, repair, (), |flaw, outcome| flaws.push((flaw, outcome))).await.expect("inspected");
     flaws
 }
 
@@ -331,7 +331,7 @@ fn res_21_what_is_kept_for_other_schemas_is_not_judged() {
         let now = at(NOON).and_utc();
 
         // The built-in types know nothing of devices, and so less of groups.
-        let inspected = store.inspect(Registry::builtin(), now, true, |flaw, _| flaws.push(flaw)).await;
+        let inspected = store.inspect(Registry::builtin(), now, true, (), |flaw, _| flaws.push(flaw)).await;
 
         let unchecked: Vec<(String, String)> = inspected.expect("inspected").unchecked.into_iter().collect();
         let of_default = |name: &str| ("default".to_owned(), name.to_owned());
@@ -370,12 +370,12 @@ fn everything_is_counted_however_many_pieces_there_are() {
         };
         store.write(fill).await.expect("filled");
         let now = at(NOON).and_utc();
-        let clean = store.inspect(registry, now, false, |flaw, _| panic!("{flaw}")).await.expect("inspected");
+        let clean = store.inspect(registry, now, false, (), |flaw, _| panic!("{flaw}")).await.expect("inspected");
         tamper(&store, postgres, "DELETE FROM resource_values WHERE path = 'active'");
 
         let mut mended = 0;
         let count = |_, outcome| mended += u64::from(outcome == Some(Outcome::Mended));
-        store.inspect(registry, now, true, count).await.expect("inspected");
+        store.inspect(registry, now, true, (), count).await.expect("inspected");
 
         let users = many as u64;
         let expected = Tally { resources: users + 1, values: 2 * users + 1, memberships: users };
@@ -393,7 +393,7 @@ fn a_walk_beside_changes_suspects_nobody() {
         let mut round = 0;
         loop {
             let shared = Arc::new(Mutex::new(inspection));
-            let piece = store.next_piece(&shared).await.expect("a piece");
+            let piece = store.next_piece(&shared, &()).await.expect("a piece");
             inspection = Arc::into_inner(shared).expect("nobody else").into_inner().expect("no panic");
             let Some(flaws) = piece else { break };
             assert_eq!(flaws, [], "round {round}");

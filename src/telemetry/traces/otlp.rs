@@ -117,6 +117,7 @@ struct Client(ureq::Agent);
 impl Client {
     fn new(endpoint: &BaseUrl) -> Client {
         let config = ureq::Agent::config_builder()
+            .proxy(outbound::proxy(endpoint))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
