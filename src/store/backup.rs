@@ -15,7 +15,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::connection::{Connection, Connector, Purpose, each_backend};
 use super::database_url::DatabaseUrl;
-use super::kept::{Kept, Unfinished, companions, directory_of, unwritten};
+use super::kept::{Kept, Unfinished, companions, directory_of, remove_companions, unwritten};
 use super::{Store, error};
 use crate::scim::{Error, ErrorKind, Result};
 
@@ -154,10 +154,6 @@ fn check_target(file: &Path, database: &Path) -> Result<()> {
         return Err(Error::new(ErrorKind::InvalidValue, detail));
     }
     Ok(())
-}
-
-fn remove_companions(copy: &Path) {
-    companions(copy).iter().for_each(|companion| drop(fs::remove_file(companion)));
 }
 
 /// Room for a tenth more than the copy is meant to take; where nobody knows how much there is, the disk will tell.

@@ -18,7 +18,13 @@ static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Takes away what is not whole, before the process ends: whoever still writes to it writes into nothing.
 pub fn remove_unfinished() {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|file| drop(fs::remove_file(file)));
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|file| remove(file));
+}
+
+/// Takes away a file, which may be a database of SQLite's.
+fn remove(file: &Path) {
+    let _ = fs::remove_file(file);
+    remove_companions(file);
 }
 
 /// A file in the making; dropped, nothing of it is left.
@@ -133,27 +139,23 @@ impl Kept {
 
 /// A database in the making where nothing was; dropped before it is whole, nothing of it is left.
 #[derive(Debug)]
-pub struct NewDatabase(Vec<Noted>);
+pub struct NewDatabase(Option<Noted>);
 
 impl NewDatabase {
     /// To be made in this file of SQLite's; `None` where there is something already.
     pub fn at(file: &Path) -> Option<NewDatabase> {
-        if file.exists() {
-            return None;
-        }
-        let files = companions(file).into_iter().chain([file.to_owned()]);
-        Some(NewDatabase(files.map(Noted::of).collect()))
+        (!file.exists()).then(|| NewDatabase(Some(Noted::of(file.to_owned()))))
     }
 
     /// It is whole.
     pub fn keep(mut self) {
-        self.0.clear();
+        self.0 = None;
     }
 }
 
 impl Drop for NewDatabase {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(|noted| drop(fs::remove_file(&noted.0)));
+        self.0.iter().for_each(|noted| remove(&noted.0));
     }
 }
 
@@ -164,6 +166,11 @@ pub(super) fn companions(file: &Path) -> [PathBuf; 3] {
         name.push(ending);
         PathBuf::from(name)
     })
+}
+
+/// Takes away what SQLite keeps beside a database.
+pub(super) fn remove_companions(file: &Path) {
+    companions(file).iter().for_each(|companion| drop(fs::remove_file(companion)));
 }
 
 /// The directory that a file is in.
@@ -203,5 +210,20 @@ mod tests {
         assert_eq!((kept.keep().expect("a name"), names()), (3, 1));
         assert!(Kept::new(&target, false).expect_err("there").detail().contains("--force"));
         assert_eq!(Kept::new(&target, true).expect("to be replaced").keep().expect("a name"), 0);
+
+        let database = directory.path().join("copy.db");
+        assert!(NewDatabase::at(&target).is_none(), "there is something");
+        for (whole, left) in [(false, 1), (true, 3)] {
+            let new = NewDatabase::at(&database).expect("nothing is there");
+            [database.clone(), directory.path().join("copy.db-wal")]
+                .iter()
+                .for_each(|file| fs::write(file, "").expect("room"));
+            if whole {
+                new.keep();
+            } else {
+                drop(new);
+            }
+            assert_eq!(names(), left);
+        }
     }
 }
