@@ -142,9 +142,15 @@ impl Kept {
 pub struct NewDatabase(Option<Noted>);
 
 impl NewDatabase {
-    /// To be made in this file of SQLite's; `None` where there is something already.
+    /// To be made in this file of SQLite's, which is empty from here on; `None` where there is something already, or
+    /// nothing can be made.
     pub fn at(file: &Path) -> Option<NewDatabase> {
-        (!file.exists()).then(|| NewDatabase(Some(Noted::of(file.to_owned()))))
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        // Of two processes that make it at once, one alone takes it away again.
+        options.open(file).ok().map(|_| NewDatabase(Some(Noted::of(file.to_owned()))))
     }
 
     /// It is whole.
