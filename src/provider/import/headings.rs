@@ -40,9 +40,12 @@ const NAMELESS: [&str; 5] = ["value", "display", "type", "primary", "$ref"];
 /// How alike two names are at least for one to be a slip of the other.
 const ALIKE: f64 = 0.85;
 
+/// As much of a heading as is compared: no name is half as long.
+const LONGEST: usize = 100;
+
 /// The column that a heading most likely means, if it means one of those that can be.
 pub(super) fn likely(user: &'static ResourceType, heading: &str, can_be: impl Fn(&str) -> bool) -> Option<String> {
-    let wanted = bare(heading);
+    let wanted: String = bare(heading).chars().take(LONGEST).collect();
     let known: Vec<(String, String)> = names(user).into_iter().filter(|(_, column)| can_be(column)).collect();
     if let Some((_, column)) = known.iter().find(|(name, _)| *name == wanted) {
         return Some(column.clone());

@@ -48,6 +48,9 @@ pub struct Table {
 /// The most bytes that a table may have: a line of it is in memory as a whole, and nothing else bounds a line.
 pub const MAX_TABLE: u64 = 256 * 1024 * 1024;
 
+/// The most columns that a table may have: more than attributes.
+const MOST_COLUMNS: usize = 1_000;
+
 impl Provider {
     /// Makes the users of a table in the caller's tenant, or finds out what would come of it. Nothing is imported where the
     /// outcome names problems.
@@ -163,6 +166,11 @@ impl<'a> People<'a> {
         if titles.first().is_some_and(|title| title.starts_with('{')) {
             let detail = "Line 1: this is JSON and no table; an export of scimd is imported without `--csv`. Nothing is imported.";
             return Err(refused(detail.to_owned()));
+        }
+        if titles.len() > MOST_COLUMNS {
+            let detail =
+                format!("Line {number}: a table of users has at most {MOST_COLUMNS} columns. Nothing is imported.");
+            return Err(refused(detail));
         }
         let columns = match columns::columns(self.users.resource_type, &titles, &self.table.titles) {
             Ok(columns) => columns,
