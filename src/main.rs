@@ -14,7 +14,7 @@ use scimd::admin::{self, Desk};
 use scimd::auth::{Authenticator, StoredKeys};
 use scimd::certificate::Files;
 use scimd::cli::doctor::{self, Premises};
-use scimd::cli::{self, Office, Report, Server, healthcheck, migrate, quickstart};
+use scimd::cli::{self, Office, Report, Server, healthcheck, interruption, migrate, quickstart};
 use scimd::config::{self, Config, Remote, Settings, TlsFiles};
 use scimd::http::peers::Peers;
 use scimd::provider::{self, Provider};
@@ -270,6 +270,7 @@ fn openapi(config: &Config) -> Result<String, Failure> {
 
 /// A command of the operator: beside a running server, before the first one, or asked of one elsewhere.
 fn manage(config: &Config, command: cli::Command) -> Result<(), Failure> {
+    interruption::heed(|sentence| say(format_args!("error: {sentence}")));
     let runtime = runtime()?;
     if let Some(Remote { url, key }) = &config.remote {
         let office = Office::There(Server::new(url, key.clone())?);
@@ -326,6 +327,7 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
         ended
     });
     store.close();
+    store::kept::remove_unfinished();
     ended
 }
 

@@ -7,6 +7,8 @@ mod audit;
 mod conformance;
 #[path = "command_line/doctor.rs"]
 mod doctor;
+#[path = "command_line/half_done.rs"]
+mod half_done;
 #[path = "command_line/health.rs"]
 mod health;
 #[path = "command_line/remote.rs"]
@@ -16,6 +18,8 @@ mod resources;
 #[path = "command_line/rollout.rs"]
 mod rollout;
 mod support;
+#[path = "command_line/tables.rs"]
+mod tables;
 #[path = "command_line/tenants.rs"]
 mod tenants;
 #[cfg(feature = "otlp")]

@@ -16,10 +16,12 @@ use super::{Desk, Route, Turn};
 use crate::provider;
 use crate::provider::import::{Table, Titles};
 use crate::scim::{Error, ErrorKind, Result};
+use crate::store::kept::NewDatabase;
 use crate::store::{CopiedTable, DatabaseUrl, Settings, Store};
 
 pub use crate::provider::Progress;
 pub use crate::provider::import::{MAX_TABLE, Outcome, Problem, Spool};
+pub use crate::provider::transfer::End;
 
 /// The most bytes that an import over HTTP may have.
 pub const MAX_IMPORT: u64 = 4 * 1024 * 1024 * 1024;
@@ -73,7 +75,8 @@ pub struct Export {
     /// Also what is deleted.
     #[serde(default)]
     pub deleted: bool,
-    /// Also the hashes of passwords, and attributes that are never returned; for a key with all of the scope `admin`.
+    /// Also the hashes of passwords, attributes that are never returned, and values that no schema defines any more; for a
+    /// key with all of the scope `admin`.
     #[serde(default)]
     pub password_hashes: bool,
 }
@@ -111,7 +114,7 @@ pub struct Import {
     /// Of a table: what stands between two cells, if it is not to be found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
-    /// Of a table: which attribute a title means, `Login=userName`; `Notes=` passes a column over.
+    /// Of a table: which attribute a title means, `Login=userName`, or one of several; `Notes=` passes a column over.
     #[serde(default)]
     pub map: Vec<String>,
     /// Of a table: give users who are there what it says of them.
@@ -175,7 +178,11 @@ impl Import {
 
     fn table(&self) -> Result<Table> {
         let delimiter = self.delimiter.as_deref().map(delimiter).transpose()?;
-        let titles = self.map.iter().map(|mapping| title(mapping)).collect::<Result<Titles>>()?;
+        let mut titles = Titles::new();
+        for mapping in &self.map {
+            let (title, attribute) = title(mapping)?;
+            titles.entry(title).or_default().push(attribute);
+        }
         let Import { dry_run, update, create_groups, .. } = *self;
         Ok(Table { delimiter, titles, update, create_groups, dry_run })
     }
@@ -257,7 +264,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 pub async fn copy_database(desk: &Desk, to: &str, progress: impl Fn(Progress)) -> Result<Vec<CopiedTable>> {
     // No database takes a change that nothing proves; those from before the chain get their proof here.
     desk.provider.seal().await?;
-    let settings = Settings { readers: 1, postgres_connections: 1, ..Settings::new(DatabaseUrl::from_str(to)?) };
+    let url = DatabaseUrl::from_str(to)?;
+    let new = match &url {
+        DatabaseUrl::Sqlite(file) => NewDatabase::at(file),
+        DatabaseUrl::Postgres(_) => None,
+    };
+    let settings = Settings { readers: 1, postgres_connections: 1, ..Settings::new(url) };
     let target = Store::open(&settings)?;
     if target.has_tables()? && !target.pending_migrations()?.is_empty() {
         let detail =
@@ -267,5 +279,8 @@ pub async fn copy_database(desk: &Desk, to: &str, progress: impl Fn(Progress)) -
     target.migrate()?;
     let copied = desk.store.copy_to(&target, |done, total| progress(Progress { done, total }));
     target.close();
+    if copied.is_ok() {
+        new.into_iter().for_each(NewDatabase::keep);
+    }
     copied
 }

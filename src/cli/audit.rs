@@ -88,7 +88,7 @@ impl Command {
 
 async fn list(office: &Office, arguments: List) -> Result<Report> {
     let most = arguments.limit as usize;
-    let mut question = audit::List {
+    let question = audit::List {
         tenant: arguments.tenant,
         key: arguments.key,
         since: arguments.since,
@@ -98,17 +98,8 @@ async fn list(office: &Office, arguments: List) -> Result<Report> {
         oldest_first: arguments.oldest_first.then_some(true),
         ..audit::List::default()
     };
-    let mut found: Vec<Shown> = Vec::new();
-    let has_more = loop {
-        question.limit = Some((most - found.len()).min(1000) as u32);
-        let page = office.ask(question.clone()).await?;
-        found.extend(page.items);
-        match page.next {
-            Some(_) if found.len() >= most => break true,
-            Some(next) => question.after = Some(next),
-            None => break false,
-        }
-    };
+    let question = |after, limit| audit::List { after, limit, ..question.clone() };
+    let (found, has_more): (Vec<Shown>, bool) = office.walk(most, question).await?;
     let report = if arguments.json {
         Report::json(&found)?
     } else if found.is_empty() {

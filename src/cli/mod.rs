@@ -10,7 +10,7 @@ pub mod db;
 mod diff;
 pub mod doctor;
 pub mod healthcheck;
-mod kept;
+pub mod interruption;
 pub mod keys;
 pub mod migrate;
 mod office;
@@ -64,10 +64,11 @@ pub enum Command {
     ///
     /// An export keeps ids, times and versions. A table has the attributes of users as titles: userName, name.givenName,
     /// emails, active, department, manager (an id or a userName), groups (names, separated by semicolons), or as SCIM
-    /// writes them. Its empty cells say nothing.
+    /// writes them. Its empty cells say nothing. Titles that are not understood are listed, with the flags to add.
     #[command(after_help = "Examples:\n  scimd import acme.ndjson --tenant acme --dry-run\n  \
         scimd import --csv people.csv --create-groups --dry-run\n  \
-        scimd import --csv people.csv --map Login=userName --map 'E-mail=emails' --map Notes= --update")]
+        scimd import --csv people.csv --map Login=userName --map 'E-mail=emails' --map Notes= --update\n  \
+        scimd import --csv people.csv --map Email=userName --map Email=emails")]
     Import(transfer::Import),
     /// Write a consistent copy of the live SQLite database to a file
     ///

@@ -2,10 +2,13 @@
 
 mod server;
 
-use crate::admin::{Desk, Operation};
+use crate::admin::{Desk, Operation, Page};
 use crate::scim::{Error, ErrorKind, Result};
 
 pub use self::server::Server;
+
+/// The most that stands on a page.
+const PAGE: usize = 1000;
 
 /// Who answers the questions of commands.
 pub enum Office {
@@ -24,6 +27,31 @@ impl Office {
         match self {
             Office::Here(desk) => question.carry_out(desk).await,
             Office::There(server) => server.ask(&question),
+        }
+    }
+
+    /// What a question finds, page after page, as many as `most`; and whether there is more. The question is asked with
+    /// the place behind the page before, and the number of things to find.
+    ///
+    /// # Errors
+    /// As [`Office::ask`].
+    pub async fn walk<O, T>(
+        &self,
+        most: usize,
+        question: impl Fn(Option<String>, Option<u32>) -> O,
+    ) -> Result<(Vec<T>, bool)>
+    where
+        O: Operation<Outcome = Page<T>>,
+    {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let count = (most - found.len()).min(PAGE) as u32;
+            let page = self.ask(question(after, Some(count))).await?;
+            found.extend(page.items);
+            match page.next {
+                Some(next) if found.len() < most => after = Some(next),
+                next => return Ok((found, next.is_some())),
+            }
         }
     }
 

@@ -23,6 +23,11 @@ impl Bar {
         Bar::of("{elapsed_precise} {bytes} {bytes_per_sec}")
     }
 
+    /// Shows nothing: what comes out stands on the terminal itself.
+    pub(super) fn hidden() -> Bar {
+        Bar(ProgressBar::hidden())
+    }
+
     fn of(template: &str) -> Bar {
         let bar = ProgressBar::new(0);
         if let Ok(style) = ProgressStyle::with_template(template) {

@@ -157,16 +157,7 @@ async fn create(office: &Office, Named { name, json }: Named) -> Result<Report> 
 }
 
 async fn list(office: &Office, List { json }: List) -> Result<Report> {
-    let mut all: Vec<Shown> = Vec::new();
-    let mut question = tenants::List::default();
-    loop {
-        let page = office.ask(question).await?;
-        all.extend(page.items);
-        match page.next {
-            Some(next) => question = tenants::List { after: Some(next), ..tenants::List::default() },
-            None => break,
-        }
-    }
+    let (all, _) = office.walk(usize::MAX, |after, limit| tenants::List { after, limit }).await?;
     if json {
         return Report::json(&all);
     }

@@ -1,7 +1,7 @@
 //! `scimd export`, `import` and `backup`: what goes in and out as a whole.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
-use super::kept::Kept;
 use super::progress::Bar;
 use super::table::{printable, table};
 use super::{Office, Report};
 use crate::admin::Desk;
-use crate::admin::transfer::{self, CSV, NDJSON, Outcome, Problem, Progress, Spool};
+use crate::admin::transfer::{self, CSV, End, NDJSON, Outcome, Problem, Progress, Spool};
 use crate::scim::{Error, ErrorKind, Result};
+use crate::store::kept::Kept;
 
 /// How many lines that were passed over are named.
 const MOST_NAMED: usize = 20;
@@ -32,30 +32,34 @@ pub struct Export {
     /// Also what is deleted
     #[arg(long)]
     deleted: bool,
-    /// Also the hashes of passwords, and attributes that are never returned
+    /// Also the hashes of passwords, attributes that are never returned, and values that no schema defines any more
     #[arg(long, conflicts_with = "at")]
     with_password_hashes: bool,
     /// Write to this file, which gets its name once it is whole; otherwise to standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long, requires = "output")]
+    force: bool,
 }
 
 impl Export {
     /// Does what the command says.
     ///
     /// # Errors
-    /// An unknown tenant, a time in the future, a file that can't be written; those of the office.
+    /// An unknown tenant, a time in the future, a file that is there or can't be written; those of the office.
     pub async fn run(self, office: &Office) -> Result<Report> {
-        let Export { tenant, at, deleted, with_password_hashes: password_hashes, output } = self;
+        let Export { tenant, at, deleted, with_password_hashes: password_hashes, output, force } = self;
         let question = transfer::Export { tenant: tenant.clone(), at, deleted, password_hashes };
         let Some(file) = output else { return to_standard_output(office, question).await };
-        let kept = Arc::new(Mutex::new(Kept::new(&file, true)?));
+        let kept = Arc::new(Mutex::new(Kept::new(&file, force)?));
         let writing = Arc::clone(&kept);
-        hand_over(office, question, move |piece| writing.lock().unwrap_or_else(PoisonError::into_inner).write(&piece))
-            .await?;
+        let take = move |piece: Vec<u8>| writing.lock().unwrap_or_else(PoisonError::into_inner).write(&piece);
+        let lack = hand_over(office, question, true, take).await?;
         let kept = Arc::into_inner(kept).ok_or_else(|| Error::internal("somebody still writes"))?;
         let size = kept.into_inner().unwrap_or_else(PoisonError::into_inner).keep()?;
-        Ok(Report::default().note(format!("Tenant `{tenant}` is in {} ({size} bytes).", file.display())))
+        let report = Report::default().note(format!("Tenant `{tenant}` is in {} ({size} bytes).", file.display()));
+        Ok(lack.into_iter().fold(report, Report::note))
     }
 }
 
@@ -63,7 +67,7 @@ impl Export {
 async fn to_standard_output(office: &Office, question: transfer::Export) -> Result<Report> {
     let gone = Arc::new(AtomicBool::new(false));
     let is_gone = Arc::clone(&gone);
-    let written = hand_over(office, question, move |piece| {
+    let written = hand_over(office, question, !io::stdout().is_terminal(), move |piece| {
         let mut stdout = io::stdout().lock();
         stdout.write_all(&piece).and_then(|()| stdout.flush()).map_err(|cause| {
             is_gone.store(cause.kind() == io::ErrorKind::BrokenPipe, Ordering::Relaxed);
@@ -72,31 +76,61 @@ async fn to_standard_output(office: &Office, question: transfer::Export) -> Resu
     });
     match written.await {
         Err(_) if gone.load(Ordering::Relaxed) => Ok(Report::default()),
-        outcome => outcome.map(|()| Report::default()),
+        outcome => outcome.map(|lack| lack.into_iter().fold(Report::default(), Report::note)),
     }
 }
 
+/// Hands over every piece; what is missing in the export, if something is.
 async fn hand_over(
     office: &Office,
     question: transfer::Export,
+    with_bar: bool,
     mut take: impl FnMut(Vec<u8>) -> Result<()> + Send + 'static,
-) -> Result<()> {
+) -> Result<Option<String>> {
+    let shown = |bar: fn() -> Bar| if with_bar { bar() } else { Bar::hidden() };
+    let last_bytes = LastBytes::default();
+    let passing = last_bytes.clone();
+    let mut take = move |piece: Vec<u8>| {
+        passing.note(&piece);
+        take(piece)
+    };
     match office {
         Office::Here(desk) => {
-            let bar = Bar::counting("resources");
+            let bar = shown(|| Bar::counting("resources"));
             let take = move |piece, progress| {
                 bar.set(progress);
                 take(piece)
             };
-            question.carry_out(desk, take).await.map(drop)
+            question.carry_out(desk, take).await.map(drop)?;
         }
         Office::There(server) => {
-            let bar = Bar::of_a_stream();
+            let bar = shown(Bar::of_a_stream);
             server.receive(&transfer::Export::ROUTE, &question, |piece| {
                 bar.advance(piece.len());
                 take(piece)
-            })
+            })?;
         }
+    }
+    Ok(last_bytes.end().and_then(|end| end.lack()))
+}
+
+/// The end of what goes by, whose last line tells of the whole.
+#[derive(Clone, Default)]
+struct LastBytes(Arc<Mutex<Vec<u8>>>);
+
+impl LastBytes {
+    /// More than the last line has.
+    const MOST: usize = 1024;
+
+    fn note(&self, piece: &[u8]) {
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.extend_from_slice(&piece[piece.len().saturating_sub(Self::MOST)..]);
+        let surplus = bytes.len().saturating_sub(Self::MOST);
+        bytes.drain(..surplus);
+    }
+
+    fn end(&self) -> Option<End> {
+        End::of_last_bytes(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -115,7 +149,7 @@ pub struct Import {
     /// It is a table of users (CSV)
     #[arg(long)]
     csv: bool,
-    /// Of a table: the column TITLE means ATTRIBUTE; an empty one passes the column over
+    /// Of a table: the column TITLE means ATTRIBUTE, or several if it is said several times; an empty one passes it over
     #[arg(long, value_name = "TITLE=ATTRIBUTE", requires = "csv")]
     map: Vec<String>,
     /// Of a table: what stands between two cells (`;`, `tab`); otherwise what the first line has most of
@@ -160,12 +194,14 @@ impl Import {
 
 /// The bytes of a file or of standard input.
 fn opened(source: &Path) -> Result<Box<dyn Read>> {
+    let refused = |detail: String| Error::new(ErrorKind::InvalidValue, detail);
     if source == Path::new("-") {
         return Ok(Box::new(io::stdin()));
     }
-    let file = File::open(source).map_err(|cause| {
-        Error::new(ErrorKind::InvalidValue, format!("{} cannot be read ({cause}).", source.display()))
-    });
+    if source.is_dir() {
+        return Err(refused(format!("{} is a directory; name a file.", source.display())));
+    }
+    let file = File::open(source).map_err(|cause| refused(format!("{} cannot be read ({cause}).", source.display())));
     Ok(Box::new(file?))
 }
 
@@ -197,8 +233,8 @@ impl Read for Watched {
 fn report(outcome: &Outcome, json: bool) -> Result<Report> {
     let count = outcome.problems.len() as u64 + outcome.more_problems;
     let failure = (count > 0).then(|| match count {
-        1 => "Nothing is imported: one line is wrong or in the way.".to_owned(),
-        count => format!("Nothing is imported: {count} lines are wrong or in the way."),
+        1 => "Nothing is imported: one thing is wrong or in the way.".to_owned(),
+        count => format!("Nothing is imported: {count} things are wrong or in the way."),
     });
     let report = match (json, &failure) {
         (true, _) => Report::json(outcome)?,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Provider;
@@ -16,7 +16,7 @@ use crate::scim::{Error, ErrorKind, Result};
 use crate::store::audit;
 use crate::store::resources::StoredResource;
 use crate::store::tenants::Tenant;
-use crate::store::{Connection, Reach, load, whole};
+use crate::store::{Connection, Reach, load, tenants, whole};
 
 /// What of a tenant to export.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub struct Export {
     pub at: Option<DateTime<Utc>>,
     /// Also what is deleted, or was at that time.
     pub deleted: bool,
-    /// Also the hashes of passwords, and attributes that are never returned; those of the past are not known.
+    /// Also the hashes of passwords, attributes that are never returned, and what no schema defines any more, which may
+    /// have been such an attribute; those of the past are not known.
     pub password_hashes: bool,
 }
 
@@ -49,8 +50,8 @@ impl Provider {
     /// pieces holds a connection while it does.
     ///
     /// # Errors
-    /// `Busy` while other exports have all the turns; `Unavailable` if there is something of a type that is not served; a
-    /// time in the future; those of `take`; database failures.
+    /// `Busy` while other exports have all the turns; `Unavailable` if there is something of a type that is not served, or
+    /// if the data is kept for other schemas; a time in the future; those of `take`; database failures.
     pub async fn export(
         &self,
         tenant: Tenant,
@@ -73,7 +74,7 @@ impl Provider {
             load::begin(connection)?;
             let header = header(registry, &tenant, export, now);
             let tenant_id = tenant.tenant_id;
-            Writing { export, tenant_id, registry, now, out: Output::new(take) }.run(connection, &header)
+            Writing { export, tenant_id, registry, out: Output::new(take) }.run(connection, &header)
         };
         self.store.read(Reach::Scan, read).await
     }
@@ -105,7 +106,6 @@ struct Writing<T> {
     export: Export,
     tenant_id: i64,
     registry: &'static Registry,
-    now: DateTime<Utc>,
     out: Output<T>,
 }
 
@@ -115,6 +115,8 @@ impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Writing<T> {
         // What is deleted by now may have been there at that time.
         let with_buried = self.export.deleted || self.export.at.is_some();
         self.check_types(connection, &types, with_buried)?;
+        // Whoever knows other schemas does not know what is a secret.
+        tenants::check_forms(connection, self.registry)?;
         self.out.line(&serde_json::to_string(header).map_err(Error::internal)?)?;
         let row_ids = whole::row_ids(connection, self.tenant_id, &types, with_buried)?;
         self.out.progress.total = row_ids.len() as u64;
@@ -154,8 +156,11 @@ impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Writing<T> {
         for mut stored in resources {
             let (row_id, is_live) = (stored.row_id, stored.deleted.is_none());
             let resource_type = self.resource_type(&stored)?;
+            let mut withheld = withheld.remove(&row_id).unwrap_or_default();
             if !self.export.password_hashes {
-                stored.document = without_secrets(resource_type, stored.document);
+                let has_secrets = take_secrets(resource_type, &mut stored.document);
+                self.out.curtailed += u64::from(has_secrets || !withheld.is_empty());
+                withheld.clear();
             }
             let has_members = resource_type.attribute_in_role(Role::Members).is_some();
             let members = match has_members && is_live {
@@ -168,8 +173,8 @@ impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Writing<T> {
             };
             let unseen = Unseen {
                 name: stored.name.clone(),
-                deleted: deleted(connection, self.tenant_id, &stored, self.now, waiting)?,
-                withheld: withheld.remove(&row_id).unwrap_or_default(),
+                deleted: deleted(connection, self.tenant_id, &stored, None, waiting)?,
+                withheld,
                 password_hash: hashes.remove(&row_id),
             };
             self.out.record(&record(resource_type, stored, members, unseen))?;
@@ -189,8 +194,9 @@ impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Writing<T> {
                 return Ok(());
             }
             let resource_type = self.resource_type(&stored)?;
-            stored.document = without_secrets(resource_type, stored.document);
-            let deleted = deleted(connection, self.tenant_id, &stored, at, Vec::new())?;
+            // The history has a mask in their place.
+            take_secrets(resource_type, &mut stored.document);
+            let deleted = deleted(connection, self.tenant_id, &stored, Some(at), Vec::new())?;
             let unseen = Unseen { deleted, ..Unseen::default() };
             self.out.record(&record(resource_type, stored, members.into_iter().collect(), unseen))
         })
@@ -212,12 +218,13 @@ fn record(
     Record { resource_type, id, document, meta, members, unseen }
 }
 
-/// How a resource was deleted, if it is, with what the history says that the deletion took away.
+/// How a resource was deleted, if it is, with what the history says that the deletion took away: the last one, or the
+/// last one until a time.
 fn deleted(
     connection: &mut Connection,
     tenant_id: i64,
     stored: &StoredResource,
-    until: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
     waiting: Vec<String>,
 ) -> Result<Option<Deleted>> {
     let Some((at, by)) = stored.deleted.clone() else { return Ok(None) };
@@ -231,29 +238,27 @@ fn deleted(
     Ok(Some(Deleted { at, by, groups, members, reports, waiting }))
 }
 
-/// A state without what is never returned; the history has a mask in its place.
-fn without_secrets(resource_type: &'static ResourceType, mut document: Document) -> Document {
+/// Takes out what is never returned; whether there was any.
+fn take_secrets(resource_type: &'static ResourceType, document: &mut Document) -> bool {
+    let mut taken = false;
     for attribute in resource_type.stored_attributes() {
         if attribute.attribute.returned == Returned::Never {
-            document.remove(attribute);
+            taken |= document.remove(attribute).is_some();
             continue;
         }
         let secret = |part: &&Attribute| part.returned == Returned::Never;
         for part in attribute.attribute.sub_attributes.iter().filter(secret) {
-            match document.get_mut(attribute) {
-                Some(Value::Array(elements)) => {
-                    elements.iter_mut().filter_map(Value::as_object_mut).for_each(|element| forget(element, part));
-                }
-                Some(Value::Object(parts)) => forget(parts, part),
-                _ => {}
+            let elements = match document.get_mut(attribute) {
+                Some(Value::Array(elements)) => elements.as_mut_slice(),
+                Some(element) => std::slice::from_mut(element),
+                None => continue,
+            };
+            for parts in elements.iter_mut().filter_map(Value::as_object_mut) {
+                taken |= parts.shift_remove(&part.name).is_some();
             }
         }
     }
-    document
-}
-
-fn forget(parts: &mut Map<String, Value>, part: &Attribute) {
-    parts.shift_remove(&part.name);
+    taken
 }
 
 /// What goes out, in pieces, with what the last line has to say of it.
@@ -262,13 +267,14 @@ struct Output<T> {
     waiting: Vec<u8>,
     hash: Sha256,
     resources: u64,
+    curtailed: u64,
     progress: Progress,
 }
 
 impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Output<T> {
     fn new(take: T) -> Output<T> {
         let progress = Progress { done: 0, total: 0 };
-        Output { take, waiting: Vec::new(), hash: Sha256::new(), resources: 0, progress }
+        Output { take, waiting: Vec::new(), hash: Sha256::new(), resources: 0, curtailed: 0, progress }
     }
 
     fn record(&mut self, record: &Record) -> Result<()> {
@@ -290,7 +296,7 @@ impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Output<T> {
     /// Writes the last line; how many resources there were.
     fn finish(&mut self) -> Result<u64> {
         let sha256 = self.hash.finalize_reset().iter().map(|byte| format!("{byte:02x}")).collect();
-        let end = End { end: true, resources: self.resources, sha256: Some(sha256) };
+        let end = End { end: true, resources: self.resources, curtailed: self.curtailed, sha256: Some(sha256) };
         self.waiting.extend(serde_json::to_vec(&end).map_err(Error::internal)?);
         self.waiting.push(b'\n');
         (self.take)(std::mem::take(&mut self.waiting), self.progress)?;

@@ -5,6 +5,7 @@
 //! whoever writes meanwhile waits, and whoever reads does not.
 
 mod columns;
+mod headings;
 mod outcome;
 mod reading;
 mod spool;
@@ -24,7 +25,7 @@ pub use self::spool::Spool;
 pub use self::users::{MAX_TABLE, Table};
 use super::export::Progress;
 use super::record::record_of_groups;
-use super::transfer::{Deleted, Header, Record};
+use super::transfer::{Deleted, End, Header, Record};
 use super::{Call, Provider, place};
 use crate::auth::is_usable_hash;
 use crate::scim::schema::{GROUP_URN, Registry, ResourceType, Role};
@@ -168,7 +169,7 @@ impl Check {
         now: DateTime<Utc>,
         told: &impl Fn(u64),
     ) -> Result<Outcome> {
-        let header = each_line(spool, self.registry, now, |line| {
+        let (header, end) = each_line(spool, self.registry, now, |line| {
             told(line.read);
             self.bytes += line.length;
             self.line(line)?;
@@ -176,7 +177,7 @@ impl Check {
             if has_room { Ok(()) } else { self.look(connection) }
         })?;
         self.look(connection)?;
-        self.hint(&header);
+        self.hint(&header, &end);
         self.outcome.problems.sort_by_key(|problem| problem.line);
         Ok(self.outcome)
     }
@@ -230,8 +231,9 @@ impl Check {
         Ok(())
     }
 
-    /// The tenant that was exported may have allowed what this one does not.
-    fn hint(&mut self, header: &Header) {
+    /// The tenant that was exported may have allowed what this one does not, and the export may lack something.
+    fn hint(&mut self, header: &Header, end: &End) {
+        self.outcome.notes.extend(end.lack());
         let rule = self.places.values().next().map(|place| place.settings.group_names);
         let theirs = header.settings.map(|settings| settings.group_names);
         if self.groups_clash && theirs.is_some() && theirs != rule {

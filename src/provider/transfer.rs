@@ -15,10 +15,11 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::scim::accept;
+use crate::scim::accept::{self, MemberClaim};
+use crate::scim::group_name;
 use crate::scim::password::PasswordChange;
 use crate::scim::resource::{Document, Meta, format_instant, instant};
-use crate::scim::schema::{Registry, ResourceType, Role};
+use crate::scim::schema::{GROUP_URN, Registry, ResourceType, Role};
 use crate::scim::version::Tag;
 use crate::scim::withheld::divide;
 use crate::scim::{Profile, path};
@@ -66,9 +67,37 @@ pub struct End {
     pub end: bool,
     /// How many resources stand before it.
     pub resources: u64,
+    /// How many of them lack something that nobody is shown, because it was not asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub curtailed: u64,
     /// The digest of everything before it, in hex digits; without one nothing is compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+}
+
+impl End {
+    /// The end of an export whose last bytes these are.
+    pub fn of_last_bytes(bytes: &[u8]) -> Option<End> {
+        let last = bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?;
+        serde_json::from_slice(last).ok()
+    }
+
+    /// What is not in the export, in a sentence for the operator.
+    pub fn lack(&self) -> Option<String> {
+        (self.curtailed > 0).then(|| {
+            let number =
+                if self.curtailed == 1 { "one resource".to_owned() } else { format!("{} resources", self.curtailed) };
+            format!(
+                "The export lacks something of {number}: attributes that are never returned, or values that no schema \
+                 defines any more. `scimd export --with-password-hashes` has them, too."
+            )
+        })
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like this")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A resource on a line of its own.
@@ -176,24 +205,13 @@ impl Record {
         mut line: Map<String, Value>,
         now: DateTime<Utc>,
     ) -> Result<Record, String> {
-        let mut unseen = match line.shift_remove(UNSEEN) {
-            Some(unseen) => {
-                serde_json::from_value(unseen).map_err(|cause| format!("`{UNSEEN}` can't be read: {cause}"))?
-            }
-            None => Unseen::default(),
-        };
-        if let Some(deleted) = &mut unseen.deleted {
-            deleted.at = deleted.at.trunc_subsecs(3);
-            if is_to_come(deleted.at, now) {
-                return Err(format!("`{UNSEEN}` tells of a deletion that is still to come"));
-            }
-        }
+        let unseen = line.shift_remove(UNSEEN).map_or(Ok(Unseen::default()), |told| unseen(told, now))?;
         let told = line.shift_remove("meta").unwrap_or_default();
         let resource_type = resource_type(registry, &told, &line)?;
         let meta = meta(&told, now)?;
         let id = match line.shift_remove("id") {
             Some(Value::String(id)) if is_id(&id) => id,
-            Some(_) => return Err("`id` must be 1 to 255 visible characters".to_owned()),
+            Some(_) => return Err(format!("`id` must be {ID_RULE}")),
             None => return Err("`id` is missing".to_owned()),
         };
         let accepted =
@@ -214,6 +232,7 @@ impl Record {
             (document, rest) if rest.is_empty() => document,
             _ => accepted.document,
         };
+        check_name(resource_type, &document, &unseen)?;
         Ok(Record { resource_type, id, document, meta, members, unseen })
     }
 }
@@ -277,8 +296,51 @@ fn own_version(version: &Value) -> Option<i64> {
     tag.split('.').next()?.parse().ok().filter(|version| (1..i64::MAX / 2).contains(version))
 }
 
+/// What an id must be, so that `meta.location` leads to it (RFC 3986 §3.3, RFC 7643 §3.1).
+const ID_RULE: &str = "1 to 255 letters of ASCII, digits and `-._~!$&'()*+,;=:@`, and no word that URLs or bulk requests \
+                       have for something else";
+
 fn is_id(id: &str) -> bool {
-    (1..=255).contains(&id.len()) && id.chars().all(|c| !c.is_control() && !c.is_whitespace())
+    let stands_as_it_is = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
+    let means_something_else = matches!(id, "." | ".." | ".search") || id.contains("bulkId");
+    (1..=255).contains(&id.len()) && id.bytes().all(stands_as_it_is) && !means_something_else
+}
+
+fn unseen(told: Value, now: DateTime<Utc>) -> Result<Unseen, String> {
+    if has_nul(&told) {
+        return Err(format!("`{UNSEEN}` must not contain the character U+0000"));
+    }
+    let mut unseen: Unseen =
+        serde_json::from_value(told).map_err(|cause| format!("`{UNSEEN}` can't be read: {cause}"))?;
+    if let Some(deleted) = &mut unseen.deleted {
+        deleted.at = deleted.at.trunc_subsecs(3);
+        if is_to_come(deleted.at, now) {
+            return Err(format!("`{UNSEEN}` tells of a deletion that is still to come"));
+        }
+        let claim = |id: &String| MemberClaim::new(id, None).map_err(|error| error.detail().to_owned());
+        deleted.waiting.iter().try_for_each(|id| claim(id).map(drop))?;
+    }
+    Ok(unseen)
+}
+
+/// A database may not have it in a text.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(elements) => elements.iter().any(has_nul),
+        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}
+
+/// Applications know groups by these names, and each follows from a displayName.
+fn check_name(resource_type: &ResourceType, document: &Document, unseen: &Unseen) -> Result<(), String> {
+    let Some(name) = &unseen.name else { return Ok(()) };
+    let is_group = resource_type.schema.id == GROUP_URN;
+    match is_group && group_name::is_of(name, document.text("displayName").unwrap_or_default()) {
+        true => Ok(()),
+        false => Err(format!("`name` in `{UNSEEN}` is none that scimd gives to it; without it, it gets one")),
+    }
 }
 
 fn is_computed(resource_type: &'static ResourceType, name: &str) -> bool {

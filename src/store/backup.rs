@@ -12,10 +12,10 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use tempfile::NamedTempFile;
 
 use super::connection::{Connection, Connector, Purpose, each_backend};
 use super::database_url::DatabaseUrl;
+use super::kept::{Kept, Unfinished, companions, directory_of, remove_companions, unwritten};
 use super::{Store, error};
 use crate::scim::{Error, ErrorKind, Result};
 
@@ -34,14 +34,10 @@ impl Store {
     /// A sentence for the operator: PostgreSQL, a file that is there and is not to be replaced, one that can't be written. Nothing
     /// is left of what failed.
     pub fn backup(&self, file: &Path, replace: bool, progress: impl Fn(u64, u64) + Send + Sync) -> Result<u64> {
-        check_target(file, self.sqlite_file()?, replace)?;
-        let directory = directory_of(file);
-        let copy = self.checked_copy(&directory, &format!("The backup {}", file.display()), progress)?;
-        let size =
-            keep(copy, file, replace).map_err(|cause| unwritten(&format!("The backup {}", file.display()), cause))?;
-        // The name is as much on the disk as what it stands for. Not every file system can do this for a directory.
-        let _ = File::open(directory).and_then(|directory| directory.sync_all());
-        Ok(size)
+        check_target(file, self.sqlite_file()?)?;
+        let kept = Kept::new(file, replace)?;
+        self.copy_checked(kept.path(), progress).map_err(|failure| failure.into_error(file))?;
+        kept.keep()
     }
 
     /// The same in a file beside the database that has no name, and is gone when it is closed. Blocks.
@@ -49,15 +45,16 @@ impl Store {
     /// # Errors
     /// As [`Store::backup`].
     pub fn backup_without_name(&self) -> Result<File> {
-        let directory = directory_of(self.sqlite_file()?);
-        let copy = self.checked_copy(&directory, "The backup", |_, _| {})?;
-        copy.reopen().map_err(|cause| unwritten("The backup", cause))
+        let shown = Path::new("The backup");
+        let copy = Unfinished::within(directory_of(self.sqlite_file()?)).map_err(|cause| unwritten(shown, &cause))?;
+        self.copy_checked(copy.path(), |_, _| {}).map_err(|failure| failure.into_error(shown))?;
+        copy.reopen().map_err(|cause| unwritten(shown, &cause))
     }
 
     /// The directory of the database: where its volume has room, also where nothing else can be written to. `None` for
     /// PostgreSQL.
     pub fn directory(&self) -> Option<PathBuf> {
-        self.sqlite_file().ok().map(directory_of)
+        self.sqlite_file().ok().map(|file| directory_of(file).to_owned())
     }
 
     fn sqlite_file(&self) -> Result<&Path> {
@@ -69,19 +66,12 @@ impl Store {
         Ok(database)
     }
 
-    /// A whole copy in this directory, which goes with the value.
-    fn checked_copy(
-        &self,
-        directory: &Path,
-        shown: &str,
-        progress: impl Fn(u64, u64) + Send + Sync,
-    ) -> Result<NamedTempFile> {
-        let copy =
-            NamedTempFile::with_prefix_in(".scimd-backup-", directory).map_err(|cause| unwritten(shown, cause))?;
-        let written = self.copy_into(copy.path(), progress);
-        let checked = written.and_then(|()| self.check_copy(copy.path()));
-        remove_companions(copy.path());
-        checked.map(|()| copy).map_err(|failure| failure.into_error(shown))
+    /// Makes a whole copy of this file, which is empty so far.
+    fn copy_checked(&self, copy: &Path, progress: impl Fn(u64, u64) + Send + Sync) -> std::result::Result<(), Failure> {
+        let written = self.copy_into(copy, progress);
+        let checked = written.and_then(|()| self.check_copy(copy));
+        remove_companions(copy);
+        checked
     }
 
     fn copy_into(&self, copy: &Path, progress: impl Fn(u64, u64) + Send + Sync) -> std::result::Result<(), Failure> {
@@ -133,10 +123,10 @@ enum Failure {
 }
 
 impl Failure {
-    fn into_error(self, shown: &str) -> Error {
+    fn into_error(self, shown: &Path) -> Error {
         match self {
             Failure::Told(error) => error,
-            Failure::Cause(cause) => unwritten(shown, cause),
+            Failure::Cause(cause) => unwritten(shown, &cause),
         }
     }
 }
@@ -156,66 +146,14 @@ impl From<diesel::result::Error> for Failure {
     }
 }
 
-fn unwritten(shown: &str, cause: impl std::fmt::Display) -> Error {
-    let detail = format!("{shown} cannot be written ({cause}); nothing of it is left.");
-    Error::new(ErrorKind::Unavailable, detail)
-}
-
-fn check_target(file: &Path, database: &Path, replace: bool) -> Result<()> {
-    let refused = |detail: String| Err(Error::new(ErrorKind::InvalidValue, detail));
-    let Ok(known) = fs::canonicalize(file) else {
-        return match file.file_name() {
-            Some(_) => Ok(()),
-            None => refused(format!("{} names no file to write the backup to.", file.display())),
-        };
-    };
+fn check_target(file: &Path, database: &Path) -> Result<()> {
+    let Ok(known) = fs::canonicalize(file) else { return Ok(()) };
     let live = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     if companions(&live).iter().chain([&live]).any(|of_database| *of_database == known) {
-        return refused(format!("{} is the database itself; name another file for the backup.", file.display()));
-    }
-    if known.is_dir() {
-        return refused(format!("{} is a directory; name a file in it for the backup.", file.display()));
-    }
-    if !known.is_file() {
-        let detail = format!("{} is no plain file, and would be replaced by one; name another.", file.display());
-        return refused(detail);
-    }
-    if !replace {
-        return refused(format!("{} is there already; `--force` replaces it.", file.display()));
+        let detail = format!("{} is the database itself; name another file for the backup.", file.display());
+        return Err(Error::new(ErrorKind::InvalidValue, detail));
     }
     Ok(())
-}
-
-fn directory_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// The files that SQLite keeps beside a database.
-fn companions(file: &Path) -> [PathBuf; 3] {
-    ["-wal", "-shm", "-journal"].map(|ending| {
-        let mut name = file.as_os_str().to_owned();
-        name.push(ending);
-        PathBuf::from(name)
-    })
-}
-
-fn remove_companions(copy: &Path) {
-    companions(copy).iter().for_each(|companion| drop(fs::remove_file(companion)));
-}
-
-/// Brings the copy to the disk and gives it its name.
-fn keep(copy: NamedTempFile, file: &Path, replace: bool) -> std::io::Result<u64> {
-    // SQLite has written through a handle of its own; what is synced is the file, whoever wrote to it.
-    copy.as_file().sync_all()?;
-    let size = copy.as_file().metadata()?.len();
-    match replace {
-        true => copy.persist(file)?,
-        false => copy.persist_noclobber(file)?,
-    };
-    Ok(size)
 }
 
 /// Room for a tenth more than the copy is meant to take; where nobody knows how much there is, the disk will tell.

@@ -60,6 +60,10 @@ pub fn begin(connection: &mut Connection) -> Result<()> {
 /// Database failures.
 pub fn obstacles(connection: &mut Connection, arrivals: &[Arrival]) -> Result<HashMap<usize, Obstacle>> {
     let mut obstacles = HashMap::new();
+    // A list of nothing is no SQL for PostgreSQL.
+    if arrivals.is_empty() {
+        return Ok(obstacles);
+    }
     for (at, arrival) in arrivals.iter().enumerate().filter(|(_, arrival)| arrival.deleted.is_none()) {
         if let Some(taken) = taken_further_value(connection, arrival)? {
             obstacles.insert(at, Obstacle::Value(taken));

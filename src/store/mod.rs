@@ -22,6 +22,7 @@ pub mod condition;
 pub mod credentials;
 pub mod error;
 pub mod integrity;
+pub mod kept;
 pub mod limits;
 pub mod load;
 pub mod members;

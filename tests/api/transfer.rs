@@ -212,7 +212,13 @@ fn what_nobody_is_shown_comes_along() {
                 get(&api.with_key(api.profile, "admin"), &path).text()
             };
             let export = |api: &Api| ask_for(api, "?passwordHashes=true");
-            assert!(!ask_for(&here, "").contains("pin"), "secrets come along for who asks for them");
+            let plain = ask_for(&here, "");
+            assert!(
+                !plain.contains("pin") && !plain.contains("kept"),
+                "what may be secret comes along on request: {plain}"
+            );
+            let end: Value = serde_json::from_str(plain.lines().last().unwrap()).unwrap();
+            assert_eq!(end["curtailed"], end["resources"], "and the export says that it lacks something");
             let exported = export(&here);
             assert!(exported.contains("\"pin\":\"1234\"") && exported.contains("\"withheld\":{\"note\":\"kept\"}"));
 
@@ -222,6 +228,9 @@ fn what_nobody_is_shown_comes_along() {
             let imported = ask(&admin, "POST", &path, "application/x-ndjson", &exported);
 
             assert_eq!(imported.status, 200, "{}", imported.text());
+            assert_eq!(imported.json()["notes"], Value::Null);
+            let lacking = ask(&admin, "POST", &format!("{path}?dryRun=true"), "application/x-ndjson", &plain);
+            assert!(lacking.json()["notes"][0].as_str().unwrap().contains("The export lacks something"));
             let lines = |text: String| text.lines().nth(1).unwrap().to_owned();
             assert_eq!(lines(export(&there)), lines(exported));
             assert_eq!(there.get(&path_of(&device)).json()["note"], Value::Null);

@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use crate::support::http::Client;
 use crate::{Server, Workplace, on_each_database, text};
 
-const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+pub(super) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
-const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+pub(super) const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 /// What stands in front of every location, wherever the server is: so that whole answers can be compared.
 const PUBLIC: [&str; 3] = ["--public-url", "https://idm.example", "--passwords"];
 
 /// A client of a running server.
-struct Talk {
+pub(super) struct Talk {
     client: Client,
     address: String,
     token: String,
@@ -27,7 +27,7 @@ struct Talk {
 }
 
 impl Talk {
-    fn with(workplace: &Workplace) -> Talk {
+    pub(super) fn with(workplace: &Workplace) -> Talk {
         let token = workplace.succeed(&["key", "create", "--name", "okta"]).trim().to_owned();
         Talk::with_key(workplace, &token)
     }
@@ -59,13 +59,13 @@ impl Talk {
         paths.iter().map(|path| self.see(path)).collect()
     }
 
-    fn stop(self) {
+    pub(super) fn stop(self) {
         assert_eq!(self.server.stop(), Some(0));
     }
 }
 
 /// What there was, and every way to look at it.
-struct World {
+pub(super) struct World {
     paths: Vec<String>,
     deleted_user: String,
     group: String,
@@ -83,7 +83,7 @@ fn patch(operations: Value) -> Value {
 
 /// Users and groups of every sort that clients make: nested, disabled, renamed, deleted, restored, with members that nobody
 /// knows.
-fn fill(talk: &Talk) -> World {
+pub(super) fn fill(talk: &Talk) -> World {
     let boss = talk.make("/Users", user("boss", json!({"displayName": "The \"Boss\" \u{1f600}", "externalId": "1"})));
     let staff = talk.make("/Groups", json!({"schemas": [GROUP], "displayName": "Staff", "externalId": "g1"}));
     let mira = talk.make(
@@ -125,31 +125,31 @@ fn fill(talk: &Talk) -> World {
     World { paths, deleted_user: gone, group: staff }
 }
 
-fn file(workplace: &Workplace, name: &str) -> (PathBuf, String) {
+pub(super) fn file(workplace: &Workplace, name: &str) -> (PathBuf, String) {
     let file = workplace.directory.path().join(name);
     let shown = file.display().to_string();
     (file, shown)
 }
 
 /// The resources of an export, without its first and its last line.
-fn resources(export: &str) -> Vec<Value> {
+pub(super) fn resources(export: &str) -> Vec<Value> {
     let lines: Vec<&str> = export.lines().collect();
     lines[1..lines.len() - 1].iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Exit code, standard output and standard error of a command that was fed this.
-fn feed(workplace: &Workplace, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
+pub(super) fn feed(workplace: &Workplace, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
     let mut command = workplace.command(arguments);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     ended(&child.wait_with_output().unwrap())
 }
 
-fn ended(output: &Output) -> (Option<i32>, String, String) {
+pub(super) fn ended(output: &Output) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-const WHOLE: [&str; 3] = ["export", "--deleted", "--with-password-hashes"];
+pub(super) const WHOLE: [&str; 3] = ["export", "--deleted", "--with-password-hashes"];
 
 #[test]
 fn an_export_that_was_imported_elsewhere_is_the_same_to_every_client() {
@@ -232,7 +232,7 @@ fn an_import_is_all_or_nothing_and_names_every_line_in_the_way() {
         assert_eq!(code, Some(1), "{table}{told}");
         assert_eq!(table.lines().count(), 1 + 5, "{table}");
         assert!(table.contains("\n2     ") && table.contains("is taken"), "{table}");
-        assert!(told.contains("error: Nothing is imported: 5 lines"), "{told}");
+        assert!(told.contains("error: Nothing is imported: 5 things"), "{told}");
         let elsewhere = export.replace("\"id\":\"", "\"id\":\"x").replace(",\"sha256\":\"", "}\n");
         let elsewhere = &elsewhere[..elsewhere.rfind('\n').unwrap()].rsplit_once('\n').unwrap().0;
         let (code, table, _) = feed(workplace, &["import", "-"], elsewhere);
@@ -289,8 +289,9 @@ fn a_file_that_is_no_whole_export_is_refused_with_its_line() {
         (export.replacen("\"version\":1", "\"version\":2", 1), "another version of scimd"),
         (lines[..count - 1].join("\n") + "\n", "cut off"),
         (export[..export.len() / 2].to_owned(), "can't be read"),
-        (with(3, ""), "Line 4 can't be read"),
+        (with(3, ""), "resources were exported"),
         (with(3, "{"), "Line 4 can't be read"),
+        (with(3, "[]"), "Line 4 can't be read: it must be a JSON object."),
         (with(1, lines[2]), "SHA-256"),
         (lines[..2].iter().chain(&lines[3..]).copied().collect::<Vec<_>>().join("\n"), "resources were exported"),
         (format!("{export}{}\n", lines[1]), "something follows"),
@@ -322,6 +323,13 @@ fn a_file_that_is_no_whole_export_is_refused_with_its_line() {
         (changed("\"id\":", &format!("{unseen}{{\"passwordHash\":\"{dear}\"}},\"id\":")), "costs too much"),
         (changed("\"created\":\"20", "\"created\":\"x"), "`meta.created` is no time"),
         (changed("\"id\":\"", "\"ident\":\""), "`id` is missing"),
+        (changed("\"id\":\"", "\"id\":\"a/"), "`id` must be"),
+        (changed("\"id\":\"", "\"id\":\"bulkId:"), "`id` must be"),
+        (changed("\"id\":", &format!("{unseen}{{\"name\":\"boss\"}},\"id\":")), "is none that scimd gives to it"),
+        (
+            changed("\"id\":", &format!("{unseen}{{\"withheld\":{{\"title\":\"\\u0000\"}}}},\"id\":")),
+            "must not contain the character U+0000",
+        ),
         (changed("\"userName\":\"boss\",", ""), "userName is required"),
     ] {
         let (code, table, told) = feed(&workplace, &["import", "-", "--passwords"], &input);
@@ -368,112 +376,6 @@ fn a_tenant_is_exported_as_it_was_at_any_time() {
         assert_ne!(without_unseen(workplace.succeed(&["export"])), before[1]);
         assert!(workplace.fail(&["export", "--at", "9999-01-01T00:00:00Z"]).contains("in the future"));
         assert_eq!(resources(&workplace.succeed(&["export", "--at", "2020-01-01T00:00:00Z"])), Vec::<Value>::new());
-    });
-}
-
-#[cfg(unix)]
-#[test]
-fn an_export_to_a_file_is_whole_or_not_there() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let workplace = Workplace::sqlite();
-    let talk = Talk::with(&workplace);
-    fill(&talk);
-    talk.stop();
-    let (path, shown) = file(&workplace, "acme.ndjson");
-
-    workplace.succeed(&["export", "--output", &shown]);
-    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(resources(&std::fs::read_to_string(&path).unwrap()), resources(&workplace.succeed(&["export"])));
-    let nowhere = workplace.fail(&["export", "--output", "missing/acme.ndjson"]);
-    assert!(nowhere.contains("nothing of it is left"), "{nowhere}");
-    assert!(workplace.fail(&["export", "--tenant", "acme", "--output", "acme2.ndjson"]).contains("`default`"));
-    let socket = workplace.directory.path().join("socket");
-    let listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    for command in [&["export", "--output", "socket"][..], &["backup", "--force", "socket"]] {
-        assert!(workplace.fail(command).contains("is no plain file"), "{command:?}");
-    }
-    drop(listening);
-    std::fs::remove_file(&socket).unwrap();
-    let mut names: Vec<_> =
-        std::fs::read_dir(workplace.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    names.sort();
-    assert_eq!(names, [".local", "acme.ndjson"]);
-
-    let mut child = workplace.command(&["export"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
-}
-
-#[test]
-fn users_come_from_a_table() {
-    on_each_database(|workplace| {
-        let table = "\u{feff}Login;name.givenName;emails;active;manager;groups;Notes;department\r\n\
-            mira;Mira;m@x.org;yes;boss;Staff; Sales \r\n\
-            \"bo;b\";\"Bob\nJr\";;no;;Staff;\"x\";\r\n\
-            boss;The Boss;b@x.org;;;\"Staff;Heads\";;Board\r\n";
-        // One cell is missing in the first line.
-        let map = ["--csv", "--map", "Login=userName", "--map", "Notes=", "--create-groups"];
-        let with = |more: &[&'static str]| [&["import", "-"][..], &map, more].concat();
-        let (code, problems, _) = feed(workplace, &with(&[]), table);
-        assert_eq!(code, Some(1), "{problems}");
-        assert!(problems.contains("2     ") && problems.contains("7 cells, and there are 8 columns"), "{problems}");
-        let table = table.replace("Staff; Sales ", "Staff;; Sales ");
-
-        let (code, _, told) = feed(workplace, &with(&["--dry-run"]), &table);
-        assert_eq!(code, Some(0), "{told}");
-        assert!(told.contains("2 Group, 3 User"), "{told}");
-        assert_eq!(workplace.json(&["user", "list", "--json"]), json!([]));
-        let (code, _, told) = feed(workplace, &with(&[]), &table);
-        assert_eq!(code, Some(0), "{told}");
-
-        let list = workplace.json(&["user", "list", "--json"]);
-        let by_name = |name: &str| {
-            let all = list.as_array().unwrap();
-            let found = all.iter().find(|entry| entry["resource"]["userName"] == name).unwrap();
-            let id = found["resource"]["id"].as_str().unwrap();
-            workplace.json(&["user", "show", id, "--json"])["resource"].clone()
-        };
-        let (mira, bob, boss) = (by_name("mira"), by_name("bo;b"), by_name("boss"));
-        assert_eq!(mira["emails"], json!([{"value": "m@x.org", "type": "work", "primary": true}]));
-        assert_eq!((&mira["active"], &bob["active"], &boss["active"]), (&json!(true), &json!(false), &json!(true)));
-        assert_eq!(bob["name"]["givenName"], "Bob\nJr");
-        assert_eq!(mira[ENTERPRISE]["department"], "Sales");
-        assert_eq!(mira[ENTERPRISE]["manager"]["value"], boss["id"], "who stands further down");
-        let groups = |user: &Value| {
-            let groups = user["groups"].as_array().cloned().unwrap_or_default();
-            groups.iter().map(|group| group["display"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!((groups(&mira), groups(&bob)), (vec!["Staff".to_owned()], vec!["Staff".to_owned()]));
-        assert_eq!(groups(&boss).len(), 2);
-
-        // Again: who is there is passed over, or updated where something is said.
-        let again = table.replace("m@x.org", "mo@x.org");
-        let (code, _, told) = feed(workplace, &with(&[]), &again);
-        assert_eq!(code, Some(0), "{told}");
-        assert!(
-            told.contains("nothing new; passed over: 3") && told.contains("Line 2 is passed over: `mira`"),
-            "{told}"
-        );
-        assert_eq!(by_name("mira"), mira);
-        let (code, _, told) = feed(workplace, &with(&["--update"]), &again);
-        assert_eq!(code, Some(0), "{told}");
-        assert!(told.contains("nothing new; changed: 1 User"), "{told}");
-        assert_eq!(by_name("mira")["emails"][0]["value"], "mo@x.org");
-        assert_eq!(by_name("mira")["emails"].as_array().unwrap().len(), 1);
-        assert_eq!(by_name("bo;b"), bob);
-
-        // A cell is about the values of its type alone.
-        let home = "userName,\"emails[type eq \"\"home\"\"].value\"\nmira,home@x.org\n";
-        let work = "userName;emails\nmira;\"one@x.org; two@x.org\"\n";
-        for table in [home, work, work] {
-            let (code, _, told) = feed(workplace, &["import", "-", "--csv", "--update"], table);
-            assert_eq!(code, Some(0), "{told}");
-        }
-        let mira = by_name("mira");
-        let mut emails: Vec<_> = mira["emails"].as_array().unwrap().iter().map(|mail| &mail["value"]).collect();
-        emails.sort_by_key(|mail| mail.to_string());
-        assert_eq!(emails, ["home@x.org", "one@x.org", "two@x.org"]);
     });
 }
 
@@ -542,52 +444,6 @@ fn a_database_of_an_older_scimd_is_copied_to_as_little_as_it_is_migrated() {
 }
 
 #[test]
-fn a_table_with_bad_lines_is_refused_line_by_line_and_column_by_column() {
-    on_each_database(|workplace| {
-        let table = "userName,active,groups,manager,locale\n\
-            a,true,,,\n\
-            b,perhaps,,,\n\
-            ,true,,,\n\
-            A,true,,,\n\
-            c,true,Nowhere,,\n\
-            d,true,,nobody,\n\
-            e,true\n\
-            f,true,,,\n";
-        let (code, output, _) = feed(workplace, &["import", "-", "--csv", "--json"], table);
-        let outcome: Value = serde_json::from_str(&output).unwrap();
-        let problems: Vec<(u64, Option<&str>)> = outcome["problems"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|problem| (problem["line"].as_u64().unwrap(), problem["column"].as_str()))
-            .collect();
-
-        assert_eq!((code, &outcome["imported"]), (Some(1), &json!(false)));
-        let expected = [
-            (3, Some("active")),
-            (4, Some("userName")),
-            (5, Some("userName")),
-            (6, Some("groups")),
-            (7, Some("manager")),
-            (8, None),
-        ];
-        assert_eq!(problems, expected, "{outcome:#}");
-        assert_eq!(workplace.json(&["user", "list", "--json"]), json!([]), "nothing of the good lines either");
-        for (table, part) in [
-            ("", "the titles of the columns are missing"),
-            ("userName,salary\nx,1\n", "the column `salary` names no attribute of users"),
-            ("userName,password\nx,1\n", "can't be imported"),
-            ("userName,title\nx,\"Dr\ny,Dr\nz,Dr\n", "Line 2: a quotation mark opens here that nothing closes"),
-        ] {
-            let (code, output, told) = feed(workplace, &["import", "-", "--csv", "--passwords"], table);
-            assert_eq!((code, output.as_str()), (Some(1), ""), "{told}");
-            assert!(told.contains(part), "{told}");
-        }
-        assert_eq!(workplace.run(&["import", "-", "--update"]).status.code(), Some(2), "of a table alone");
-    });
-}
-
-#[test]
 fn a_backup_of_a_live_database_serves_in_its_place() {
     let workplace = Workplace::sqlite();
     let talk = Talk::with(&workplace);
@@ -611,27 +467,6 @@ fn a_backup_of_a_live_database_serves_in_its_place() {
     talk.stop();
     let elsewhere = Workplace::postgres();
     assert!(elsewhere.fail(&["backup", &shown]).contains("pg_dump"));
-}
-
-#[cfg(unix)]
-#[test]
-fn a_full_disk_leaves_no_backup_and_one_sentence() {
-    let workplace = Workplace::sqlite();
-    workplace.succeed(&["migrate"]);
-    let program = workplace.command(&[]).get_program().to_owned();
-    // A file may have 64 blocks; whoever goes on is told so instead of killed.
-    let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" backup full.db";
-    let mut command = std::process::Command::new("sh");
-    command.env_clear().env("HOME", workplace.directory.path()).current_dir(workplace.directory.path());
-    let output = command.args(["-c", script]).arg(program).output().unwrap();
-
-    let (code, printed, told) = ended(&output);
-    assert_eq!((code, printed.as_str()), (Some(1), ""), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
-    assert!(told.contains("full.db cannot be written") && told.contains("nothing of it is left"), "{told}");
-    let names: Vec<_> =
-        std::fs::read_dir(workplace.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, [".local"]);
 }
 
 #[test]
@@ -710,4 +545,98 @@ fn export_import_and_backup_work_from_a_second_machine() {
         assert!(local.contains("without `--url`"), "{local}");
         talk.stop();
     }
+}
+
+#[test]
+fn whoever_knows_other_schemas_can_not_tell_what_is_secret() {
+    on_each_database(|workplace| {
+        let types = json!([
+            {"id": "urn:example:Badge", "attributes": [
+                {"name": "colour", "type": "string"},
+                {"name": "pin", "type": "string", "returned": "never"},
+            ]},
+            {"id": "User", "schemaExtensions": [{"schema": "urn:example:Badge", "required": false}]},
+        ]);
+        std::fs::write(workplace.directory.path().join("badge.json"), types.to_string()).unwrap();
+        let token = workplace.succeed(&["key", "create", "--name", "okta"]).trim().to_owned();
+        let (server, address) = Server::start(workplace, &["serve", "--schemas", "badge.json"]);
+        let talk = Talk { client: Client::new(&format!("{address}/scim/v2")), address, token, server };
+        let badge = json!({"colour": "red", "pin": "4711"});
+        talk.make(
+            "/Users",
+            json!({"schemas": [USER, "urn:example:Badge"], "userName": "mira", "urn:example:Badge": badge}),
+        );
+        talk.stop();
+
+        let refused = workplace.fail(&["export"]);
+        let plain = resources(&workplace.succeed(&["export", "--schemas", "badge.json"]));
+
+        assert!(refused.contains("The schemas of User that this process knows"), "{refused}");
+        assert_eq!(plain[0]["urn:example:Badge"], json!({"colour": "red"}));
+    });
+}
+
+/// An export without digest, as somebody writes it by hand.
+fn written_by_hand(resources: &[Value]) -> String {
+    let header = json!({"format": "scimd-export", "version": 1});
+    let lines: String = resources.iter().map(|resource| format!("{resource}\n")).collect();
+    format!("{header}\n{lines}{}\n", json!({"end": true, "resources": resources.len()}))
+}
+
+/// As many as one batch has, one less and one more; none at all.
+#[test]
+fn an_import_may_have_any_number_of_resources() {
+    on_each_database(|workplace| {
+        for count in [0, 199, 200, 201] {
+            let tenant = format!("of-{count}");
+            workplace.succeed(&["tenant", "create", &tenant]);
+            let users =
+                (0..count).map(|number| user(&format!("u{number}"), json!({"id": format!("{count}-{number}")})));
+            let file = written_by_hand(&users.collect::<Vec<_>>());
+            for arguments in [&["--dry-run"][..], &[]] {
+                let arguments = [&["import", "-", "--tenant", &tenant, "--json"][..], arguments].concat();
+                let (code, output, told) = feed(workplace, &arguments, &file);
+                assert_eq!(code, Some(0), "{count}: {output}{told}");
+            }
+            assert_eq!(resources(&workplace.succeed(&["export", "--tenant", &tenant])).len(), count);
+        }
+        let (code, table, told) = feed(workplace, &["import", "-"], &written_by_hand(&[json!({"userName": "x"})]));
+        assert_eq!(code, Some(1), "{told}");
+        assert!(table.contains("neither `meta.resourceType` nor `schemas` says what it is"), "{table}{told}");
+    });
+}
+
+#[test]
+fn an_export_may_come_through_editors_and_other_systems() {
+    let source = Workplace::sqlite();
+    let talk = Talk::with(&source);
+    fill(&talk);
+    talk.stop();
+    let export = source.succeed(&["export"]);
+    let handed_round = format!("\u{feff}{}\r\n", export.replace('\n', "\r\n\r\n"));
+
+    let workplace = Workplace::sqlite();
+    let (code, table, told) = feed(&workplace, &["import", "-"], &handed_round);
+
+    assert_eq!(code, Some(0), "{table}{told}");
+    assert_eq!(resources(&workplace.succeed(&["export"])), resources(&export));
+}
+
+#[test]
+fn an_attribute_may_be_called_as_what_ends_an_export() {
+    let types = json!([
+        {"id": "urn:example:Lease", "attributes": [{"name": "end", "type": "boolean"}]},
+        {"id": "Lease", "endpoint": "/Leases", "schema": "urn:example:Lease"},
+    ]);
+    on_each_database(|workplace| {
+        std::fs::write(workplace.directory.path().join("lease.json"), types.to_string()).unwrap();
+        let lease = json!({"schemas": ["urn:example:Lease"], "id": "1", "end": true});
+        let file = written_by_hand(&[lease]);
+
+        let (code, table, told) = feed(workplace, &["import", "-", "--schemas", "lease.json"], &file);
+
+        assert_eq!(code, Some(0), "{table}{told}");
+        let export = workplace.succeed(&["export", "--schemas", "lease.json"]);
+        assert_eq!(resources(&export)[0]["end"], true);
+    });
 }

@@ -22,27 +22,21 @@ pub struct History {
 pub(super) async fn history(office: &Office, kind: Kind<'_>, arguments: History) -> Result<Report> {
     let History { one, limit } = arguments;
     let limit = limit as usize;
-    let (mut changes, mut after): (Vec<Change>, Option<String>) = (Vec::new(), None);
-    loop {
-        let count = Some((limit - changes.len()).min(1000) as u32);
+    let question = |after, limit| {
         let (tenant, resource_type, id) = (one.tenant.clone(), kind.endpoint.to_owned(), one.id.clone());
-        let question = resources::History { tenant, resource_type, id, after: after.take(), limit: count };
-        let page = office.ask(question).await.map_err(|error| kind.with_hint(error))?;
-        changes.extend(page.items);
-        after = page.next;
-        if after.is_none() || changes.len() >= limit {
-            break;
-        }
-    }
+        resources::History { tenant, resource_type, id, after, limit }
+    };
+    let walked = office.walk(limit, question).await;
+    let (mut changes, has_more) = walked.map_err(|error| kind.with_hint(error))?;
     // Read from top to bottom, as a story.
     changes.reverse();
     let report = match one.json {
         true => Report::json(&changes)?,
         false => Report::text(changes.iter().map(lines).collect::<Vec<String>>().join("\n")),
     };
-    match after {
-        Some(_) => Ok(report.note(format!("The latest {limit} changes are shown; `--limit` shows more."))),
-        None => Ok(report),
+    match has_more {
+        true => Ok(report.note(format!("The latest {limit} changes are shown; `--limit` shows more."))),
+        false => Ok(report),
     }
 }
 

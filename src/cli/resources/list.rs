@@ -152,16 +152,8 @@ fn modified(entry: &Entry) -> String {
 }
 
 pub(super) async fn list_unresolved(office: &Office, arguments: List) -> Result<Report> {
-    let mut question = ListUnresolved { tenant: arguments.tenant, after: None, limit: Some(PAGE as u32) };
-    let mut groups: Vec<Unresolved> = Vec::new();
-    loop {
-        let page = office.ask(question.clone()).await?;
-        groups.extend(page.items);
-        question.after = page.next;
-        if question.after.is_none() {
-            break;
-        }
-    }
+    let question = |after, limit| ListUnresolved { tenant: arguments.tenant.clone(), after, limit };
+    let (groups, _): (Vec<Unresolved>, bool) = office.walk(usize::MAX, question).await?;
     if arguments.json {
         return Report::json(&groups);
     }

@@ -10,18 +10,20 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::headings;
 use crate::scim::path::{self, Target};
 use crate::scim::schema::{Attribute, Resolved, ResourceType, Role, Type};
-use crate::scim::{Error, ErrorKind, Result};
 
-/// Which attribute a title means instead of the one that it names; an empty one means none.
-pub type Titles = BTreeMap<String, String>;
+/// Which attributes a title means instead of the one that it names; an empty one means none.
+pub type Titles = BTreeMap<String, Vec<String>>;
 
-/// A column.
+/// A column, with one of its meanings: one column may have several.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Column {
     /// What stands above it.
     pub(super) title: String,
+    /// Where in a line its cell stands, from 0.
+    pub(super) at: usize,
     pub(super) meaning: Meaning,
 }
 
@@ -36,6 +38,8 @@ pub(super) enum Meaning {
     Groups,
     /// Nothing that matters.
     Nothing,
+    /// Nobody knows, for there is no title: nothing may stand there.
+    Untitled,
 }
 
 /// Where in a user a value stands.
@@ -46,37 +50,133 @@ pub(super) struct Place {
     selector: Option<(&'static str, String)>,
 }
 
+/// Why the titles of a table are not understood.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Unclear {
+    /// The title, if it is one alone, and what is wrong.
+    pub(super) problems: Vec<(Option<String>, String)>,
+    /// A sentence that says what to do.
+    pub(super) advice: Option<String>,
+}
+
 /// The columns under these titles.
 ///
 /// # Errors
-/// `InvalidValue`, with the title that names nothing, or what another one names already.
-pub(super) fn columns(user: &'static ResourceType, titles: &[&str], instead: &Titles) -> Result<Vec<Column>> {
-    if let Some(unused) = instead.keys().find(|title| !titles.contains(&title.as_str())) {
-        return Err(refused(format!("there is no column `{unused}` to map")));
+/// Every title that names nothing, or what another one names already.
+pub(super) fn columns(
+    user: &'static ResourceType,
+    titles: &[&str],
+    instead: &Titles,
+) -> std::result::Result<Vec<Column>, Unclear> {
+    let mut reading = Reading { user, columns: Vec::new(), unclear: Unclear::default(), flags: Vec::new() };
+    for unused in instead.keys().filter(|title| !titles.contains(&title.as_str())) {
+        reading.refuse(unused, "is no title of the table, and `--map` names it".to_owned());
     }
-    let mut columns: Vec<Column> = Vec::with_capacity(titles.len());
-    for title in titles {
-        let meant = instead.get(*title).map_or(*title, String::as_str).trim();
-        let meaning = match meant {
-            "" if instead.contains_key(*title) => Meaning::Nothing,
-            _ => meaning(user, meant).map_err(|why| refused(format!("the column `{title}` {why}")))?,
-        };
-        let is_same = |other: &&Column| other.meaning == meaning && meaning != Meaning::Nothing;
-        if let Some(other) = columns.iter().find(is_same) {
-            return Err(refused(format!("the columns `{}` and `{title}` mean the same", other.title)));
+    for (at, title) in titles.iter().enumerate() {
+        match instead.get(*title) {
+            Some(meant) if meant.iter().all(|meant| meant.is_empty()) => reading.keep(title, at, Meaning::Nothing),
+            Some(meant) => meant.iter().for_each(|meant| reading.title(title, at, meant)),
+            None if title.is_empty() => reading.keep(title, at, Meaning::Untitled),
+            None => reading.title(title, at, title),
         }
-        columns.push(Column { title: (*title).to_owned(), meaning });
     }
-    let is_user_name =
-        |column: &Column| matches!(&column.meaning, Meaning::Value(place) if place.attribute.is_user_name());
-    match columns.iter().any(is_user_name) {
-        true => Ok(columns),
-        false => Err(refused("no column is named `userName`; `--map TITLE=userName` says which one it is".to_owned())),
+    reading.end(titles)
+}
+
+/// Titles on their way to become columns.
+struct Reading {
+    user: &'static ResourceType,
+    columns: Vec<Column>,
+    unclear: Unclear,
+    /// What to say of titles that are not understood: the title and what it may mean.
+    flags: Vec<(String, String)>,
+}
+
+impl Reading {
+    fn title(&mut self, title: &str, at: usize, meant: &str) {
+        match meaning(self.user, meant) {
+            Ok(meaning) => self.keep(title, at, meaning),
+            Err(why) => {
+                let likely = headings::likely(self.user, meant, |column| meaning(self.user, column).is_ok());
+                let subject = if meant == title { String::new() } else { format!("is to mean `{meant}`, which ") };
+                let hint = likely.as_ref().map(|likely| format!("; did you mean `{likely}`?")).unwrap_or_default();
+                self.refuse(title, format!("{subject}{why}{hint}"));
+                self.flags.push((title.to_owned(), likely.unwrap_or_default()));
+            }
+        }
+    }
+
+    fn keep(&mut self, title: &str, at: usize, meaning: Meaning) {
+        let is_same = |other: &&Column| other.meaning == meaning;
+        let says_something = !matches!(meaning, Meaning::Nothing | Meaning::Untitled);
+        if let Some(other) = self.columns.iter().find(is_same).filter(|_| says_something) {
+            let why = format!("means the same as `{}`", other.title);
+            self.refuse(title, why);
+            self.flags.push((title.to_owned(), String::new()));
+            return;
+        }
+        self.columns.push(Column { title: title.to_owned(), at, meaning });
+    }
+
+    fn refuse(&mut self, title: &str, why: String) {
+        self.unclear.problems.push((Some(title.to_owned()), why));
+    }
+
+    fn end(mut self, titles: &[&str]) -> std::result::Result<Vec<Column>, Unclear> {
+        self.name_the_user_name(titles);
+        if self.unclear.problems.is_empty() {
+            return Ok(self.columns);
+        }
+        self.pass_over_what_is_taken();
+        let flags = self.flags.iter().map(|(title, meant)| format!("--map {}", quoted(&format!("{title}={meant}"))));
+        let flags = flags.collect::<Vec<String>>().join(" ");
+        if !flags.is_empty() {
+            self.unclear.advice = Some(format!("Say what these columns mean, or pass them over: {flags}"));
+        }
+        Err(self.unclear)
+    }
+
+    /// Of two columns that may mean the same, the first one does.
+    fn pass_over_what_is_taken(&mut self) {
+        let is_unclear = |column: &&Column| self.flags.iter().any(|(title, _)| *title == column.title);
+        let clear = self.columns.iter().filter(|column| !is_unclear(column));
+        let mut taken: Vec<Meaning> = clear.map(|column| column.meaning.clone()).collect();
+        for (_, meant) in &mut self.flags {
+            match meaning(self.user, meant) {
+                Ok(meaning) if taken.contains(&meaning) => meant.clear(),
+                Ok(meaning) => taken.push(meaning),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Nobody can be made without one. Where people sign in with their addresses, one column is both.
+    fn name_the_user_name(&mut self, titles: &[&str]) {
+        let is_user_name =
+            |column: &Column| matches!(&column.meaning, Meaning::Value(place) if place.attribute.is_user_name());
+        if self.columns.iter().any(is_user_name) || self.flags.iter().any(|(_, meant)| meant == "userName") {
+            return;
+        }
+        let why = "no column is the `userName`, which every user needs".to_owned();
+        self.unclear.problems.push((None, why));
+        let address = self.flags.iter().position(|(_, meant)| meant == "emails");
+        match (address, titles.iter().find(|title| title.eq_ignore_ascii_case("emails"))) {
+            (Some(at), _) => self.flags.insert(at, (self.flags[at].0.clone(), "userName".to_owned())),
+            (None, Some(title)) => {
+                self.flags.extend(["userName", "emails"].map(|meant| ((*title).to_owned(), meant.to_owned())));
+            }
+            (None, None) => self.flags.push(("TITLE".to_owned(), "userName".to_owned())),
+        }
     }
 }
 
-fn refused(why: String) -> Error {
-    Error::new(ErrorKind::InvalidValue, format!("Line 1: {why}. Nothing is imported."))
+/// As a shell reads it as one word.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "=._-".contains(c);
+    match word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
 }
 
 fn meaning(user: &'static ResourceType, text: &str) -> std::result::Result<Meaning, String> {
@@ -91,7 +191,7 @@ fn meaning(user: &'static ResourceType, text: &str) -> std::result::Result<Meani
         None => (text.to_owned(), None),
     };
     let Some(Target::Attribute(attribute)) = path::resolve(user, &name) else {
-        return Err(format!("names no attribute of users; {}", advice(user, &name)));
+        return Err("names no attribute of users".to_owned());
     };
     let definition = attribute.attribute;
     if definition.role == Role::Password {
@@ -114,27 +214,10 @@ fn meaning(user: &'static ResourceType, text: &str) -> std::result::Result<Meani
                 definition.sub_attribute("value").ok_or("names no part of the attribute, and it has several")?;
             attribute.with_sub_attribute(value)
         }
-        (None, true) => {
-            return Err(format!("names no part of the attribute; write for example `{}`", example(attribute)));
-        }
+        (None, true) => return Err("names no part of the attribute, and it has several".to_owned()),
         _ => attribute,
     };
     Ok(Meaning::Value(Place { attribute, selector }))
-}
-
-fn example(attribute: Resolved) -> String {
-    let part = attribute.attribute.sub_attributes.first();
-    part.map_or_else(|| attribute.to_string(), |part| attribute.with_sub_attribute(part).to_string())
-}
-
-fn advice(user: &'static ResourceType, name: &str) -> String {
-    let known = user.urns().flat_map(|schema| schema.attributes.iter()).map(|attribute| attribute.name.as_str());
-    let likeness = |known: &str| strsim::jaro_winkler(&known.to_ascii_lowercase(), &name.to_ascii_lowercase());
-    let likely = known.max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    match likely.filter(|likely| likeness(likely) > 0.85) {
-        Some(likely) => format!("did you mean `{likely}`? `--map` says what it means, or passes it over"),
-        None => "`--map TITLE=ATTRIBUTE` says what it means, and `--map TITLE=` passes it over".to_owned(),
-    }
 }
 
 fn parse_selector(definition: &'static Attribute, text: &str) -> std::result::Result<(&'static str, String), String> {
@@ -301,8 +384,8 @@ fn value(definition: &Attribute, text: &str) -> std::result::Result<Value, Strin
 
 fn boolean(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "yes" | "y" | "1" => Some(true),
-        "false" | "no" | "n" | "0" => Some(false),
+        "true" | "yes" | "y" | "1" | "active" | "enabled" => Some(true),
+        "false" | "no" | "n" | "0" | "inactive" | "disabled" => Some(false),
         _ => None,
     }
 }
@@ -361,33 +444,91 @@ mod tests {
     #[test]
     fn titles_that_name_nothing_say_what_to_do() {
         let refused = |titles: &[&str], instead: &[(&str, &str)]| {
-            let instead = instead.iter().map(|(title, path)| ((*title).to_owned(), (*path).to_owned())).collect();
-            columns(user(), titles, &instead).expect_err("refused").detail().to_owned()
+            let instead = instead.iter().map(|(title, path)| ((*title).to_owned(), vec![(*path).to_owned()])).collect();
+            let Unclear { problems, .. } = columns(user(), titles, &instead).expect_err("refused");
+            let sentence =
+                |(title, why): &(Option<String>, String)| format!("`{}` {why}", title.as_deref().unwrap_or_default());
+            problems.iter().map(sentence).collect::<Vec<String>>().join("\n")
         };
         for (titles, part) in [
-            (&["userName", "salary"][..], "the column `salary` names no attribute of users; `--map TITLE=ATTRIBUTE`"),
-            (&["userName", "tittle"], "did you mean `title`?"),
-            (&["userName", "name"], "write for example `name."),
+            (&["userName", "salary"][..], "`salary` names no attribute of users"),
+            (&["userName", "tittle"], "`tittle` names no attribute of users; did you mean `title`?"),
+            (&["userName", "givenName"], "did you mean `name.givenName`?"),
+            (&["userName", "name"], "names no part of the attribute, and it has several; did you mean `displayName`?"),
             (&["userName", "id"], "is set by the server"),
             (&["userName", "emails[type eq work].value"], "are no comparison"),
             (&["userName", "emails[kind eq \"work\"].value"], "`kind`"),
             (&["userName", "emails[type eq \"work\""], "nothing closes"),
-            (&["userName", "username"], "`userName` and `username` mean the same"),
-            (&["displayName"], "no column is named `userName`"),
+            (&["userName", "username"], "`username` means the same as `userName`"),
+            (&["displayName"], "no column is the `userName`"),
         ] {
             let sentence = refused(titles, &[]);
             assert!(sentence.contains(part), "{titles:?}: {sentence}");
         }
-        assert!(refused(&["userName"], &[("Mail", "emails")]).contains("no column `Mail` to map"));
+        assert!(refused(&["userName"], &[("Mail", "emails")]).contains("`Mail` is no title of the table"));
+        let wrong = refused(&["Login"], &[("Login", "usrName")]);
+        assert!(wrong.contains("is to mean `usrName`, which names no attribute"), "{wrong}");
+        assert!(wrong.contains("did you mean `userName`?"), "{wrong}");
     }
 
     #[test]
     fn titles_can_be_given_another_meaning_or_none() {
-        let instead = Titles::from([("Login".to_owned(), "userName".to_owned()), ("Notes".to_owned(), String::new())]);
-        let found = columns(user(), &["Login", "Notes", "manager", "groups"], &instead).expect("columns");
+        let titles = [("Login", vec!["userName"]), ("Notes", vec![""])];
+        let found = columns(user(), &["Login", "Notes", "manager", "groups"], &instead(&titles)).expect("columns");
         assert!(matches!(&found[0].meaning, Meaning::Value(place) if place.attribute.is_user_name()));
         let others: Vec<&Meaning> = found[1..].iter().map(|column| &column.meaning).collect();
         assert_eq!(others, [&Meaning::Nothing, &Meaning::Manager, &Meaning::Groups]);
+        let both = instead(&[("Email", vec!["userName", "emails"])]);
+        let found = columns(user(), &["Email", ""], &both).expect("columns");
+        let places: Vec<(usize, bool)> =
+            found.iter().map(|column| (column.at, matches!(column.meaning, Meaning::Value(_)))).collect();
+        assert_eq!(places, [(0, true), (0, true), (1, false)]);
+        assert_eq!(found[2].meaning, Meaning::Untitled);
+    }
+
+    fn instead(titles: &[(&str, Vec<&str>)]) -> Titles {
+        let owned = |meant: &[&str]| meant.iter().map(|meant| (*meant).to_owned()).collect();
+        titles.iter().map(|(title, meant)| ((*title).to_owned(), owned(meant))).collect()
+    }
+
+    #[test]
+    fn headings_of_other_programs_are_understood_as_hints() {
+        for (heading, likely) in [
+            ("First name", "name.givenName"),
+            ("FAMILYNAME", "name.familyName"),
+            ("name.given", "name.givenName"),
+            ("E-Mail", "emails"),
+            ("Mobile phone", "phoneNumbers[type eq \"mobile\"].value"),
+            ("Job Title", "title"),
+            ("Departments", "department"),
+            ("Cost center", "costCenter"),
+            ("Line Manager", "manager"),
+            ("Postal code", "addresses[type eq \"work\"].postalCode"),
+            ("Country", "addresses[type eq \"work\"].country"),
+            ("Status", "active"),
+            ("User-ID", "userName"),
+        ] {
+            let found = headings::likely(user(), heading, |column| meaning(user(), column).is_ok());
+            assert_eq!(found.as_deref(), Some(likely), "{heading}");
+        }
+        for heading in ["Salary", "Shoe size", "id", "password", ""] {
+            let found = headings::likely(user(), heading, |column| meaning(user(), column).is_ok());
+            assert_eq!(found, None, "{heading}");
+        }
+    }
+
+    #[test]
+    fn the_advice_can_be_typed_as_it_stands() {
+        let advice = |titles: &[&str]| columns(user(), titles, &Titles::new()).expect_err("unclear").advice;
+        let expected = "Say what these columns mean, or pass them over: --map Email=userName --map Email=emails \
+                        --map 'First name=name.givenName' --map 'Boss'\\''s pet='";
+        assert_eq!(advice(&["Email", "First name", "department", "Boss's pet"]).as_deref(), Some(expected));
+        let of_address = "Say what these columns mean, or pass them over: --map emails=userName --map emails=emails";
+        assert_eq!(advice(&["emails", "title"]).as_deref(), Some(of_address));
+        let one_of_two = "Say what these columns mean, or pass them over: --map Phone=phoneNumbers --map Telephone=";
+        assert_eq!(advice(&["userName", "Phone", "Telephone"]).as_deref(), Some(one_of_two));
+        let login = "Say what these columns mean, or pass them over: --map Login=userName";
+        assert_eq!(advice(&["Login", "emails"]).as_deref(), Some(login));
     }
 
     #[test]

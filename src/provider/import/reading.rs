@@ -27,7 +27,7 @@ pub(super) struct Line {
     pub(super) record: std::result::Result<Record, String>,
 }
 
-/// Hands over every resource of the file in order; the header.
+/// Hands over every resource of the file in order; its header and its end.
 ///
 /// # Errors
 /// `InvalidSyntax` with the line at which the file is no export, or ends too early; those of `visit`.
@@ -36,21 +36,23 @@ pub(super) fn each_line(
     registry: &'static Registry,
     now: DateTime<Utc>,
     mut visit: impl FnMut(Line) -> Result<()>,
-) -> Result<Header> {
+) -> Result<(Header, End)> {
     let mut lines = spool.lines()?;
     let mut hash = Sha256::new();
     let first = lines.next()?.unwrap_or_default();
     let header = header(&first)?;
     hash.update(&first);
+    hash.update(b"\n");
     let mut resources = 0;
     while let Some(line) = lines.next()? {
         let number = lines.number;
         let object = object(number, &line)?;
-        if object.contains_key("end") {
-            finish(number, object, resources, hash)?;
-            return nothing_follows(&mut lines).map(|()| header);
+        if is_end(&object) {
+            let end = finish(number, object, resources, hash)?;
+            return nothing_follows(&mut lines).map(|()| (header, end));
         }
         hash.update(&line);
+        hash.update(b"\n");
         resources += 1;
         let record = Record::parse(registry, object, now);
         visit(Line { number, read: lines.read, length: line.len(), record })?;
@@ -61,8 +63,16 @@ pub(super) fn each_line(
     )))
 }
 
+/// A resource may have an attribute of that name, and has an id.
+fn is_end(object: &Map<String, Value>) -> bool {
+    object.contains_key("end") && !object.contains_key("id")
+}
+
 fn header(line: &[u8]) -> Result<Header> {
-    let no_export = || wrong("Line 1: this is not the header of an export of scimd.".to_owned());
+    let no_export = || {
+        let detail = "Line 1: this is not the header of an export of scimd; a table of users is CSV (`--csv`).";
+        wrong(detail.to_owned())
+    };
     let object = json::object(line).map_err(|_| no_export())?;
     if object.get("format").and_then(Value::as_str) != Some(FORMAT) {
         return Err(no_export());
@@ -76,10 +86,18 @@ fn header(line: &[u8]) -> Result<Header> {
 
 fn object(number: u64, line: &[u8]) -> Result<Map<String, Value>> {
     let object = json::object_of(line, MOST_VALUES);
-    object.map_err(|error| wrong(format!("Line {number} can't be read. {}", error.detail())))
+    object.map_err(|error| {
+        // Of a file, the one line is not what has lines.
+        let why = error
+            .detail()
+            .trim_start_matches("The body ")
+            .trim_end_matches('.')
+            .replace(" at line 1 column ", " at column ");
+        wrong(format!("Line {number} can't be read: it {why}."))
+    })
 }
 
-fn finish(number: u64, end: Map<String, Value>, resources: u64, hash: Sha256) -> Result<()> {
+fn finish(number: u64, end: Map<String, Value>, resources: u64, hash: Sha256) -> Result<End> {
     let end: End =
         serde_json::from_value(Value::Object(end)).map_err(|cause| wrong(format!("Line {number}: {cause}.")))?;
     if end.resources != resources {
@@ -87,12 +105,12 @@ fn finish(number: u64, end: Map<String, Value>, resources: u64, hash: Sha256) ->
         return Err(wrong(detail));
     }
     let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    match end.sha256 {
+    match &end.sha256 {
         Some(told) if !told.eq_ignore_ascii_case(&found) => Err(wrong(format!(
             "Line {number}: the lines before it are not those that were exported (their SHA-256 is another one); whoever \
              has changed them on purpose takes `sha256` out of this line."
         ))),
-        _ => Ok(()),
+        _ => Ok(end),
     }
 }
 

@@ -9,6 +9,9 @@ use crate::scim::{Error, ErrorKind, Result};
 /// The longest line, in bytes: a group of more than five million members.
 const LONGEST_LINE: u64 = 512 * 1024 * 1024;
 
+/// What some editors put in front of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// What is to be imported.
 #[derive(Debug)]
 pub struct Spool(File);
@@ -85,11 +88,25 @@ pub(super) struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line with its end, if it has one; `None` behind the last.
+    /// The next line that is not blank, without its end and, at the beginning, without a byte order mark; `None` behind
+    /// the last. Editors and transfers between systems put such things in, and take nothing away.
     ///
     /// # Errors
     /// `InvalidSyntax` for a line that is too long; if the file can't be read.
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        while let Some(mut line) = self.raw()? {
+            line.truncate(line.trim_ascii_end().len());
+            if self.number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+                line.drain(..BYTE_ORDER_MARK.len());
+            }
+            if !line.is_empty() {
+                return Ok(Some(line));
+            }
+        }
+        Ok(None)
+    }
+
+    fn raw(&mut self) -> Result<Option<Vec<u8>>> {
         let mut line = Vec::new();
         let read = (&mut self.bytes).take(LONGEST_LINE + 1).read_until(b'\n', &mut line);
         let read = read.map_err(|cause| unusable("What is to be imported can't be read", cause))? as u64;

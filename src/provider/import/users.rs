@@ -8,10 +8,10 @@ use std::io::{BufRead, Read};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use csv::{ByteRecord, StringRecord};
+use csv::ByteRecord;
 use serde_json::{Map, Value, json};
 
-use super::columns::{self, Column, Meaning, Titles, short};
+use super::columns::{self, Column, Meaning, Titles, Unclear, short};
 use super::outcome::Outcome;
 use super::reading::Seen;
 use super::spool::Spool;
@@ -48,12 +48,15 @@ pub struct Table {
 /// The most bytes that a table may have: a line of it is in memory as a whole, and nothing else bounds a line.
 pub const MAX_TABLE: u64 = 256 * 1024 * 1024;
 
+/// The most columns that a table may have: more than attributes.
+const MOST_COLUMNS: usize = 1_000;
+
 impl Provider {
     /// Makes the users of a table in the caller's tenant, or finds out what would come of it. Nothing is imported where the
     /// outcome names problems.
     ///
     /// # Errors
-    /// `InvalidValue` for a table without titles, with one that names nothing, or with a quotation mark that nothing closes;
+    /// `InvalidValue` for a table without titles, one that is no UTF-8, or with a quotation mark that nothing closes;
     /// `TooLarge` above [`MAX_TABLE`]; database failures.
     pub async fn import_users(
         &self,
@@ -111,8 +114,8 @@ struct People<'a> {
     seen: Seen,
     /// Whose manager stands further down: line, id of the user, and what the cell says.
     later: Vec<(u64, String, String)>,
-    /// Who comes into which group: by the id, or by the name of one that is to be made.
-    memberships: BTreeMap<Group, Vec<String>>,
+    /// Who comes into which group, and the first line that names it.
+    memberships: BTreeMap<Group, (u64, Vec<String>)>,
     /// The groups by the names that the table has for them.
     known_groups: HashMap<String, std::result::Result<Group, String>>,
 }
@@ -158,15 +161,37 @@ impl<'a> People<'a> {
         if !read(&mut reader, &mut line)? {
             return Err(refused("Line 1: the titles of the columns are missing. Nothing is imported.".to_owned()));
         }
-        let titles = StringRecord::from_byte_record(line.clone()).map_err(|_| {
-            refused("Line 1: this is no UTF-8; save the table as CSV in UTF-8. Nothing is imported.".to_owned())
-        })?;
-        let titles: Vec<&str> = titles.iter().map(str::trim).collect();
-        let columns = columns::columns(self.users.resource_type, &titles, &self.table.titles)?;
+        let number = first_line_of(&line, reader.position());
+        let titles = cells(number, &line)?;
+        if titles.first().is_some_and(|title| title.starts_with('{')) {
+            let detail = "Line 1: this is JSON and no table; an export of scimd is imported without `--csv`. Nothing is imported.";
+            return Err(refused(detail.to_owned()));
+        }
+        if titles.len() > MOST_COLUMNS {
+            let detail =
+                format!("Line {number}: a table of users has at most {MOST_COLUMNS} columns. Nothing is imported.");
+            return Err(refused(detail));
+        }
+        let columns = match columns::columns(self.users.resource_type, &titles, &self.table.titles) {
+            Ok(columns) => columns,
+            Err(Unclear { problems, advice }) => {
+                problems.into_iter().for_each(|(title, why)| self.outcome.refuse_column(number, title, why));
+                self.outcome.notes.extend(advice);
+                return Ok(self.outcome);
+            }
+        };
+        let width = titles.len();
+        let mut line = ByteRecord::new();
         while read(&mut reader, &mut line)? {
             told(line.position().map_or(0, csv::Position::byte));
             let number = first_line_of(&line, reader.position());
-            match self.user(connection, number, &columns, &line) {
+            let cells = cells(number, &line)?;
+            // Spreadsheets leave such lines at the end.
+            if cells.iter().all(|cell| cell.is_empty()) {
+                continue;
+            }
+            let said = Said::of(&cells, width, &columns);
+            match said.and_then(|said| self.user(connection, number, &columns, said)) {
                 Ok(()) => {}
                 Err(Trouble::Line(column, reason)) => self.outcome.refuse_column(number, column, reason),
                 Err(Trouble::Whole(error)) => return Err(error),
@@ -178,8 +203,7 @@ impl<'a> People<'a> {
         Ok(self.outcome)
     }
 
-    fn user(&mut self, connection: &mut Connection, number: u64, columns: &[Column], line: &ByteRecord) -> Outlook<()> {
-        let said = Said::of(line, columns)?;
+    fn user(&mut self, connection: &mut Connection, number: u64, columns: &[Column], said: Said<'_>) -> Outlook<()> {
         let name = said.user_name()?;
         if let Some(earlier) = self.seen.earlier(&[&Key::folded(&name).into_string()], number) {
             return Err(Trouble::Line(
@@ -207,7 +231,7 @@ impl<'a> People<'a> {
         };
         let id = id.map_err(|trouble| said.locate(trouble))?;
         for group in groups {
-            self.memberships.entry(group).or_default().push(id.clone());
+            self.memberships.entry(group).or_insert((number, Vec::new())).1.push(id.clone());
         }
         if let (Some(named), None) = (said.manager, manager) {
             self.later.push((number, id, named));
@@ -328,7 +352,7 @@ impl<'a> People<'a> {
     fn join(&mut self, connection: &mut Connection, columns: &[Column]) -> Result<()> {
         let Some(Place { tenant_id, resource_type, .. }) = self.groups else { return Ok(()) };
         let column = title(columns, &Meaning::Groups);
-        for (group, ids) in std::mem::take(&mut self.memberships) {
+        for (group, (line, ids)) in std::mem::take(&mut self.memberships) {
             let members: Vec<Value> = ids.into_iter().map(|id| json!({"value": id})).collect();
             let joined = match group {
                 Group::There(id) => {
@@ -338,7 +362,7 @@ impl<'a> People<'a> {
                 }
                 Group::ToBeMade(name) => self.make_group(connection, resource_type, &name, members),
             };
-            self.note(1, column.clone(), joined)?;
+            self.note(line, column.clone(), joined)?;
         }
         Ok(())
     }
@@ -387,15 +411,15 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn of(line: &ByteRecord, columns: &'a [Column]) -> Outlook<Said<'a>> {
-        if line.len() != columns.len() {
-            let reason = format!("it has {} cells, and there are {} columns", line.len(), columns.len());
+    fn of(cells: &[&str], width: usize, columns: &'a [Column]) -> Outlook<Said<'a>> {
+        if cells.len() != width {
+            let reason = format!("it has {} cells, and there are {width} columns", cells.len());
             return Err(Trouble::Line(None, reason));
         }
         let mut said = Said { columns, values: Vec::new(), manager: None, groups: Vec::new() };
-        for (column, cell) in columns.iter().zip(line) {
+        for column in columns {
             let wrong = |reason: String| Trouble::Line(Some(column.title.clone()), reason);
-            let cell = std::str::from_utf8(cell).map_err(|_| wrong("it is no UTF-8".to_owned()))?.trim();
+            let cell = cells.get(column.at).copied().unwrap_or_default();
             if cell.is_empty() {
                 continue;
             }
@@ -407,6 +431,10 @@ impl<'a> Said<'a> {
                     said.groups = names.map(str::to_owned).collect();
                 }
                 Meaning::Nothing => {}
+                Meaning::Untitled => {
+                    let reason = format!("`{}` stands where the column has no title", short(cell));
+                    return Err(Trouble::Line(None, reason));
+                }
             }
         }
         Ok(said)
@@ -437,6 +465,23 @@ impl<'a> Said<'a> {
             other => other,
         }
     }
+}
+
+/// The cells of a line, without spaces around them.
+fn cells(number: u64, line: &ByteRecord) -> Result<Vec<&str>> {
+    let cells = line.iter().map(|cell| std::str::from_utf8(cell).map(str::trim));
+    cells.collect::<std::result::Result<Vec<&str>, _>>().map_err(|_| {
+        let marks: [&[u8]; 2] = [b"\xFF\xFE", b"\xFE\xFF"];
+        let encoding = match marks.iter().any(|mark| line.as_slice().starts_with(mark)) {
+            true => "UTF-16",
+            false => "WINDOWS-1252",
+        };
+        let detail = format!(
+            "Line {number}: this is no UTF-8; save the table as CSV in UTF-8, or convert it, for example with \
+             `iconv -f {encoding} -t UTF-8`. Nothing is imported."
+        );
+        refused(detail)
+    })
 }
 
 fn refused(sentence: String) -> Error {
@@ -508,9 +553,11 @@ impl<R: BufRead> Read for LineFeeds<R> {
 
 /// What stands most often in the first line.
 fn likely_delimiter(start: &[u8]) -> u8 {
-    let first = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let count = |delimiter: u8| first.iter().filter(|byte| **byte == delimiter).count();
-    [b',', b';', b'\t'].into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
+    let first = start.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    // Within quotation marks nothing stands between cells.
+    let bare = || first.split(|byte| *byte == b'"').step_by(2);
+    let count = |delimiter: u8| bare().flatten().filter(|byte| **byte == delimiter).count();
+    [b',', b';', b'\t', b'|'].into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
 }
 
 fn read(reader: &mut csv::Reader<impl Read>, line: &mut ByteRecord) -> Result<bool> {
@@ -589,6 +636,9 @@ mod tests {
             (&b"userName,active\nx;y;z,1"[..], b','),
             (b"userName;name.givenName;active", b';'),
             (b"userName\tactive\n", b'\t'),
+            (b"userName|active", b'|'),
+            (b"\"Name, first, last\";userName\r\n1,2,3,4", b';'),
+            (b"userName;active\ra,b,c;no\r", b';'),
             (b"userName", b','),
         ] {
             assert_eq!(likely_delimiter(start), delimiter);

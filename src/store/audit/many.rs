@@ -91,7 +91,7 @@ pub fn last_touches(
     Ok(touches)
 }
 
-/// What the last deletion of a resource until then changed.
+/// What the last deletion of a resource changed, or the last one until a time.
 ///
 /// # Errors
 /// Database failures.
@@ -100,7 +100,7 @@ pub fn deletion_until(
     tenant_id: i64,
     resource_type: &str,
     id: &str,
-    until: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
 ) -> Result<Option<Value>> {
     let statement: Sql<Text> = Sql::new("SELECT a.changes FROM audit a WHERE ");
     let statement = statement
@@ -108,10 +108,12 @@ pub fn deletion_until(
         .push(" AND a.resource_type = ")
         .bind(resource_type)
         .push(" AND a.operation = ")
-        .bind(Operation::Delete.as_str())
-        .push(" AND a.at <= ")
-        .bind(until.naive_utc())
-        .push(" ORDER BY a.row_id DESC LIMIT 1");
+        .bind(Operation::Delete.as_str());
+    let statement = match until {
+        Some(until) => statement.push(" AND a.at <= ").bind(until.naive_utc()),
+        None => statement,
+    };
+    let statement = statement.push(" ORDER BY a.row_id DESC LIMIT 1");
     let texts: Vec<String> = statement.load(connection)?;
     texts.first().map(|text| serde_json::from_str(text).map_err(Error::internal)).transpose()
 }

@@ -6,9 +6,9 @@ use diesel_migrations::MigrationHarness;
 use super::*;
 use crate::scim::resource::Document;
 use crate::scim::schema::{ENTERPRISE_URN, Registry};
-use crate::store::members;
 use crate::store::resources::{self as rows, Place};
 use crate::store::tenants::TenantSettings;
+use crate::store::{load, members};
 
 fn on_postgres<F: Future<Output = ()>>(test: impl Fn(Store) -> F) {
     on_each_database(|fixture| {
@@ -244,6 +244,55 @@ fn del_07_who_is_named_while_being_restored_is_a_member_once() {
             let listed = members::of_groups(&mut c, &[team]).unwrap().remove(&team).unwrap();
             let live = members::ids(&mut c, team).unwrap()["ines"];
             assert_eq!((listed.len(), live), (1, Some(ines)), "restored first: {restored_first}");
+            c.batch_execute("TRUNCATE resources CASCADE").unwrap();
+        }
+    });
+}
+
+/// What her deletion does to her rows, up to the end of the transaction.
+fn delete(c: &mut Connection) {
+    let ines = rows::lock_for_deletion(c, 1, "User", "ines").unwrap().unwrap();
+    rows::bury(c, place("User"), &ines, "test", at("2026-03-02T09:30:00").and_utc()).unwrap();
+    members::forget(c, ines.row_id).unwrap();
+}
+
+/// What an import of a group that lists her does, up to the end of the transaction.
+fn import_member(c: &mut Connection, team: i64) {
+    load::name_members(c, [(team, "ines")]).unwrap();
+    load::join(c, 1, &["User", "Group"], &[team]).unwrap();
+}
+
+#[test]
+fn who_is_deleted_while_an_import_names_her_is_no_member() {
+    on_each_url(|settings| {
+        if settings.database_url.has_single_writer() {
+            return;
+        }
+        for deleted_first in [true, false] {
+            // Given a group that an import brings, and a user who is there.
+            let store = migrated(&settings);
+            let (team, ines) = group_and_deleted_user(&store);
+            let mut first = store.inner.connector.open(Purpose::Writer).unwrap();
+            first.begin_write(Duration::ZERO).unwrap();
+            restore(&mut first);
+            first.commit().unwrap();
+            first.begin_write(Duration::ZERO).unwrap();
+
+            if deleted_first {
+                delete(&mut first);
+                beside(&store, first, |c| import_member(c, team));
+            } else {
+                import_member(&mut first, team);
+                beside(&store, first, delete);
+            }
+
+            // The one waits for the other, so she is no member; the id stays where the import came last.
+            let mut c = store.inner.connector.open(Purpose::Pool).unwrap();
+            let listed = members::ids(&mut c, team).unwrap();
+            let expected = if deleted_first { Some(&None) } else { None };
+            assert_eq!(listed.get("ines"), expected, "deleted first: {deleted_first}");
+            let rows_of_hers = format!("SELECT 1 FROM group_members WHERE member_row_id = {ines}");
+            assert_eq!(diesel::sql_query(rows_of_hers).execute(&mut c).unwrap(), 0);
             c.batch_execute("TRUNCATE resources CASCADE").unwrap();
         }
     });
