@@ -45,6 +45,9 @@ pub struct Arguments {
     /// These workloads alone
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Also what must not bring it down: a flood of wrong tokens, and four times the work that it can do
+    #[arg(long)]
+    hostile: bool,
     /// Write every figure as JSON into this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,

@@ -1,5 +1,7 @@
 //! What is measured, and how: closed loops over kept connections, the answers looked at.
 
+mod hostile;
+
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::scope;
@@ -76,6 +78,10 @@ pub fn measure(arguments: &Arguments, place: &Place, users: usize, report: &mut 
     }
     if is_wanted("walk") {
         loaded.walk(report);
+    }
+    if arguments.hostile {
+        loaded.flood(report);
+        loaded.overload(report);
     }
     report.fact(users, "memory", format!("{:.0} MiB", loaded.server.memory()));
     if let Some(bytes) = place.size() {

@@ -58,14 +58,20 @@ pub(super) fn may_run_again(error: &Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.is::<Passing>())
 }
 
-/// The failure of a COMMIT. If the connection broke just then, nobody knows the outcome and nothing may run again.
+/// The failure of a COMMIT. If the connection broke just then, nobody knows the outcome and nothing may run again. Nor does
+/// anybody if the disk failed: what SQLite could not sync stands in its log, and is found there if the process ends before
+/// something else is written in its place.
 pub(super) fn of_commit(failure: DatabaseError) -> Error {
-    if is_connection_lost(&failure) {
-        let detail = "The connection to the database was lost while a change was being stored; \
-                      whether it was stored is unknown.";
-        return Error::new(ErrorKind::Unavailable, detail).with_source(failure);
-    }
-    failure.into()
+    let detail = match () {
+        () if is_connection_lost(&failure) => {
+            "The connection to the database was lost while a change was being stored; whether it was stored is unknown."
+        }
+        () if sort(&failure) == Sort::Unreachable => {
+            "The database file could not be written while a change was being stored; whether it was stored is unknown."
+        }
+        () => return failure.into(),
+    };
+    Error::new(ErrorKind::Unavailable, detail).with_source(failure)
 }
 
 /// What everybody gets who comes after `Store::close`.
@@ -226,5 +232,15 @@ mod tests {
         let error = of_commit(failure(DatabaseErrorKind::ClosedConnection, "server closed the connection"));
 
         assert_eq!((error.kind(), may_run_again(&error)), (ErrorKind::Unavailable, false));
+    }
+
+    #[test]
+    fn a_commit_that_the_disk_did_not_confirm_is_not_called_undone() {
+        let unsynced = of_commit(failure(DatabaseErrorKind::Unknown, "disk I/O error"));
+        let no_room = of_commit(failure(DatabaseErrorKind::Unknown, "database or disk is full"));
+
+        assert!(unsynced.detail().contains("unknown"), "{}", unsynced.detail());
+        assert!(!no_room.detail().contains("unknown"), "{}", no_room.detail());
+        assert_eq!([unsynced.kind(), no_room.kind()], [ErrorKind::Unavailable; 2]);
     }
 }

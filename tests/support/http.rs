@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Client {
     authority: String,
     prefix: String,
+    is_careful: bool,
     connection: Mutex<Option<BufReader<TcpStream>>>,
 }
 
@@ -44,8 +45,16 @@ impl Client {
         Self {
             authority: authority.to_owned(),
             prefix: prefix.trim_end_matches('/').to_owned(),
+            is_careful: false,
             connection: Mutex::new(None),
         }
+    }
+
+    /// The same, and nothing but a GET is ever sent twice: what was sent and not answered may have been done (RFC 9110
+    /// §9.2.2), and whoever counts what was done wants to know.
+    pub fn careful(mut self) -> Self {
+        self.is_careful = true;
+        self
     }
 
     /// Sends one request and reads its answer. `path` is appended to the base URL's path as it stands. `Host` and, with
@@ -62,6 +71,14 @@ impl Client {
     ) -> io::Result<Response> {
         let message = self.message(method, path, headers, body);
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_careful
+            && method != "GET"
+            && let Some(mut kept) = connection.take()
+        {
+            let answer = exchange(&mut kept, &message, method)?;
+            keep(kept, &answer, &mut connection);
+            return Ok(answer);
+        }
         if let Some(kept) = connection.take()
             && let Some(answer) = exchange_on_kept(kept, &message, method, &mut connection)?
         {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -19,25 +19,37 @@ pub struct Cluster {
     server: Option<Child>,
     /// Whether commits wait for a standby.
     waits: bool,
+    /// What the server finds in its environment.
+    pub environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Cluster {
     /// A fresh one, running.
     pub fn start() -> Cluster {
-        let mut cluster = Cluster::empty();
-        let data = cluster.data();
-        let arguments = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "-D"];
-        run(cluster.command("initdb").args(arguments).arg(data));
+        let mut cluster = Cluster::prepared();
         cluster.run();
-        run(cluster.connecting("createdb").arg("scimd"));
+        cluster.create_database();
         cluster
+    }
+
+    /// A fresh one that does not run yet.
+    pub fn prepared() -> Cluster {
+        let cluster = Cluster::empty();
+        let arguments = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "-D"];
+        run(cluster.command("initdb").args(arguments).arg(cluster.data()));
+        cluster
+    }
+
+    /// The database of [`Cluster::url`].
+    pub fn create_database(&self) {
+        run(self.connecting("createdb").arg("scimd"));
     }
 
     fn empty() -> Cluster {
         let programs = Programs::find();
         let directory = tempfile::Builder::new().prefix("scimd-torture-").tempdir().unwrap();
         programs.give(directory.path());
-        Cluster { directory, programs, port: free_port(), server: None, waits: false }
+        Cluster { directory, programs, port: free_port(), server: None, waits: false, environment: Vec::new() }
     }
 
     /// A standby of this one, to which it replicates from now on before it says that something is committed.
@@ -89,6 +101,11 @@ impl Cluster {
         )
     }
 
+    /// Where everything of it is; its own user owns it.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
@@ -111,6 +128,7 @@ impl Cluster {
         ] {
             command.args(["-c", setting]);
         }
+        command.envs(self.environment.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
         self.server = Some(command.spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -138,12 +156,62 @@ impl Cluster {
         server.wait().unwrap();
     }
 
-    /// SIGKILL to the server and everything that it has started.
+    /// SIGKILL to the server and everything that it has started: each of its processes leads a group of its own.
     pub fn kill(&mut self) {
         let Some(mut server) = self.server.take() else { return };
-        let group = format!("-{}", server.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        // It shall start nothing any more.
+        signal("-STOP", &[server.id()]);
+        let children = children_of(server.id());
+        signal("-KILL", &children);
+        signal("-KILL", &[server.id()]);
         server.wait().unwrap();
+        // Nobody writes any more when the next one starts.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while children.iter().any(|child| PathBuf::from(format!("/proc/{child}/exe")).read_link().is_ok()) {
+            assert!(Instant::now() < deadline, "what PostgreSQL has started outlives it");
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Everything that the server has started stands still, as if the machine had.
+    pub fn freeze(&self) {
+        let server = self.server.as_ref().expect("it runs").id();
+        signal("-STOP", &[&[server][..], &children_of(server)].concat());
+    }
+
+    /// And goes on.
+    pub fn thaw(&self) {
+        let server = self.server.as_ref().expect("it runs").id();
+        signal("-CONT", &[&[server][..], &children_of(server)].concat());
+    }
+
+    /// Runs SQL as the superuser; its output.
+    pub fn sql(&self, statement: &str) -> String {
+        let mut command = self.connecting("psql");
+        // Also where the server lets nobody write.
+        command.env("PGOPTIONS", "-c default_transaction_read_only=off");
+        command.args(["-X", "-A", "-t", "-d", "scimd", "-v", "ON_ERROR_STOP=1", "-c", statement]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Waits until nobody is connected: what the clients that are gone have sent is done then.
+    pub fn wait_until_alone(&self) {
+        let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'scimd' AND pid <> pg_backend_pid()";
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.sql(others) != "0" {
+            assert!(Instant::now() < deadline, "somebody is still connected to PostgreSQL");
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What PostgreSQL finds wrong with its tables and indexes.
+    pub fn damage(&self) -> Option<String> {
+        let mut command = self.connecting("pg_amcheck");
+        let output = command.args(["--install-missing", "--heapallindexed", "scimd"]).output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (!output.status.success()).then(|| format!("pg_amcheck finds: {}", String::from_utf8_lossy(&told)))
     }
 
     fn command(&self, program: &str) -> Command {
@@ -151,6 +219,19 @@ impl Cluster {
         command.current_dir("/");
         command
     }
+}
+
+/// Those that a process has started, and those that they have.
+fn children_of(process: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    let children: Vec<u32> = children.split_whitespace().filter_map(|child| child.parse().ok()).collect();
+    let further = children.iter().flat_map(|child| children_of(*child));
+    children.iter().copied().chain(further.collect::<Vec<_>>()).collect()
+}
+
+fn signal(signal: &str, processes: &[u32]) {
+    let processes = processes.iter().map(u32::to_string);
+    let _ = Command::new("kill").arg(signal).args(processes).stderr(Stdio::null()).status();
 }
 
 impl Drop for Cluster {

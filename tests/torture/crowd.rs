@@ -2,10 +2,12 @@
 //! answer what the server has promised to keep.
 //!
 //! An answer that does not come leaves a doubt: the change is there or it is not, and never by half. Whoever looks later
-//! ends the doubt.
+//! ends the doubt. An answer that says that nothing was done is held to that as well.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -14,6 +16,7 @@ use crate::support::http::{Client, Response};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
+const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 
 /// So many users each client looks after.
@@ -54,16 +57,28 @@ pub struct Worker {
     token: String,
     chance: Chance,
     slots: Vec<Slot>,
+    /// Users that it has deleted, with the changes of their histories.
+    gone: Vec<(String, usize)>,
+    /// So many of these were looked at since.
+    looked_at: usize,
     group: String,
     members: BTreeSet<usize>,
+    /// How many changes the history of the group must have.
+    group_changes: usize,
     doubt: Option<Doubt>,
+    /// Whether the server said of what is in doubt that it was not done.
+    is_denied: bool,
     count: u64,
     /// Changes that were acknowledged.
     pub acknowledged: u64,
     /// Doubts that turned out as done, and as not done.
     pub doubts: [u64; 2],
-    /// Answers that say that nothing was done, and to come again.
+    /// Answers that say that there is too much to do, and to come again.
     pub refused: u64,
+    /// Answers that say that the server cannot.
+    pub unavailable: u64,
+    /// When those changes were sent that were not answered at all.
+    pub unanswered: Vec<Instant>,
     /// What must not be.
     pub wrong: Vec<String>,
 }
@@ -71,7 +86,7 @@ pub struct Worker {
 impl Worker {
     /// A client with a group of its own.
     pub fn new(number: usize, seed: u64, base_url: &str, token: &str) -> Worker {
-        let client = Client::new(base_url);
+        let client = Client::new(base_url).careful();
         let body =
             json!({"schemas": [GROUP], "displayName": format!("Group {number}"), "externalId": format!("g{number}")});
         let answer = client.call(token, "POST", "/Groups", Some(&body)).unwrap();
@@ -84,13 +99,19 @@ impl Worker {
             token: token.to_owned(),
             chance,
             slots: vec![Slot::default(); USERS],
+            gone: Vec::new(),
+            looked_at: 0,
             group,
             members: BTreeSet::new(),
+            group_changes: 1,
             doubt: None,
+            is_denied: false,
             count: 0,
             acknowledged: 0,
             doubts: [0, 0],
             refused: 0,
+            unavailable: 0,
+            unanswered: Vec::new(),
             wrong: Vec::new(),
         }
     }
@@ -99,6 +120,17 @@ impl Worker {
     pub fn work(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) && self.doubt.is_none() {
             self.change();
+        }
+    }
+
+    /// The same, and an answer that does not come stops nobody: as soon as reads are answered the doubt is ended, and the
+    /// work goes on.
+    pub fn insist(&mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            match self.end_doubt() {
+                true => self.change(),
+                false => sleep(Duration::from_millis(20)),
+            }
         }
     }
 
@@ -135,9 +167,8 @@ impl Worker {
         let body = json!({"schemas": [USER], "userName": self.name(place), "title": title, "active": true,
             "emails": [{"value": self.name(place), "type": "work", "primary": true}],
             "name": {"givenName": "Given", "familyName": title}});
-        self.doubt = Some(Doubt::Create(place, title.clone()));
-        let answer = self.client.call(&self.token, "POST", "/Users", Some(&body));
-        if let Some(answer) = self.settled(answer, 201) {
+        let doubt = Doubt::Create(place, title.clone());
+        if let Some(answer) = self.ask(doubt, "POST", "/Users", Some(&body), 201) {
             let id = answer.json()["id"].as_str().unwrap().to_owned();
             self.slots[place].user = Some(User { id, title, active: true, changes: 1 });
         }
@@ -146,9 +177,8 @@ impl Worker {
     fn set_title(&mut self, place: usize, user: &User, title: String) {
         let value = json!({"title": title, "name.familyName": title});
         let body = json!({"schemas": [PATCH], "Operations": [{"op": "replace", "value": value}]});
-        self.doubt = Some(Doubt::Title(place, title.clone()));
-        let answer = self.client.call(&self.token, "PATCH", &format!("/Users/{}", user.id), Some(&body));
-        if self.settled(answer, 200).is_some() {
+        let doubt = Doubt::Title(place, title.clone());
+        if self.ask(doubt, "PATCH", &format!("/Users/{}", user.id), Some(&body), 200).is_some() {
             self.update(place, |user| user.title = title);
         }
     }
@@ -156,17 +186,14 @@ impl Worker {
     fn set_active(&mut self, place: usize, user: &User) {
         let active = !user.active;
         let body = json!({"schemas": [PATCH], "Operations": [{"op": "replace", "path": "active", "value": active}]});
-        self.doubt = Some(Doubt::Active(place, active));
-        let answer = self.client.call(&self.token, "PATCH", &format!("/Users/{}", user.id), Some(&body));
-        if self.settled(answer, 200).is_some() {
+        let doubt = Doubt::Active(place, active);
+        if self.ask(doubt, "PATCH", &format!("/Users/{}", user.id), Some(&body), 200).is_some() {
             self.update(place, |user| user.active = active);
         }
     }
 
     fn delete(&mut self, place: usize, user: &User) {
-        self.doubt = Some(Doubt::Delete(place));
-        let answer = self.client.call(&self.token, "DELETE", &format!("/Users/{}", user.id), None);
-        if self.settled(answer, 204).is_some() {
+        if self.ask(Doubt::Delete(place), "DELETE", &format!("/Users/{}", user.id), None, 204).is_some() {
             self.forget(place);
         }
     }
@@ -185,33 +212,44 @@ impl Worker {
         }
         let body = json!({"schemas": [PATCH], "Operations": operations});
         let path = format!("/Groups/{}?excludedAttributes=members", self.group);
-        self.doubt = Some(Doubt::Members(wanted.clone()));
-        let answer = self.client.call(&self.token, "PATCH", &path, Some(&body));
-        if self.settled(answer, 200).is_some() {
-            self.members = wanted;
+        if self.ask(Doubt::Members(wanted.clone()), "PATCH", &path, Some(&body), 200).is_some() {
+            self.set(wanted);
         }
     }
 
-    /// The answer, if it says what was hoped for: then there is no doubt any more.
-    fn settled(&mut self, answer: std::io::Result<Response>, expected: u16) -> Option<Response> {
-        let answer = answer.ok()?;
+    /// Asks for a change; the answer, if it says what was hoped for. Then there is no doubt any more.
+    fn ask(&mut self, doubt: Doubt, method: &str, path: &str, body: Option<&Value>, expected: u16) -> Option<Response> {
+        (self.doubt, self.is_denied) = (Some(doubt), false);
+        let asked_at = Instant::now();
+        let Ok(answer) = self.client.call(&self.token, method, path, body) else {
+            self.unanswered.push(asked_at);
+            return None;
+        };
         match answer.status {
             status if status == expected => {
                 self.doubt = None;
                 self.acknowledged += 1;
-                Some(answer)
+                return Some(answer);
             }
-            // The server says itself that nothing was done, unless it does not know.
             429 => {
+                self.judge_refusal(&answer);
                 self.doubt = None;
                 self.refused += 1;
-                None
             }
-            500 | 503 => None,
-            status => {
-                self.wrong.push(format!("{:?} was answered with {status}: {}", self.doubt, answer.text()));
-                None
+            503 => {
+                self.judge_refusal(&answer);
+                self.is_denied = !answer.text().contains("unknown");
+                self.unavailable += 1;
             }
+            status => self.wrong.push(format!("{:?} was answered with {status}: {}", self.doubt, answer.text())),
+        }
+        None
+    }
+
+    /// Whoever is refused learns in SCIM's words why, and when to come again.
+    fn judge_refusal(&mut self, answer: &Response) {
+        if let Some(why) = unclear(answer) {
+            self.wrong.push(why);
         }
     }
 
@@ -223,82 +261,109 @@ impl Worker {
     }
 
     fn forget(&mut self, place: usize) {
-        self.slots[place].user = None;
+        if let Some(user) = self.slots[place].user.take() {
+            self.gone.push((user.id, user.changes + 1));
+        }
         self.slots[place].generation += 1;
-        self.members.remove(&place);
+        // Whoever is deleted leaves the group, and its history tells.
+        self.group_changes += usize::from(self.members.remove(&place));
+    }
+
+    fn set(&mut self, members: BTreeSet<usize>) {
+        self.members = members;
+        self.group_changes += 1;
     }
 
     /// Looks at everything that is its own, ends its doubt, and notes what is not as it was promised.
     pub fn look(&mut self) {
-        if let Some(doubt) = self.doubt.take() {
-            let done = self.resolve(&doubt);
-            self.doubts[usize::from(!done)] += 1;
-        }
+        assert!(self.end_doubt(), "nothing tells whether {:?} was done", self.doubt);
+        self.look_at_all();
         for place in 0..USERS {
             self.look_at(place);
         }
         self.look_at_members();
-    }
-
-    /// Whether the change of which no answer came was done.
-    fn resolve(&mut self, doubt: &Doubt) -> bool {
-        match doubt.clone() {
-            Doubt::Create(place, title) => {
-                let Some(found) = self.find(place) else { return false };
-                let id = found["id"].as_str().unwrap().to_owned();
-                self.slots[place].user = Some(User { id, title, active: true, changes: 1 });
-                true
-            }
-            Doubt::Title(place, title) => {
-                let done = self.get(place).is_some_and(|found| found["title"] == title);
-                if done {
-                    self.update(place, |user| user.title = title);
-                }
-                done
-            }
-            Doubt::Active(place, active) => {
-                let done = self.get(place).is_some_and(|found| found["active"] == active);
-                if done {
-                    self.update(place, |user| user.active = active);
-                }
-                done
-            }
-            Doubt::Delete(place) => {
-                let done = self.get(place).is_none();
-                if done {
-                    self.forget(place);
-                }
-                done
-            }
-            Doubt::Members(wanted) => {
-                let done = self.listed_members() == self.ids(&wanted);
-                if done {
-                    self.members = wanted;
-                }
-                done
+        for (id, _) in &self.gone[self.looked_at..] {
+            let answer = self.call(&format!("/Users/{id}"));
+            if answer.status != 404 {
+                self.wrong.push(format!("{id} was deleted and is answered with {}", answer.status));
             }
         }
+        self.looked_at = self.gone.len();
     }
 
-    fn get(&mut self, place: usize) -> Option<Value> {
-        let id = self.slots[place].user.as_ref()?.id.clone();
-        let answer = self.call(&format!("/Users/{id}"));
-        (answer.status == 200).then(|| answer.json())
+    /// Finds out whether what is in doubt was done, if the server can tell; whether there is no doubt any more.
+    fn end_doubt(&mut self) -> bool {
+        let Some(doubt) = self.doubt.clone() else { return true };
+        let Some(done) = self.resolve(&doubt) else { return false };
+        if done && self.is_denied {
+            self.wrong.push(format!("{doubt:?} was refused, and is done"));
+        }
+        self.doubts[usize::from(!done)] += 1;
+        self.doubt = None;
+        true
     }
 
-    fn find(&mut self, place: usize) -> Option<Value> {
+    /// Whether the change of which no answer came was done; nothing if the server does not tell now.
+    fn resolve(&mut self, doubt: &Doubt) -> Option<bool> {
+        let done = match doubt {
+            Doubt::Create(place, _) => self.find(*place)?.is_some(),
+            Doubt::Title(place, title) => self.get(*place)?.is_some_and(|found| found["title"] == *title),
+            Doubt::Active(place, active) => self.get(*place)?.is_some_and(|found| found["active"] == *active),
+            Doubt::Delete(place) => self.get(*place)?.is_none(),
+            Doubt::Members(wanted) => self.listed_members()? == self.ids(wanted),
+        };
+        if !done {
+            return Some(false);
+        }
+        match doubt.clone() {
+            Doubt::Create(place, title) => {
+                let id = self.find(place)??["id"].as_str()?.to_owned();
+                self.slots[place].user = Some(User { id, title, active: true, changes: 1 });
+            }
+            Doubt::Title(place, title) => self.update(place, |user| user.title = title),
+            Doubt::Active(place, active) => self.update(place, |user| user.active = active),
+            Doubt::Delete(place) => self.forget(place),
+            Doubt::Members(wanted) => self.set(wanted),
+        }
+        Some(true)
+    }
+
+    /// The user by its id, if there is one; nothing if the server does not tell.
+    fn get(&self, place: usize) -> Option<Option<Value>> {
+        let Some(user) = &self.slots[place].user else { return Some(None) };
+        let answer = self.read(&format!("/Users/{}", user.id))?;
+        Some((answer.status == 200).then(|| answer.json()))
+    }
+
+    /// The user by its name, if there is one; nothing if the server does not tell.
+    fn find(&mut self, place: usize) -> Option<Option<Value>> {
         let name = self.name(place);
-        let found = self.call(&format!("/Users?filter=userName%20eq%20%22{name}%22")).json();
+        let found = self.read(&format!("/Users?filter=userName%20eq%20%22{name}%22"))?.json();
         let resources = found["Resources"].as_array().cloned().unwrap_or_default();
         if resources.len() > 1 {
             self.wrong.push(format!("{name} is there {} times", resources.len()));
         }
-        resources.into_iter().next()
+        Some(resources.into_iter().next())
+    }
+
+    /// Everybody of its own is there once, and nobody else: whoever was deleted is gone.
+    fn look_at_all(&mut self) {
+        let path = format!("/Users?filter=userName%20sw%20%22w{}-u%22&count=1000", self.number);
+        let found = self.call(&path).json();
+        let mut is: Vec<(String, String)> =
+            found["Resources"].as_array().into_iter().flatten().map(id_and_name).collect();
+        let known = |place: usize| Some((self.slots[place].user.as_ref()?.id.clone(), self.name(place)));
+        let mut should: Vec<(String, String)> = (0..USERS).filter_map(known).collect();
+        is.sort_unstable();
+        should.sort_unstable();
+        if is != should {
+            self.wrong.push(format!("client {} finds {is:?} and should find {should:?}", self.number));
+        }
     }
 
     fn look_at(&mut self, place: usize) {
         let name = self.name(place);
-        let (expected, found) = (self.slots[place].user.clone(), self.find(place));
+        let (expected, found) = (self.slots[place].user.clone(), told(self.find(place)));
         match (expected, found) {
             (None, None) => {}
             (None, Some(_)) => self.wrong.push(format!("{name} is there, and nobody made it")),
@@ -312,37 +377,80 @@ impl Worker {
                 if found["name"]["familyName"] != found["title"] {
                     self.wrong.push(format!("{name} is half written: {found}"));
                 }
-                if self.get(place).as_ref().map(|got| &got["meta"]["version"]) != Some(&found["meta"]["version"]) {
-                    self.wrong.push(format!("{name} has one version in a list and another one by itself"));
+                if found["emails"][0]["value"] != *name {
+                    self.wrong.push(format!("{name} has lost its address: {found}"));
+                }
+                let got = told(self.get(place)).unwrap_or_default();
+                if got != found {
+                    self.wrong.push(format!("{name} is {found} in a list and {got} by itself"));
+                }
+                let groups: Vec<&str> = got["groups"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|group| group["value"].as_str())
+                    .collect();
+                let has_group = groups == [self.group.as_str()];
+                if has_group != self.members.contains(&place) || !(has_group || groups.is_empty()) {
+                    self.wrong.push(format!("{name} is in the groups {groups:?}, and its group says otherwise"));
                 }
             }
         }
     }
 
     fn look_at_members(&mut self) {
-        let (is, should) = (self.listed_members(), self.ids(&self.members.clone()));
+        let (is, should) = (told(self.listed_members()), self.ids(&self.members));
         if is != should {
             self.wrong.push(format!("group {} lists {is:?} and should list {should:?}", self.number));
         }
     }
 
-    fn listed_members(&mut self) -> BTreeSet<String> {
-        let found = self.call(&format!("/Groups/{}", self.group)).json();
+    /// The ids that the group lists; nothing if the server does not tell.
+    fn listed_members(&self) -> Option<BTreeSet<String>> {
+        let found = self.read(&format!("/Groups/{}", self.group))?.json();
         let members = found["members"].as_array().cloned().unwrap_or_default();
-        members.iter().filter_map(|member| member["value"].as_str().map(str::to_owned)).collect()
+        Some(members.iter().filter_map(|member| member["value"].as_str().map(str::to_owned)).collect())
     }
 
     fn ids(&self, places: &BTreeSet<usize>) -> BTreeSet<String> {
         places.iter().filter_map(|place| self.slots[*place].user.as_ref().map(|user| user.id.clone())).collect()
     }
 
-    /// Each user with the number of changes that its history must have.
-    pub fn histories(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.slots.iter().filter_map(|slot| slot.user.as_ref()).map(|user| (user.id.as_str(), user.changes))
+    /// Each of its resources with the number of changes that its history must have, those deleted included.
+    pub fn histories(&self) -> Vec<(&str, usize)> {
+        let users = self.slots.iter().filter_map(|slot| slot.user.as_ref());
+        let users = users.map(|user| (user.id.as_str(), user.changes));
+        let gone = self.gone.iter().map(|(id, changes)| (id.as_str(), *changes));
+        users.chain(gone).chain([(self.group.as_str(), self.group_changes)]).collect()
     }
 
     fn call(&self, path: &str) -> Response {
-        let answer = self.client.call(&self.token, "GET", path, None);
-        answer.unwrap_or_else(|cause| panic!("{path} is not answered: {cause}"))
+        told(self.read(path))
     }
+
+    /// An answer that tells something: it is there, or it is not.
+    fn read(&self, path: &str) -> Option<Response> {
+        let answer = self.client.call(&self.token, "GET", path, None).ok()?;
+        [200, 404].contains(&answer.status).then_some(answer)
+    }
+}
+
+/// What a healthy server must tell.
+fn told<T>(answer: Option<T>) -> T {
+    answer.expect("a server that is ready answers")
+}
+
+fn id_and_name(user: &Value) -> (String, String) {
+    let text = |name: &str| user[name].as_str().unwrap_or_default().to_owned();
+    (text("id"), text("userName"))
+}
+
+/// What is missing of a refusal that says why in SCIM's words, and when to come again (RFC 7644 §3.12).
+pub fn unclear(answer: &Response) -> Option<String> {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let is_scim = body["schemas"][0] == ERROR && body["status"] == answer.status.to_string();
+    let speaks = body["detail"].as_str().is_some_and(|detail| detail.len() > 20);
+    let says_when = answer.header("retry-after").is_some_and(|when| when.parse::<u32>().is_ok());
+    let is_clear = is_scim && speaks && says_when;
+    (!is_clear).then(|| format!("{} without a clear word: {:?} {}", answer.status, answer.headers, answer.text()))
 }

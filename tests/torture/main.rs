@@ -19,6 +19,7 @@ mod stop;
 mod support;
 mod sync;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -32,9 +33,12 @@ struct Arguments {
     /// A few rounds of each, and nothing judged by the clock
     #[arg(long)]
     short: bool,
-    /// How often to kill SQLite's scimd, instead of 1000 times (or 15, with --short)
+    /// So many rounds of each scenario, instead of its own number
     #[arg(long)]
     cycles: Option<u32>,
+    /// Another scimd than the one that was built for this: the one that will be delivered, say
+    #[arg(long, value_name = "FILE")]
+    scimd: Option<PathBuf>,
     /// The beginning of all chance
     #[arg(long)]
     seed: Option<u64>,
@@ -80,16 +84,24 @@ impl Findings {
 
 type Scenario = (&'static str, &'static str, fn(&Effort) -> Findings);
 
-const SCENARIOS: [Scenario; 13] = [
+const SCENARIOS: [Scenario; 17] = [
     ("kill-sqlite", "scimd is killed under load, on SQLite", kill::sqlite),
     ("kill-postgres", "scimd and PostgreSQL are killed in turn under load", kill::postgres),
     ("restarts", "PostgreSQL is restarted under load", network::restarts),
     ("cut-commits", "connections to PostgreSQL are cut in the middle of COMMIT", network::cut_commits),
     ("failover", "the primary is killed and its standby promoted", network::failover),
     ("sync", "the disk has every write before its answer leaves (strace)", sync::before_the_answer),
+    (
+        "sync-postgres",
+        "PostgreSQL has said that it is stored before the answer leaves (strace)",
+        sync::before_the_answer_postgres,
+    ),
     ("disk-full", "the disk is full, then has room again", disk::full),
+    ("small-disk", "a small file system fills up, then has room again", disk::small),
     ("read-only", "the file system turns read-only, then back", disk::read_only),
     ("unsynced", "the disk cannot sync, then can again", disk::unsynced),
+    ("postgres-full", "PostgreSQL has no room, then has room again", disk::postgres_full),
+    ("postgres-read-only", "PostgreSQL takes no changes, then takes them again", disk::postgres_read_only),
     ("several", "several processes on one PostgreSQL", several::processes),
     ("histories", "eight clients change the same resources with If-Match", histories::no_update_is_lost),
     ("stop", "SIGTERM under load", stop::nobody_is_cut_off),
@@ -106,6 +118,10 @@ fn main() -> ExitCode {
     if let Some(unknown) = arguments.scenarios.iter().find(|name| SCENARIOS.iter().all(|one| one.0 != **name)) {
         eprintln!("There is no scenario `{unknown}`; --list names them.");
         return ExitCode::from(2);
+    }
+    if let Some(file) = arguments.scimd {
+        let file = file.canonicalize().unwrap_or_else(|cause| panic!("{}: {cause}", file.display()));
+        place::PROGRAM.set(file).expect("nobody has asked for it yet");
     }
     let seed = arguments.seed.unwrap_or_else(chance::seed);
     let effort = Effort { short: arguments.short, cycles: arguments.cycles, seed };

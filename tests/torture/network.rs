@@ -1,14 +1,14 @@
 //! Between scimd and PostgreSQL: connections cut in the middle of COMMIT, and a primary that gives way to its standby.
 
-use std::io::{Read, Write};
+use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{sleep, spawn};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cluster::Cluster;
-use crate::kill::{conclude, crowd, first_success, judge_return, load, look};
+use crate::kill::{conclude, crowd, first_success, judge_return, load, look, siege};
 use crate::place::Place;
 use crate::{Effort, Findings};
 
@@ -19,6 +19,8 @@ struct Line {
     is_bad: Arc<AtomicBool>,
     /// Commits that were cut before they left, and after.
     cuts: Arc<[AtomicU64; 2]>,
+    /// Cut connections whose other end has not heard of it.
+    ends: Arc<AtomicU64>,
 }
 
 impl Line {
@@ -28,27 +30,42 @@ impl Line {
             port: listener.local_addr().unwrap().port(),
             is_bad: Arc::default(),
             cuts: Arc::new([AtomicU64::new(0), AtomicU64::new(0)]),
+            ends: Arc::default(),
         };
-        let (is_bad, cuts) = (Arc::clone(&line.is_bad), Arc::clone(&line.cuts));
+        let (is_bad, cuts, ends) = (Arc::clone(&line.is_bad), Arc::clone(&line.cuts), Arc::clone(&line.ends));
         spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-                let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                let (from, to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                let answers = spawn(move || answer(from, to));
+                let (is_bad, cuts, ends) = (Arc::clone(&is_bad), Arc::clone(&cuts), Arc::clone(&ends));
                 spawn(move || {
-                    let _ = std::io::copy(&mut from, &mut to);
-                    let _ = to.shutdown(Shutdown::Both);
+                    if forward(&client, &server, &is_bad, &cuts) {
+                        ends.fetch_add(1, Ordering::AcqRel);
+                        hang_up(&client, &server);
+                        let _ = answers.join();
+                        ends.fetch_sub(1, Ordering::AcqRel);
+                    }
+                    hang_up(&client, &server);
                 });
-                let (is_bad, cuts) = (Arc::clone(&is_bad), Arc::clone(&cuts));
-                spawn(move || forward(client, server, &is_bad, &cuts));
             }
         });
         line
     }
+
+    /// Waits until PostgreSQL has done what it was sent on connections that were cut.
+    fn wait_until_heard(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.ends.load(Ordering::Acquire) > 0 {
+            assert!(Instant::now() < deadline, "PostgreSQL does not notice that a connection was cut");
+            sleep(Duration::from_millis(5));
+        }
+    }
 }
 
-/// Hands on what scimd says. On a bad line every third COMMIT is cut: one before it leaves, the next after, so that
-/// PostgreSQL commits and nobody hears of it.
-fn forward(mut client: TcpStream, mut server: TcpStream, is_bad: &AtomicBool, cuts: &[AtomicU64; 2]) {
+/// Hands on what scimd says; whether the line was cut. On a bad one every third COMMIT is: one before it leaves, the next
+/// after, so that PostgreSQL commits and nobody hears of it.
+fn forward(mut client: &TcpStream, mut server: &TcpStream, is_bad: &AtomicBool, cuts: &[AtomicU64; 2]) -> bool {
     static COMMITS: AtomicU64 = AtomicU64::new(0);
     let mut bytes = [0; 16 * 1024];
     while let Ok(length @ 1..) = client.read(&mut bytes) {
@@ -57,15 +74,28 @@ fn forward(mut client: TcpStream, mut server: TcpStream, is_bad: &AtomicBool, cu
         let cut = commits.then(|| COMMITS.fetch_add(1, Ordering::Relaxed)).filter(|number| number % 3 == 0);
         let before = cut.is_some_and(|number| number % 2 == 0);
         if !before && server.write_all(said).is_err() {
-            break;
+            return false;
         }
         if cut.is_some() {
             cuts[usize::from(!before)].fetch_add(1, Ordering::Relaxed);
-            break;
+            return true;
         }
     }
+    false
+}
+
+/// Hands on what PostgreSQL says as long as somebody listens, and hears it to its end in any case.
+fn answer(mut server: TcpStream, mut client: TcpStream) {
+    let (mut bytes, mut listens) = ([0; 16 * 1024], true);
+    while let Ok(length @ 1..) = server.read(&mut bytes) {
+        listens = listens && client.write_all(&bytes[..length]).is_ok();
+    }
     let _ = client.shutdown(Shutdown::Both);
-    // What was sent arrives; only the answer does not.
+}
+
+/// scimd hears nothing more. What it has sent arrives.
+fn hang_up(client: &TcpStream, server: &TcpStream) {
+    let _ = client.shutdown(Shutdown::Both);
     let _ = server.shutdown(Shutdown::Write);
 }
 
@@ -82,13 +112,19 @@ pub fn cut_commits(effort: &Effort) -> Findings {
         line.is_bad.store(true, Ordering::Relaxed);
         load(&mut crowd, 150, || {});
         line.is_bad.store(false, Ordering::Relaxed);
+        line.wait_until_heard();
         first_success(&place);
         look(&mut crowd);
     }
     findings.note("rounds", rounds);
-    findings.note("commits cut before they left", line.cuts[0].load(Ordering::Relaxed));
-    findings.note("commits cut after they left", line.cuts[1].load(Ordering::Relaxed));
-    conclude(&place, crowd, &mut findings);
+    let cuts = line.cuts.each_ref().map(|cuts| cuts.load(Ordering::Relaxed));
+    findings.note("commits cut before they left", cuts[0]);
+    findings.note("commits cut after they left", cuts[1]);
+    if cuts.iter().any(|cuts| *cuts < u64::from(rounds)) {
+        findings.wrong.push(format!("only {cuts:?} commits were cut in {rounds} rounds"));
+    }
+    conclude(&place, crowd, rounds, &mut findings);
+    findings.wrong.extend(cluster.damage());
     scimd.terminate();
     findings
 }
@@ -103,48 +139,63 @@ pub fn restarts(effort: &Effort) -> Findings {
     let mut slowest = Duration::ZERO;
     let scimd = place.start();
     for _ in 0..rounds {
-        load(&mut crowd, 200, || cluster.stop());
-        cluster.run();
-        slowest = slowest.max(first_success(&place));
+        let back = siege(&mut crowd, || {
+            sleep(Duration::from_millis(200));
+            cluster.stop();
+            cluster.run();
+            let back = first_success(&place);
+            sleep(Duration::from_millis(100));
+            back
+        });
+        slowest = slowest.max(back);
         look(&mut crowd);
     }
     findings.note("restarts of PostgreSQL", rounds);
     judge_return(effort, slowest, &mut findings);
-    conclude(&place, crowd, &mut findings);
+    conclude(&place, crowd, rounds, &mut findings);
+    findings.wrong.extend(cluster.damage());
     scimd.terminate();
     findings
 }
 
-/// The primary is killed and its synchronous standby promoted; scimd knows both hosts.
+/// The primary is killed and its synchronous standby promoted; scimd knows both hosts. In every other round the standby
+/// hears nothing of the last moments of the primary: whatever was acknowledged then without it would be lost.
 pub fn failover(effort: &Effort) -> Findings {
     let mut findings = Findings::default();
-    let rounds = effort.rounds(10, 1);
+    let rounds = effort.rounds(10, 2);
+    let (mut slowest, mut total) = (Duration::ZERO, 0);
     for round in 0..rounds {
         let mut primary = Cluster::start();
         let mut standby = primary.standby();
         let place = Place::at(&primary.url_with(&standby));
         let mut crowd = crowd(&place, effort.seed + u64::from(round));
         let scimd = place.start();
-        load(&mut crowd, 1000, || primary.kill());
-        standby.promote();
-        let back = first_success(&place);
-        if !effort.short && back > Duration::from_secs(5) {
-            findings.wrong.push(format!("scimd was back only {back:?} after the standby was promoted"));
-        }
+        let back = siege(&mut crowd, || {
+            sleep(Duration::from_millis(1000));
+            if round % 2 == 1 {
+                standby.freeze();
+                sleep(Duration::from_millis(300));
+                primary.kill();
+                standby.thaw();
+            } else {
+                primary.kill();
+            }
+            standby.promote();
+            let back = first_success(&place);
+            sleep(Duration::from_millis(300));
+            back
+        });
+        slowest = slowest.max(back);
         look(&mut crowd);
-        load(&mut crowd, 300, || sleep(Duration::ZERO));
-        look(&mut crowd);
-        if round + 1 == rounds {
-            findings.note("failovers", rounds);
-            findings.note("return of service, the last time", format!("{:.2} s", back.as_secs_f32()));
-        }
+        total += crowd.iter().map(|worker| worker.acknowledged).sum::<u64>();
         let mut of_this_one = Findings::default();
-        conclude(&place, crowd, &mut of_this_one);
-        findings.wrong.extend(of_this_one.wrong);
-        if round + 1 == rounds {
-            findings.done.extend(of_this_one.done);
-        }
+        conclude(&place, crowd, 10, &mut of_this_one);
+        findings.wrong.extend(of_this_one.wrong.into_iter().map(|sentence| format!("round {round}: {sentence}")));
+        findings.wrong.extend(standby.damage());
         scimd.terminate();
     }
+    findings.note("failovers", rounds);
+    findings.note("acknowledged writes", total);
+    judge_return(effort, slowest, &mut findings);
     findings
 }

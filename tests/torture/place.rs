@@ -1,8 +1,10 @@
 //! A database, a port, and scimd on them: started, killed, started again.
 
+use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,14 @@ use tempfile::TempDir;
 use crate::support::http::Client;
 use crate::support::postgres::free_port;
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_scimd");
+/// The scimd that is tormented: the one that was built with this, unless told otherwise.
+pub static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Its path.
+pub fn program() -> &'static Path {
+    PROGRAM.get_or_init(|| PathBuf::from(env!("CARGO_BIN_EXE_scimd")))
+}
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a scimd lives: its database, its port, its key.
@@ -26,10 +35,14 @@ pub struct Place {
 impl Place {
     /// On SQLite, in a directory of its own.
     pub fn sqlite() -> Place {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("data/scimd.db").display());
-        fs::create_dir(directory.path().join("data")).unwrap();
-        Place::new(directory, url)
+        Place::sqlite_in(tempfile::tempdir().unwrap())
+    }
+
+    /// On SQLite, in `data` of that directory.
+    pub fn sqlite_in(directory: TempDir) -> Place {
+        let data = directory.path().join("data");
+        fs::create_dir_all(&data).unwrap();
+        Place::new(directory, format!("sqlite:{}", data.join("scimd.db").display()))
     }
 
     /// On a database that is there.
@@ -62,7 +75,7 @@ impl Place {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command.env_clear().env("HOME", self.directory.path()).env("SCIMD_DATABASE_URL", &self.database_url);
         command.current_dir(self.directory.path()).args(arguments);
         command
@@ -82,11 +95,22 @@ impl Place {
 
     /// A server that is ready.
     pub fn start(&self) -> Scimd {
-        self.start_by(Command::new(PROGRAM))
+        self.start_by(Command::new(program()))
     }
 
     /// A server that another program starts, ready.
-    pub fn start_by(&self, mut command: Command) -> Scimd {
+    pub fn start_by(&self, command: Command) -> Scimd {
+        let mut scimd = self.spawn_by(command);
+        self.wait_until_ready(&mut scimd);
+        scimd
+    }
+
+    /// A server that has not begun yet.
+    pub fn spawn(&self) -> Scimd {
+        self.spawn_by(Command::new(program()))
+    }
+
+    fn spawn_by(&self, mut command: Command) -> Scimd {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.directory.path().join("log")).unwrap();
         // Whoever runs this may have settings of his own.
         let settings = std::env::vars_os().map(|(name, _)| name);
@@ -97,9 +121,7 @@ impl Place {
         command.current_dir(self.directory.path());
         command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--log-format", "json"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let mut scimd = Scimd { child };
-        self.wait_until_ready(&mut scimd);
-        scimd
+        Scimd { child }
     }
 
     fn wait_until_ready(&self, scimd: &mut Scimd) {
@@ -112,6 +134,24 @@ impl Place {
             assert!(Instant::now() < deadline, "scimd is not ready:\n{}", self.log());
             sleep(Duration::from_millis(2));
         }
+    }
+
+    /// How many rows of the history each resource has, as the database itself says.
+    pub fn changes(&self) -> HashMap<String, usize> {
+        use diesel::prelude::*;
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            resource_id: String,
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            changes: i64,
+        }
+        let query = diesel::sql_query("SELECT resource_id, count(*) AS changes FROM audit GROUP BY resource_id");
+        let rows: Vec<Row> = match self.database_url.strip_prefix("sqlite:") {
+            Some(file) => query.load(&mut SqliteConnection::establish(file).unwrap()).unwrap(),
+            None => query.load(&mut PgConnection::establish(&self.database_url).unwrap()).unwrap(),
+        };
+        rows.into_iter().map(|row| (row.resource_id, usize::try_from(row.changes).unwrap())).collect()
     }
 
     /// The last lines of the log.

@@ -1,6 +1,7 @@
 //! The order of system calls: what was written is on the disk before its answer leaves. Killing a process cannot show a
 //! missing fsync, for the system writes out what a dead process has written.
 
+use std::collections::HashMap;
 use std::fs;
 use std::process::Command;
 use std::thread::sleep;
@@ -8,21 +9,71 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::place::{PROGRAM, Place};
+use crate::cluster::Cluster;
+use crate::place::{Place, program};
 use crate::{Effort, Findings};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
-/// Between the last write to SQLite's log and each answer 201 stands a sync of the log.
+/// Between the writes to SQLite's log and each answer 201 stands a sync of the log.
 pub fn before_the_answer(effort: &Effort) -> Findings {
+    let calls = "pwrite64,fdatasync,fsync";
+    trace(&Place::sqlite(), effort, calls, |call| match call {
+        call if call.name == "pwrite64" && call.file.ends_with("scimd.db-wal") => Some(Step::Write),
+        call if ["fdatasync", "fsync"].contains(&call.name) && call.file.ends_with("scimd.db-wal") => {
+            call.is_done.then_some(Step::Sync)
+        }
+        _ => None,
+    })
+}
+
+/// Between the COMMIT to PostgreSQL and each answer 201 stands PostgreSQL's word that it is committed. That PostgreSQL syncs
+/// before it says so is its own promise, and the doctor looks at the settings that it hangs on.
+pub fn before_the_answer_postgres(effort: &Effort) -> Findings {
+    let cluster = Cluster::start();
+    let mut findings = trace(&Place::at(&cluster.url()), effort, "sendto,recvfrom", |call| match call {
+        call if call.name == "sendto" && call.text.contains("COMMIT") => Some(Step::Write),
+        call if call.name == "recvfrom" && call.text.contains("COMMIT") => call.is_done.then_some(Step::Sync),
+        _ => None,
+    });
+    let waits = cluster.sql("SHOW synchronous_commit");
+    findings.note("synchronous_commit", waits);
+    findings
+}
+
+/// What a call means for one who waits for the disk.
+enum Step {
+    /// Something is on its way.
+    Write,
+    /// What was on its way has arrived.
+    Sync,
+}
+
+/// A system call in a trace.
+struct Call<'a> {
+    name: &'a str,
+    file: &'a str,
+    text: &'a str,
+    /// Whether it has returned without an error.
+    is_done: bool,
+}
+
+fn trace(place: &Place, effort: &Effort, calls: &str, step: impl Fn(&Call) -> Option<Step>) -> Findings {
     if !Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success()) {
         return Findings::skipped("strace is not installed");
     }
-    let place = Place::sqlite();
     let trace = place.directory.path().join("trace");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-y", "-s", "40", "-e", "trace=pwrite64,fdatasync,fsync,write,writev,sendto,sendmsg", "-o"]);
-    strace.arg(&trace).arg(PROGRAM);
+    strace.args([
+        "-f",
+        "-y",
+        "-s",
+        "256",
+        "-e",
+        &format!("trace=read,readv,recvfrom,write,writev,sendto,sendmsg,{calls}"),
+        "-o",
+    ]);
+    strace.arg(&trace).arg(program());
     let scimd = place.start_by(strace);
     let client = place.client();
     // That the key was used is noted beside the first request, which would confuse the order.
@@ -38,31 +89,54 @@ pub fn before_the_answer(effort: &Effort) -> Findings {
         assert_eq!(answer.status, 201, "{}", answer.text());
     }
     scimd.kill();
-    judge(&fs::read_to_string(&trace).unwrap(), writes)
+    judge(&fs::read_to_string(&trace).unwrap(), writes, step)
 }
 
-fn judge(trace: &str, writes: u32) -> Findings {
+/// One request follows the other, so what is written and synced between a request and its answer belongs to it; what is
+/// written behind the sync is nobody's promise yet.
+fn judge(trace: &str, writes: u32, step: impl Fn(&Call) -> Option<Step>) -> Findings {
     let mut findings = Findings::default();
-    let (mut answers, mut syncs, mut unsynced, mut synced_since_answer) = (0, 0, 0, false);
+    let (mut answers, mut written, mut syncs) = (0, 0, 0);
+    let (mut has_written, mut has_synced) = (false, false);
+    let mut begun: HashMap<&str, &str> = HashMap::new();
     for line in trace.lines() {
-        // strace cuts a call that blocks in two: it is done where it is resumed.
-        let is_done = !line.contains("<unfinished ...>");
-        let is_sync = line.contains("fdatasync") || line.contains("fsync");
-        if line.contains("pwrite64(") && line.contains("scimd.db-wal>") {
-            unsynced += 1;
-        } else if is_sync && is_done && line.trim_end().ends_with("= 0") {
-            unsynced = 0;
-            syncs += 1;
-            synced_since_answer = true;
-        } else if line.contains("HTTP/1.1 201") {
-            answers += 1;
-            if unsynced > 0 || !synced_since_answer {
-                findings.wrong.push(format!("answer {answers} left before its write was synced"));
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let rest = rest.trim_start();
+        // strace cuts a call that blocks in two: it is done where it is resumed, and its file stands where it began.
+        let is_resumed = rest.starts_with("<... ");
+        let start = if is_resumed { begun.remove(thread).unwrap_or_default() } else { rest };
+        if rest.ends_with("<unfinished ...>") {
+            begun.insert(thread, rest);
+        }
+        let result = rest.rsplit_once(" = ").map_or("", |(_, result)| result);
+        let call = Call {
+            name: start.split('(').next().unwrap_or_default(),
+            file: start.split_once('<').and_then(|(_, file)| file.split('>').next()).unwrap_or_default(),
+            text: rest,
+            is_done: !rest.ends_with("<unfinished ...>") && !result.is_empty() && !result.starts_with('-'),
+        };
+        match step(&call) {
+            Some(Step::Write) => {
+                written += u32::from(!is_resumed);
+                has_written = true;
             }
-            synced_since_answer = false;
+            Some(Step::Sync) => {
+                syncs += 1;
+                has_synced = has_synced || has_written;
+            }
+            None if rest.contains("POST /scim/v2/Users") => (has_written, has_synced) = (false, false),
+            None if rest.contains("HTTP/1.1 201") => {
+                answers += 1;
+                if !has_synced {
+                    let why = if has_written { "before its write was synced" } else { "and nothing was written" };
+                    findings.wrong.push(format!("answer {answers} left {why}"));
+                }
+            }
+            None => {}
         }
     }
     findings.note("answers to writes", answers);
+    findings.note("writes before them", written);
     findings.note("syncs before them", syncs);
     if answers < writes {
         findings.wrong.push(format!("the trace shows {answers} of {writes} answers"));
