@@ -33,7 +33,7 @@ use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App, HttpServer, Route, guard, web};
 
 use self::peers::Peers;
-use self::routes::{ADMIN, BASES, Endpoint, OPENAPI, Operation};
+use self::routes::{ADMIN, Endpoint, OPENAPI, Operation, VERSIONED_BASES, VERSIONLESS_BASE};
 use self::traffic::{Farewell, Signals, Traffic};
 use crate::admin::Desk;
 use crate::auth::Authenticator;
@@ -122,7 +122,7 @@ pub fn bind(
         App::new()
             .app_data(web::Data::new(service.clone()))
             .app_data(traffic.clone())
-            .configure(|app| routes::health().iter().for_each(|endpoint| at(app, "", endpoint)))
+            .configure(|app| routes::health().iter().for_each(|endpoint| at(app, endpoint)))
             .default_service(web::to(unserved::unknown_endpoint))
             .wrap(from_fn(observe::request))
     })
@@ -134,11 +134,16 @@ pub fn bind(
     Ok(server)
 }
 
-/// Every route.
+/// Every route. What shares a base is looked for together, behind it: a path is compared with a base once, and not with
+/// every endpoint below every other one.
 fn serve(app: &mut web::ServiceConfig, service: &Service, with_health: bool) {
     app.app_data(web::Data::new(service.clone()));
     if with_health {
-        routes::health().iter().for_each(|endpoint| at(app, "", endpoint));
+        routes::health().iter().for_each(|endpoint| at(app, endpoint));
+    }
+    let endpoints = routes::scim(service.provider.registry());
+    for base in VERSIONED_BASES {
+        below(app, base, &endpoints);
     }
     for base in ["/scim", "/api/scim"] {
         app.service(
@@ -149,18 +154,19 @@ fn serve(app: &mut web::ServiceConfig, service: &Service, with_health: bool) {
             .to(unserved::unknown_version),
         );
     }
-    let endpoints = routes::scim(service.provider.registry());
-    for base in BASES {
-        endpoints.iter().for_each(|endpoint| at(app, base, endpoint));
-    }
-    endpoints.iter().filter(|endpoint| endpoint.path == OPENAPI).for_each(|endpoint| at(app, "", endpoint));
-    routes::admin().iter().for_each(|endpoint| at(app, ADMIN, endpoint));
+    below(app, VERSIONLESS_BASE, &endpoints);
+    endpoints.iter().filter(|endpoint| endpoint.path == OPENAPI).for_each(|endpoint| at(app, endpoint));
+    below(app, ADMIN, &routes::admin());
     app.default_service(web::to(unserved::unknown_endpoint));
 }
 
+fn below(app: &mut web::ServiceConfig, base: &str, endpoints: &[Endpoint]) {
+    app.service(web::scope(base).configure(|scope| endpoints.iter().for_each(|endpoint| at(scope, endpoint))));
+}
+
 /// One endpoint with its methods. Any other method is 405, whatever the body (HTTP-05, DISC-18).
-fn at(app: &mut web::ServiceConfig, base: &str, endpoint: &Endpoint) {
-    let mut resource = web::resource(format!("{base}{}", endpoint.path));
+fn at(app: &mut web::ServiceConfig, endpoint: &Endpoint) {
+    let mut resource = web::resource(endpoint.path.as_str());
     if let Some(resource_type) = endpoint.resource_type {
         resource = resource.app_data(web::Data::new(resource_type));
     }

@@ -13,7 +13,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 use tracing::Instrument;
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use super::traffic::{Passage, Traffic};
 use super::{metrics, trace};
@@ -31,7 +31,7 @@ pub(super) async fn request(
     let started = Instant::now();
     let traffic = request.app_data::<Data<Traffic>>().expect("every application counts its requests").clone();
     let _passage = Passage::enter(traffic.clone());
-    let id: Arc<str> = Uuid::now_v7().to_string().into();
+    let id = fresh_id();
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let span = tracing::info_span!("request", id = %id);
     let method = method_name(request.method());
@@ -49,6 +49,12 @@ pub(super) async fn request(
     trace::end(&trace, response.request(), method, &route, status);
     metrics::request(route, method, status, took);
     Ok(response)
+}
+
+/// Requests are not sorted by their ids: without the counter that orders those of one millisecond, an id costs one system
+/// call instead of two, and no lock.
+fn fresh_id() -> Arc<str> {
+    Uuid::new_v7(Timestamp::now(NoContext)).to_string().into()
 }
 
 /// The pattern of the route, `/scim/v2/Users/{id}`.

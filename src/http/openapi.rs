@@ -14,7 +14,7 @@ use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
-use super::routes::{self, BASES, Endpoint};
+use super::routes::{self, Endpoint, VERSIONED_BASES};
 use super::{Service, body, discovery, respond};
 use crate::scim::schema::Registry;
 
@@ -72,7 +72,7 @@ fn send(request: &HttpRequest, text: Bytes) -> HttpResponse {
 /// The OpenAPI document of a server.
 pub fn document(surface: &Surface) -> Value {
     let registry = surface.registry;
-    let base = BASES[0];
+    let base = VERSIONED_BASES[0];
     let server = surface.base_url.strip_suffix(base).unwrap_or_default();
     let mut paths = Map::new();
     for endpoint in routes::scim(registry) {

@@ -12,9 +12,11 @@ use crate::scim::schema::{Registry, ResourceType};
 /// Where operators ask.
 pub const ADMIN: &str = "/admin/v1";
 
-/// Where the same endpoints of SCIM answer: the documented base, that of the design which this product follows, and the
-/// one without a version, which means version 2 (RFC 7644 §3.13).
-pub const BASES: [&str; 3] = ["/scim/v2", "/api/scim/v2", "/scim"];
+/// Where the same endpoints of SCIM answer: the documented base, and that of the design which this product follows.
+pub const VERSIONED_BASES: [&str; 2] = ["/scim/v2", "/api/scim/v2"];
+
+/// Where they answer as well: without a version, which means version 2 (RFC 7644 §3.13).
+pub const VERSIONLESS_BASE: &str = "/scim";
 
 /// Where the OpenAPI document is. Tools look for it at the root, so it answers there as well.
 pub const OPENAPI: &str = "/openapi.json";
@@ -128,7 +130,7 @@ impl Endpoint {
     }
 }
 
-/// The endpoints of SCIM, below each of [`BASES`].
+/// The endpoints of SCIM, below each of [`VERSIONED_BASES`] and [`VERSIONLESS_BASE`].
 ///
 /// The order decides: of two paths that fit, the first one answers.
 pub fn scim(registry: &Registry) -> Vec<Endpoint> {
@@ -158,8 +160,8 @@ pub fn scim(registry: &Registry) -> Vec<Endpoint> {
         endpoints.extend([
             Endpoint::of(resource_type, "/.search", [(POST, Search)]),
             Endpoint::of(resource_type, "", [(GET, Query), (POST, Create)]),
-            Endpoint::of(resource_type, "/{id}/.search", [(POST, SearchOne)]),
             Endpoint::of(resource_type, "/{id}", [(GET, Read), (PUT, Replace), (PATCH, Modify), (DELETE, Delete)]),
+            Endpoint::of(resource_type, "/{id}/.search", [(POST, SearchOne)]),
         ]);
     }
     endpoints

@@ -142,14 +142,13 @@ impl Assembler<'_> {
         if let Some(reference) = self.shown_reference() {
             self.complete_reference(&mut stored, reference, related);
         }
-        let mut body = Map::new();
-        body.insert("schemas".to_owned(), json!(stored.document.schemas(self.resource_type)));
-        body.insert("id".to_owned(), json!(stored.id));
+        let schemas = stored.document.schemas(self.resource_type);
         let row_id = stored.row_id;
         let meta = stored.meta;
-        let (extensions, core): (Vec<_>, Vec<_>) =
-            stored.document.into_members().into_iter().partition(|(name, _)| name.contains(':'));
-        body.extend(core);
+        let mut body = stored.document.into_members();
+        let extensions = taken(&mut body, |name| name.contains(':'));
+        body.shift_insert(0, "schemas".to_owned(), json!(schemas));
+        body.shift_insert(1, "id".to_owned(), json!(stored.id));
         if let Some(attribute) = self.shown(Role::Members) {
             let members = related.members.get(&row_id).map(Vec::as_slice).unwrap_or_default();
             // authentik adds users only where the key is present, so an empty list is shown as one.
@@ -226,6 +225,12 @@ impl Assembler<'_> {
         let endpoint = self.registry.resource_type(resource_type).map_or("", |resource_type| &resource_type.endpoint);
         format!("{}{endpoint}/{id}", self.base_url)
     }
+}
+
+/// Takes members out; the others keep their order.
+fn taken(members: &mut Map<String, Value>, is_taken: impl Fn(&str) -> bool) -> Vec<(String, Value)> {
+    let names: Vec<String> = members.keys().filter(|name| is_taken(name)).cloned().collect();
+    names.into_iter().filter_map(|name| members.shift_remove_entry(&name)).collect()
 }
 
 fn referenced_id(stored: &StoredResource, reference: Resolved) -> Option<&str> {

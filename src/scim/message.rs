@@ -55,25 +55,22 @@ pub fn error_body(error: &Error) -> Value {
 ///
 /// `Resources` is there even when it is empty, and `itemsPerPage` is its length (QRY-02, PAGE-05).
 pub fn list_response(total: u64, start_index: u64, resources: Vec<Value>) -> Value {
-    json!({
-        "schemas": [LIST_RESPONSE],
-        "totalResults": total,
-        "startIndex": start_index,
-        "itemsPerPage": resources.len(),
-        "Resources": resources,
-    })
+    let paging = [("startIndex", json!(start_index)), ("itemsPerPage", json!(resources.len()))];
+    list(total, paging, resources)
 }
 
 /// The answer to a query by cursor (RFC 9865 §2): the cursors of the pages around this one, where there are such pages.
 pub fn cursor_response(total: u64, next: Option<String>, previous: Option<String>, resources: Vec<Value>) -> Value {
-    let mut list = Map::new();
-    list.insert("schemas".to_owned(), json!([LIST_RESPONSE]));
-    list.insert("totalResults".to_owned(), json!(total));
-    list.insert("itemsPerPage".to_owned(), json!(resources.len()));
     let cursors = [("nextCursor", next), ("previousCursor", previous)];
-    list.extend(cursors.into_iter().filter_map(|(name, cursor)| Some((name.to_owned(), json!(cursor?)))));
-    list.insert("Resources".to_owned(), Value::Array(resources));
-    Value::Object(list)
+    let cursors = cursors.into_iter().filter_map(|(name, cursor)| Some((name, json!(cursor?))));
+    list(total, [("itemsPerPage", json!(resources.len()))].into_iter().chain(cursors), resources)
+}
+
+/// The resources are moved, not copied: a page is large.
+fn list(total: u64, paging: impl IntoIterator<Item = (&'static str, Value)>, resources: Vec<Value>) -> Value {
+    let head = [("schemas", json!([LIST_RESPONSE])), ("totalResults", json!(total))];
+    let members = head.into_iter().chain(paging).chain([("Resources", Value::Array(resources))]);
+    Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 #[cfg(test)]

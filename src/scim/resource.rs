@@ -27,7 +27,7 @@ impl Document {
 
     /// The JSON text that [`Document::from_json`] reads.
     pub fn to_json(&self) -> String {
-        Value::Object(self.0.clone()).to_string()
+        serde_json::to_string(&self.0).expect("a JSON object has a text")
     }
 
     /// The whole value of an attribute; a sub-attribute in the path is ignored.

@@ -77,6 +77,14 @@ fn kept<Row, T>(statement: Sql<Row>, chunk: &[T]) -> Sql<Row> {
     if chunk.len() == CHUNK || chunk.len() == 1 { statement } else { statement.uncached() }
 }
 
+/// These rows as a list of one of a few lengths: pages have any number of resources, and a statement stays prepared whose
+/// text comes again. The last row stands for those that are missing, which finds nothing more.
+fn in_few_lengths(row_ids: &[i64]) -> impl Iterator<Item = i64> {
+    let length = [1, 10, 100, CHUNK].into_iter().find(|length| *length >= row_ids.len()).unwrap_or(row_ids.len());
+    let last = row_ids.last().copied();
+    row_ids.iter().copied().chain(last.into_iter().cycle()).take(length)
+}
+
 /// Adds members by their rows. Returns the rows that were not members before.
 ///
 /// # Errors
@@ -212,16 +220,16 @@ pub fn of_groups(connection: &mut Connection, group_row_ids: &[i64]) -> Result<H
             "SELECT gm.group_row_id, m.id, m.resource_type, m.display_name FROM group_members gm \
              JOIN resources m ON m.row_id = gm.member_row_id WHERE gm.group_row_id IN (",
         );
-        let statement = statement.bind_list(chunk.iter().copied()).push(") ORDER BY gm.group_row_id, gm.member_row_id");
-        let rows: Vec<(i64, String, String, Option<String>)> = kept(statement, chunk).load(connection)?;
+        let statement = statement.bind_list(in_few_lengths(chunk)).push(") ORDER BY gm.group_row_id, gm.member_row_id");
+        let rows: Vec<(i64, String, String, Option<String>)> = statement.load(connection)?;
         for (group_row_id, value, resource_type, display) in rows {
             let member = Member { value, resource: Some(MemberResource { resource_type, display }) };
             members.entry(group_row_id).or_default().push(member);
         }
         let statement: Sql<(BigInt, Text)> =
             Sql::new("SELECT u.group_row_id, u.value FROM unresolved_members u WHERE u.group_row_id IN (");
-        let statement = statement.bind_list(chunk.iter().copied()).push(") ORDER BY u.group_row_id, u.value");
-        let rows: Vec<(i64, String)> = kept(statement, chunk).load(connection)?;
+        let statement = statement.bind_list(in_few_lengths(chunk)).push(") ORDER BY u.group_row_id, u.value");
+        let rows: Vec<(i64, String)> = statement.load(connection)?;
         for (group_row_id, value) in rows {
             members.entry(group_row_id).or_default().push(Member { value, resource: None });
         }

@@ -646,10 +646,14 @@ fn index(
     };
     let (old, new) = (unique_values(before), unique_values(after));
     unique::replace(connection, tenant_id, resource_type, row_id, &old, &new)?;
-    let values = |document: Option<&Document>| {
+    let all = |document: Option<&Document>| {
         document.map(|document| values::indexed_values(resource_type, document)).unwrap_or_default()
     };
-    values::replace(connection, tenant_id, row_id, &values(before), &values(after))
+    let [old, new] = match (before, after) {
+        (Some(before), Some(after)) => values::differing_values(resource_type, before, after),
+        (before, after) => [all(before), all(after)],
+    };
+    values::replace(connection, tenant_id, row_id, &old, &new)
 }
 
 /// Brings a buried resource back under its id, with these attributes. Version and `last_modified` move.

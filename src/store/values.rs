@@ -38,23 +38,55 @@ pub struct IndexedValue {
 /// Every value of a document.
 pub fn indexed_values(resource_type: &'static ResourceType, document: &Document) -> HashSet<IndexedValue> {
     let mut values = HashSet::new();
-    let extensions = document.schemas(resource_type).into_iter().skip(1);
-    for (element, urn) in extensions.enumerate() {
-        values.insert(indexed("schemas", Key::of_text_exactly(&urn), element));
-    }
-    let is_searched = |attribute: &Resolved| attribute.attribute.returned != Returned::Never;
-    for attribute in resource_type.stored_attributes().filter(is_searched) {
-        match document.get(attribute) {
-            Some(Value::Array(elements)) => {
-                for (element, value) in primary_first(elements).enumerate() {
-                    index_value(attribute.attribute, value, element, &mut values);
-                }
-            }
-            Some(value) => index_value(attribute.attribute, value, 0, &mut values),
-            None => {}
-        }
+    index_schemas(&document.schemas(resource_type), &mut values);
+    for attribute in searched_attributes(resource_type) {
+        index_attribute(attribute, document.get(attribute), &mut values);
     }
     values
+}
+
+/// The values of two states of a document, without those of attributes that are the same in both: no key is made of them.
+pub fn differing_values(
+    resource_type: &'static ResourceType,
+    before: &Document,
+    after: &Document,
+) -> [HashSet<IndexedValue>; 2] {
+    let [mut old, mut new] = [HashSet::new(), HashSet::new()];
+    let schemas = [before, after].map(|document| document.schemas(resource_type));
+    if schemas[0] != schemas[1] {
+        index_schemas(&schemas[0], &mut old);
+        index_schemas(&schemas[1], &mut new);
+    }
+    for attribute in searched_attributes(resource_type) {
+        let [before, after] = [before, after].map(|document| document.get(attribute));
+        if before != after {
+            index_attribute(attribute, before, &mut old);
+            index_attribute(attribute, after, &mut new);
+        }
+    }
+    [old, new]
+}
+
+fn searched_attributes(resource_type: &'static ResourceType) -> impl Iterator<Item = Resolved> {
+    resource_type.stored_attributes().filter(|attribute| attribute.attribute.returned != Returned::Never)
+}
+
+fn index_schemas(schemas: &[String], values: &mut HashSet<IndexedValue>) {
+    for (element, urn) in schemas.iter().skip(1).enumerate() {
+        values.insert(indexed("schemas", Key::of_text_exactly(urn), element));
+    }
+}
+
+fn index_attribute(attribute: Resolved, value: Option<&Value>, values: &mut HashSet<IndexedValue>) {
+    match value {
+        Some(Value::Array(elements)) => {
+            for (element, value) in primary_first(elements).enumerate() {
+                index_value(attribute.attribute, value, element, values);
+            }
+        }
+        Some(value) => index_value(attribute.attribute, value, 0, values),
+        None => {}
+    }
 }
 
 /// Elements in the order in which they count: sorting looks at the primary one, else the first (SORT-04).
@@ -251,6 +283,31 @@ mod tests {
             ("username", 0, "bjensen"),
         ];
         assert_eq!(values, expected.map(|(path, element, key)| (path.to_owned(), element, key.to_owned())));
+    }
+
+    #[test]
+    fn a_change_differs_in_what_it_changes() {
+        let user = Registry::builtin().resource_type("User").expect("User is built in");
+        let urn = crate::scim::schema::ENTERPRISE_URN;
+        let states = [
+            r#"{"userName":"b","active":true}"#.to_owned(),
+            r#"{"userName":"B","active":false,"emails":[{"value":"a@x.org"},{"value":"b@x.org","type":"work"}]}"#
+                .to_owned(),
+            r#"{"userName":"b","emails":[{"value":"b@x.org","type":"work","primary":true},{"value":"A@x.org"}]}"#
+                .to_owned(),
+            format!(r#"{{"userName":"c","title":"","{urn}":{{"manager":{{"value":"26"}}}}}}"#),
+            format!(r#"{{"userName":"c","{urn}":{{"department":"26"}}}}"#),
+        ];
+        let documents = states.map(|state| Document::from_json(&state).expect("a document"));
+
+        for before in &documents {
+            for after in &documents {
+                let [old, new] = [before, after].map(|document| indexed_values(user, document));
+                let [gone, come] = differing_values(user, before, after);
+                assert_eq!((&gone - &come, &come - &gone), (&old - &new, &new - &old), "{before:?} {after:?}");
+                assert_eq!(gone.is_empty() && come.is_empty(), before == after);
+            }
+        }
     }
 
     #[test]

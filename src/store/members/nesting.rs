@@ -1,14 +1,15 @@
 //! Groups in groups: everything that a resource is in, directly and through others (USR-04, GRP-05).
 //!
-//! The database gives the part of the graph that lies above a page, each membership in it once: a diamond of n levels has
-//! 2^n ways through it and 4n memberships. Who is in what is then walked here.
+//! Most groups are in no other, so the groups that list a page are looked up first, with whether anything lists these.
+//! Only then the database gives the whole part of the graph that lies above the page, each membership in it once: a diamond
+//! of n levels has 2^n ways through it and 4n memberships. Who is in what is then walked here.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::{CHUNK, kept};
+use super::{CHUNK, in_few_lengths};
 use crate::scim::Result;
 use crate::store::Connection;
 use crate::store::sql::Sql;
@@ -26,14 +27,18 @@ pub struct GroupOf {
 }
 
 /// The groups that some resources are in, by the row of the resource: direct ones first, each group once, in the order of
-/// creation. Nested groups count, and cycles end. One query for 500 resources, however deep their groups are nested.
+/// creation. Nested groups count, and cycles end. One query for 500 resources, and one more if any of their groups is
+/// nested, however deep.
 ///
 /// # Errors
 /// Database failures.
 pub fn groups_of(connection: &mut Connection, member_row_ids: &[i64]) -> Result<HashMap<i64, Vec<GroupOf>>> {
     let mut groups = HashMap::new();
     for chunk in member_row_ids.chunks(CHUNK) {
-        let above = above(connection, chunk)?;
+        let above = match direct(connection, chunk)? {
+            Direct { above, any_nested: false } => above,
+            Direct { any_nested: true, .. } => above(connection, chunk)?,
+        };
         groups.extend(above.groups_of(chunk));
     }
     Ok(groups)
@@ -48,15 +53,43 @@ struct Above {
     parents: HashMap<i64, Vec<i64>>,
 }
 
+/// The memberships of some resources themselves.
+#[derive(Debug, Default)]
+struct Direct {
+    /// All that is above them, unless there is more.
+    above: Above,
+    /// Whether any group is in another one.
+    any_nested: bool,
+}
+
+fn direct(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Direct> {
+    let rows: Vec<(i64, i64, String, Option<String>, Option<i64>)> =
+        direct_memberships(member_row_ids).load(connection)?;
+    let mut direct = Direct::default();
+    for (member_row_id, group_row_id, id, display_name, beyond) in rows {
+        direct.above.insert(member_row_id, group_row_id, id, display_name);
+        direct.any_nested |= beyond.is_some();
+    }
+    Ok(direct)
+}
+
 fn above(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Above> {
     let statement = memberships_above(connection, member_row_ids);
-    let rows: Vec<(i64, i64, String, Option<String>)> = kept(statement, member_row_ids).load(connection)?;
+    let rows: Vec<(i64, i64, String, Option<String>)> = statement.load(connection)?;
     let mut above = Above::default();
     for (member_row_id, group_row_id, id, display_name) in rows {
-        above.parents.entry(member_row_id).or_default().push(group_row_id);
-        above.named.insert(group_row_id, (id, display_name));
+        above.insert(member_row_id, group_row_id, id, display_name);
     }
     Ok(above)
+}
+
+fn direct_memberships(member_row_ids: &[i64]) -> Sql<(BigInt, BigInt, Text, Nullable<Text>, Nullable<BigInt>)> {
+    let statement = Sql::new(
+        "SELECT gm.member_row_id, gm.group_row_id, g.id, g.display_name, \
+         (SELECT n.group_row_id FROM group_members n WHERE n.member_row_id = gm.group_row_id LIMIT 1) \
+         FROM group_members gm JOIN resources g ON g.row_id = gm.group_row_id WHERE gm.member_row_id IN (",
+    );
+    statement.bind_list(in_few_lengths(member_row_ids)).push(")")
 }
 
 fn memberships_above(connection: &Connection, member_row_ids: &[i64]) -> Sql<(BigInt, BigInt, Text, Nullable<Text>)> {
@@ -67,7 +100,7 @@ fn memberships_above(connection: &Connection, member_row_ids: &[i64]) -> Sql<(Bi
          SELECT gm.member_row_id, gm.group_row_id FROM group_members gm WHERE gm.member_row_id IN (",
     );
     statement
-        .bind_list(member_row_ids.iter().copied())
+        .bind_list(in_few_lengths(member_row_ids))
         .push(")), up (row_id) AS (SELECT d.group_row_id FROM direct d UNION SELECT gm.group_row_id FROM up")
         .push(join)
         .push("gm.member_row_id = up.row_id")
@@ -86,6 +119,11 @@ fn memberships_above(connection: &Connection, member_row_ids: &[i64]) -> Sql<(Bi
 }
 
 impl Above {
+    fn insert(&mut self, member_row_id: i64, group_row_id: i64, id: String, display_name: Option<String>) {
+        self.parents.entry(member_row_id).or_default().push(group_row_id);
+        self.named.insert(group_row_id, (id, display_name));
+    }
+
     fn groups_of(&self, member_row_ids: &[i64]) -> HashMap<i64, Vec<GroupOf>> {
         // Many users are in the same groups: what lies above these is walked once.
         let mut walked: HashMap<Vec<i64>, Vec<(i64, i64)>> = HashMap::new();
@@ -187,22 +225,58 @@ mod tests {
     fn usr_04_the_groups_of_a_user_are_found_without_a_look_at_other_memberships() {
         on_each_database(|Fixture { store, postgres }| async move {
             let explain = move |connection: &mut Connection| {
-                let statement = memberships_above(connection, &[1]);
                 if postgres {
                     // Of an empty table PostgreSQL would read the whole.
                     Sql::<()>::new("SET LOCAL enable_seqscan = off").execute(connection)?;
-                    let explained: Sql<Text> = Sql::new("EXPLAIN ");
-                    return Ok(explained.append(statement).load::<String>(connection)?);
                 }
-                let explained: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ");
-                let steps: Vec<(i32, i32, i32, String)> = explained.append(statement).load(connection)?;
-                Ok(steps.into_iter().map(|step| step.3).collect())
+                let direct = plan(connection, direct_memberships(&[1]))?;
+                let above = memberships_above(connection, &[1]);
+                Ok((direct, plan(connection, above)?))
             };
-            let plan: Vec<String> = store.read(Reach::Point, explain).await.expect("a plan");
+            let (direct, above) = store.read(Reach::Point, explain).await.expect("two plans");
 
+            let looked_up =
+                if postgres { "(member_row_id = gm.group_row_id)" } else { "SEARCH n USING COVERING INDEX" };
+            assert!(direct.iter().any(|step| step.contains(looked_up)), "{direct:#?}");
+            assert!(!direct.iter().any(|step| step.contains("SCAN") || step.contains("Seq Scan")), "{direct:#?}");
             let looked_up = if postgres { "(member_row_id = up.row_id)" } else { "SEARCH gm USING COVERING INDEX" };
-            let look_ups = plan.iter().filter(|step| step.contains(looked_up)).count();
-            assert!(look_ups >= 2 && !plan.iter().any(|step| step.contains("SCAN gm")), "{plan:#?}");
+            let look_ups = above.iter().filter(|step| step.contains(looked_up)).count();
+            assert!(look_ups >= 2 && !above.iter().any(|step| step.contains("SCAN gm")), "{above:#?}");
+        });
+    }
+
+    /// How the database would run it, one step a line.
+    fn plan<Row>(connection: &mut Connection, statement: Sql<Row>) -> Result<Vec<String>> {
+        if connection.locks_rows() {
+            let explained: Sql<Text> = Sql::new("EXPLAIN ");
+            return Ok(explained.append(statement).load::<String>(connection)?);
+        }
+        let explained: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ");
+        let steps: Vec<(i32, i32, i32, String)> = explained.append(statement).load(connection)?;
+        Ok(steps.into_iter().map(|step| step.3).collect())
+    }
+
+    #[test]
+    fn usr_04_groups_in_no_other_need_no_look_further() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let (row, before, found, after) = store
+                .write(|connection| {
+                    // Given somebody in two groups, and one of these in a third one later.
+                    let rows = groups(connection, 4)?;
+                    let [user, a, b, c] = rows[..] else { return Err(crate::scim::Error::internal("four rows")) };
+                    members::add(connection, b, &[user])?;
+                    members::add(connection, a, &[user])?;
+                    let before = direct(connection, &[user])?;
+                    let found = groups_of(connection, &[user, c])?;
+                    members::add(connection, c, &[b])?;
+                    Ok((user, before, found, direct(connection, &[user])?))
+                })
+                .await
+                .expect("the store works");
+
+            assert!(!before.any_nested && after.any_nested);
+            assert_eq!(shown(&found[&row]), [("g1", true), ("g2", true)]);
+            assert_eq!(found.len(), 1, "who is in no group has no entry");
         });
     }
 
