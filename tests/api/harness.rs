@@ -151,6 +151,11 @@ impl Api {
         self.through((token, ApiKey { secret_hash: cheap_hash(&Token::generate()), ..key }))
     }
 
+    /// The same tenant, through a key that the server has made.
+    pub fn with_token(&self, token: &str) -> Api {
+        self.on(token.to_owned(), self.base_url.clone())
+    }
+
     /// The same tenant and key, on the server that keeps passwords.
     pub fn with_passwords(&self) -> Api {
         let store = &server(self.database, Types::Builtin).store;

@@ -6,20 +6,26 @@ mod resources;
 mod tenants;
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use scimd::admin::audit::Verify;
 use scimd::admin::doctor::Examine;
 use scimd::admin::{Desk, Operation, offers};
+use scimd::auth::StoredKeys;
 use scimd::http::openapi::admin::document;
 use scimd::scim::ErrorKind;
 use scimd::store::{self, Reach, audit};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Api, each, run};
+use crate::harness::{Api, Database, another_server, each, run};
 use crate::messages::*;
 use crate::openapi::references;
 use crate::restore::provider;
-use crate::support::http::Response;
+use crate::support::http::{Client, Response};
+use crate::transfer::{self, written_by_hand};
 
 /// Sends a request to the admin API with the key of `api`.
 fn ask(api: &Api, method: &str, path: &str, body: Option<&Value>) -> Response {
@@ -39,6 +45,19 @@ fn admin(api: &Api) -> Api {
 fn asked(api: &Api, method: &str, path: &str, body: Option<&Value>) -> Value {
     let answer = ask(api, method, path, body);
     assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text());
+    answer.json()
+}
+
+/// What was made by a question that is not refused. It stands where the answer says, but for its token.
+fn made(api: &Api, path: &str, body: &Value) -> Value {
+    let answer = ask(api, "POST", path, Some(body));
+    assert_eq!(answer.status, 201, "{path}: {}", answer.text());
+    let location = answer.header("location").unwrap();
+    let place = location.strip_prefix(api.base_url.trim_end_matches("/scim/v2")).unwrap();
+    let shown = asked(api, "GET", place.strip_prefix("/admin/v1").unwrap(), None);
+    for member in ["id", "name", "created"] {
+        assert_eq!(shown[member], answer.json()[member], "{location}");
+    }
     answer.json()
 }
 
@@ -72,7 +91,10 @@ fn the_scope_decides_who_may_look_and_who_may_change() {
         let refused = ask(&auditor, "POST", "/tenants", Some(&body));
         assert_error(&refused, 403, None);
         assert!(refused.text().contains("scope `admin`"), "{}", refused.text());
-        assert_eq!(ask(&admin(api), "POST", "/tenants", Some(&body)).status, 200);
+        made(&admin(api), "/tenants", &body);
+        let verify = "/history/verification";
+        assert_eq!(asked(&auditor, "POST", verify, Some(&json!({})))["intact"], true, "it looks, and changes nothing");
+        assert_error(&ask(api, "POST", verify, Some(&json!({}))), 403, None);
         assert_error(&admin(api).get("/Users"), 403, None);
         assert_error(&api.root().send("GET", "/admin/v1/tenants", &[], None).unwrap(), 401, None);
     });
@@ -84,7 +106,7 @@ fn a_list_is_walked_page_by_page_and_sees_everything_once() {
         let admin = admin(api);
         let names: Vec<String> = (0..3).map(|_| format!("walk-{}", Uuid::now_v7())).collect();
         for name in &names {
-            let made = ask(&admin, "POST", "/tenants", Some(&json!({"name": name}))).json();
+            let made = made(&admin, "/tenants", &json!({"name": name}));
             assert_eq!(
                 (made["name"].as_str(), made["groupNames"].as_str()),
                 (Some(name.as_str()), Some("by-external-id"))
@@ -144,6 +166,10 @@ fn the_changes_of_a_tenant_are_walked_and_proven_and_erased() {
         let [ada, ben, cai] = [&ids[0], &ids[1], &ids[2]].map(String::as_str);
         assert_eq!(seen, [("delete", ben), ("create", cai), ("create", ben), ("create", ada)]);
         assert_eq!(rest.get("next"), None);
+        assert_eq!((&items[0]["keyName"], &items[0]["key"]), (&json!("test"), &json!(key_id(&api.token))));
+        assert_eq!(list("?resourceType=Group")["items"], json!([]));
+        let all_of_key = list(&format!("?resourceType=User&key=scimd_{}_secret", key_id(&api.token)));
+        assert_eq!(all_of_key["items"].as_array().unwrap().len(), 4, "{all_of_key}");
         let oldest = list(&format!("?oldestFirst=true&id={ben}&operation=delete"));
         assert_eq!(oldest["items"], json!([items[0]]));
         let later = list(&format!("?since={}", items[0]["at"].as_str().unwrap()));
@@ -186,6 +212,109 @@ fn the_doctor_makes_one_examination_at_a_time() {
         assert_eq!(second.expect_err("no turn").kind(), ErrorKind::Busy);
         // Whoever comes later has one.
         run(examine());
+    });
+}
+
+#[test]
+fn the_history_is_verified_once_at_a_time() {
+    each(|api| {
+        let desk = Desk::new(api.store.clone(), provider(api));
+        let verify = || Verify { expect: None }.carry_out(&desk);
+
+        let (first, second) = run(async { Ok(futures_util::future::join(verify(), verify()).await) });
+
+        assert!(first.is_ok(), "{first:?}");
+        assert_eq!(second.expect_err("no turn").kind(), ErrorKind::Busy);
+        run(verify());
+    });
+}
+
+#[test]
+fn the_server_says_what_it_is_and_serves() {
+    each(|api| {
+        let server = asked(&api.with_key(api.profile, "admin:read"), "GET", "/server", None);
+
+        let database = if api.database == Database::Postgres { "postgres" } else { "sqlite" };
+        assert_eq!((&server["version"], &server["database"]), (&json!(env!("CARGO_PKG_VERSION")), &json!(database)));
+        assert_eq!((&server["baseUrl"], &server["passwords"]), (&json!(api.base_url), &json!(false)));
+        let types = json!([{"name": "User", "endpoint": "Users"}, {"name": "Group", "endpoint": "Groups"}]);
+        assert_eq!(server["resourceTypes"], types);
+    });
+}
+
+/// As many as there are turns for wait for the rest of what they bring in. On a server of its own: others import, too.
+#[test]
+fn whoever_has_no_turn_is_told_to_come_again() {
+    each(|api| {
+        let base_url = another_server(api.database, Arc::new(StoredKeys::new(api.store.clone())), false);
+        let authority = base_url.trim_start_matches("http://").trim_end_matches("/scim/v2").to_owned();
+        let admin = admin(api);
+        let path = format!("/admin/v1/tenants/{}/import?dryRun=true", tenant_of(api));
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Bearer {}\r\nContent-Type: text/csv\r\nContent-Length: 99\r\n\r\n",
+            admin.token
+        );
+        let client = Client::new(&format!("http://{authority}"));
+        let import = || {
+            let headers =
+                [("Authorization", format!("Bearer {}", admin.token)), ("Content-Type", "text/csv".to_owned())];
+            client
+                .send("POST", &path, &headers.map(|(name, value)| (name.to_owned(), value)), Some(b"userName\n"))
+                .unwrap()
+        };
+        assert_eq!(import().status, 200);
+
+        let slow = [(); 2].map(|()| {
+            let mut stream = std::net::TcpStream::connect(&authority).unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let refused = loop {
+            let answer = import();
+            if answer.status != 200 {
+                break answer;
+            }
+            assert!(Instant::now() < deadline, "there is a turn for everybody");
+        };
+
+        assert_error(&refused, 429, None);
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        drop(slow);
+        while import().status != 200 {
+            assert!(Instant::now() < deadline, "a turn ends with whoever had it");
+        }
+    });
+}
+
+/// Whoever holds an admin key may do anything within a tenant, and what they did stays in the history: not even what they
+/// bring in under the id of their own key can be purged together with it.
+#[test]
+fn sec_04_an_admin_key_cannot_erase_its_own_traces() {
+    each(|api| {
+        let (admin, tenant) = (admin(&api.other_tenant()), tenant_of(api));
+        let evil = made(&admin, "/keys", &json!({"name": "evil", "tenant": tenant, "scopes": ["admin"]}));
+        let (id, own) = (evil["id"].as_str().unwrap(), api.with_token(evil["token"].as_str().unwrap()));
+        let of_key = format!("/tenants/{tenant}/changes?resourceType=Key&id={id}");
+        let before = asked(&admin, "GET", &of_key, None);
+        assert_eq!(before["items"].as_array().unwrap().len(), 1, "{before}");
+
+        // A user with the id of the key, brought in, deleted and purged.
+        let file = written_by_hand(&[json!({"schemas": [USER], "id": id, "userName": "decoy"})]);
+        let path = format!("/tenants/{tenant}/import");
+        let imported = transfer::ask(&own, "POST", &path, "application/x-ndjson", &file);
+        assert_eq!(imported.status, 200, "{}", imported.text());
+        assert_eq!(api.delete(&format!("/Users/{id}")).status, 204);
+        let purge = format!("/tenants/{tenant}/resources/Users/{id}/purge");
+        asked(&own, "POST", &purge, Some(&json!({})));
+        for (method, path) in [("DELETE", format!("/tenants/{tenant}")), ("DELETE", "/tenants/default".to_owned())] {
+            assert_error(&ask(&own, method, &path, None), 400, Some("invalidValue"));
+        }
+
+        assert_eq!(asked(&admin, "GET", &of_key, None), before, "who made the key is told as before");
+        let by_key = asked(&admin, "GET", &format!("/tenants/{tenant}/changes?key={id}"), None);
+        let done: Vec<&Value> = by_key["items"].as_array().unwrap().iter().map(|change| &change["operation"]).collect();
+        assert_eq!(done, [&json!("purge"), &json!("import")], "{by_key}");
     });
 }
 
