@@ -368,12 +368,28 @@ pub fn another_server(database: Database, keys: Arc<dyn KeySource>, open_discove
     format!("http://{address}/scim/v2")
 }
 
+/// The same, with the keys of the store, and the desk that it has for operators.
+pub fn another_server_and_its_desk(database: Database) -> (String, Desk) {
+    let store = &server(database, Types::Builtin).store;
+    let (address, desk) = serve_operators(store, Registry::builtin(), Arc::new(StoredKeys::new(store.clone())), false);
+    (format!("http://{address}/scim/v2"), desk)
+}
+
 /// A server over the same store that keeps passwords; where it listens.
 fn serve_passwords(store: &Store) -> String {
     serve(store, Registry::with_passwords(), Arc::new(StoredKeys::new(store.clone())), false)
 }
 
 fn serve(store: &Store, registry: &'static Registry, keys: Arc<dyn KeySource>, open_discovery: bool) -> String {
+    serve_operators(store, registry, keys, open_discovery).0
+}
+
+fn serve_operators(
+    store: &Store,
+    registry: &'static Registry,
+    keys: Arc<dyn KeySource>,
+    open_discovery: bool,
+) -> (String, Desk) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let base_url = format!("http://{address}/scim/v2");
@@ -386,11 +402,12 @@ fn serve(store: &Store, registry: &'static Registry, keys: Arc<dyn KeySource>, o
         open_discovery,
         peers: Peers::anybody(),
     };
+    let desk = service.desk.clone();
     std::thread::spawn(move || {
         let options =
             Options { workers: 2, shutdown_delay: Duration::ZERO, shutdown_timeout: Duration::from_secs(1), tls: None };
         let system = actix_web::rt::System::new();
         system.block_on(async { bind(listener, None, service, &options).expect("the server starts").await })
     });
-    address
+    (address, desk)
 }
