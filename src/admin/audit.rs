@@ -183,11 +183,23 @@ impl Verify {
     /// The same, and tells how far it is.
     ///
     /// # Errors
-    /// `Busy` while somebody else does it; those of [`crate::provider::Provider::verify`].
+    /// `InvalidValue` for an expected hash that is none; `Busy` while somebody else does it; database failures.
     pub async fn carry_out_telling(self, desk: &Desk, told: impl Fn(Progress)) -> Result<Verdict> {
+        let expected = self.expect.as_deref().map(hash).transpose()?;
         let _turn = desk.turns.verification()?;
-        Ok(Verdict::of(desk.provider.verify(self.expect, told).await?))
+        Ok(Verdict::of(desk.provider.verify(expected, told).await?))
     }
+}
+
+/// The hash of a head in what an operator writes.
+fn hash(text: &str) -> Result<String> {
+    let hash = text.trim().to_ascii_lowercase();
+    if audit::Head::is_hash(&hash) {
+        return Ok(hash);
+    }
+    let shown: String = hash.chars().take(100).collect();
+    let detail = format!("'{shown}' is no hash of a head: that has 64 hexadecimal digits.");
+    Err(Error::new(ErrorKind::InvalidValue, detail))
 }
 
 /// What the proof has found.

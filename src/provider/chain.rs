@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Provider;
 use super::export::Progress;
-use crate::scim::{Error, ErrorKind, Result};
+use crate::scim::Result;
 use crate::store::audit::{self, Entry, Head, SEALED_AT_ONCE, Search, Verdict, Verification};
 use crate::store::{Connection, Reach};
 
@@ -77,13 +77,8 @@ impl Provider {
     /// passed. `expected` is the hash of a head of earlier times, which must be part of it.
     ///
     /// # Errors
-    /// `InvalidValue` for an expected hash that is none; database failures.
+    /// Database failures.
     pub async fn verify(&self, expected: Option<String>, told: impl Fn(Progress)) -> Result<Verdict> {
-        let expected = expected.map(|hash| hash.trim().to_ascii_lowercase());
-        if let Some(hash) = expected.as_deref().filter(|hash| !Head::is_hash(hash)) {
-            let detail = format!("'{}' is no hash of a head: that has 64 hexadecimal digits.", short(hash));
-            return Err(Error::new(ErrorKind::InvalidValue, detail));
-        }
         // Where nothing can be written, or the end of the chain is broken, what there is can still be looked at.
         if let Err(error) = self.seal().await {
             tracing::warn!(%error, "the end of the history is not sealed");
@@ -173,8 +168,4 @@ fn tell_now_and_then(head: Option<&Head>, told: Option<(Instant, i64)>) -> Optio
 
 fn tell(head: &Head) {
     tracing::info!(seal = head.seal_id, changes = head.rows, hash = head.hash, "the history is sealed");
-}
-
-fn short(text: &str) -> String {
-    text.chars().take(100).collect()
 }

@@ -6,6 +6,7 @@ mod resources;
 mod tenants;
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use scimd::admin::audit::Verify;
 use scimd::admin::doctor::Examine;
@@ -58,6 +59,19 @@ fn made(api: &Api, path: &str, body: &Value) -> Value {
     answer.json()
 }
 
+/// What is found out of the history, once nobody else verifies it.
+fn verified(api: &Api, question: &Value) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = ask(api, "POST", "/history/verification", Some(question));
+        if answer.status != 429 {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            return answer.json();
+        }
+        assert!(Instant::now() < deadline, "somebody has the turn for good");
+    }
+}
+
 /// What operators call the tenant of `api`.
 fn tenant_of(api: &Api) -> String {
     let tenant_id = api.tenant_id;
@@ -89,9 +103,8 @@ fn the_scope_decides_who_may_look_and_who_may_change() {
         assert_error(&refused, 403, None);
         assert!(refused.text().contains("scope `admin`"), "{}", refused.text());
         made(&admin(api), "/tenants", &body);
-        let verify = "/history/verification";
-        assert_eq!(asked(&auditor, "POST", verify, Some(&json!({})))["intact"], true, "it looks, and changes nothing");
-        assert_error(&ask(api, "POST", verify, Some(&json!({}))), 403, None);
+        assert_eq!(verified(&auditor, &json!({}))["intact"], true, "it looks, and changes nothing");
+        assert_error(&ask(api, "POST", "/history/verification", Some(&json!({}))), 403, None);
         assert_error(&admin(api).get("/Users"), 403, None);
         assert_error(&api.root().send("GET", "/admin/v1/tenants", &[], None).unwrap(), 401, None);
     });
@@ -186,13 +199,13 @@ fn the_changes_of_a_tenant_are_walked_and_proven_and_erased() {
         assert_eq!(erased, [&Value::Null, &json!(true), &json!(true)]);
         assert_eq!(of_ben["items"][0]["key"], admin.token.split('_').nth(1).unwrap());
 
-        let verdict = ask(&admin, "POST", "/history/verification", Some(&json!({}))).json();
+        let verdict = verified(&admin, &json!({}));
         assert_eq!((&verdict["intact"], &verdict["faults"]), (&json!(true), &json!([])), "{verdict}");
         let hash = &verdict["head"]["hash"];
-        let again = ask(&admin, "POST", "/history/verification", Some(&json!({"expect": hash}))).json();
+        let again = verified(&admin, &json!({"expect": hash}));
         assert_eq!(again["intact"], true, "{again}");
         let other = "0".repeat(64);
-        let cut = ask(&admin, "POST", "/history/verification", Some(&json!({"expect": other}))).json();
+        let cut = verified(&admin, &json!({"expect": other}));
         assert_eq!((&cut["intact"], &cut["faults"][0]["wrong"]), (&json!(false), &json!("headMissing")), "{cut}");
     });
 }
