@@ -50,7 +50,7 @@ fn chain(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(head.rows as u64));
         group.bench_function(format!("verify {} changes", head.rows), |bencher| {
             bencher.iter(|| {
-                let verdict = installation.run(installation.provider.verify(Some(head.hash.clone())));
+                let verdict = installation.run(installation.provider.verify(Some(head.hash.clone()), |_| {}));
                 assert_eq!((verdict.broken, verdict.rows), (0, head.rows));
             });
         });

@@ -178,6 +178,14 @@ fn auth_04_rotation_makes_a_like_key_and_ends_the_old_one() {
         assert_eq!(overlapping["status"], "active");
         assert!(overlapping["expires"].as_str() < old["expires"].as_str());
         assert_eq!(ended["status"], "expired");
+        let ids = |arguments: &[&str]| -> Vec<String> {
+            let listed = workplace.json(&[&["key", "list", "--json"], arguments].concat());
+            listed.as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(ids(&["--status", "expired"]), [key_id(&token)]);
+        assert_eq!(ids(&["--expiring", "8d"]), [id], "the last one is good for a year");
+        let none = workplace.run(&["key", "list", "--status", "revoked"]);
+        assert_eq!((text(&none.stdout), text(&none.stderr)), (String::new(), "There are no such keys.\n".to_owned()));
     });
 }
 

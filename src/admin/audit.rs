@@ -1,11 +1,14 @@
 //! The history of all resources: looked through, and proven.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Desk, Operation, Page, Route, no_next_page, page_size};
+use super::{Desk, Operation, Page, Route, keys, no_next_page, page_size};
+use crate::provider::Progress;
 use crate::scim::resource::format_instant;
 use crate::scim::{Error, ErrorKind, Result};
 use crate::store::audit::{self, Entry, NO_VERSION, Place, Search, Wrong};
@@ -23,14 +26,17 @@ pub struct Shown {
     pub at: DateTime<Utc>,
     /// The id of the key that asked for it, or the operator's command.
     pub key: String,
+    /// What operators call that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<String>,
     /// The request that it came with; absent where no request brought it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// What was done.
     pub operation: String,
-    /// The type of the resource.
+    /// The type of the resource; `Key` and `Tenant` for what operators look after.
     pub resource_type: String,
-    /// The SCIM id of the resource.
+    /// The SCIM id of the resource, the id of the key, the number of the tenant.
     pub id: String,
     /// The version after it; absent where it made none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,10 +49,11 @@ pub struct Shown {
 }
 
 impl Shown {
-    fn of(entry: Entry) -> Shown {
+    fn of(entry: Entry, names: &HashMap<String, String>) -> Shown {
         Shown {
             row: entry.row_id,
             at: entry.at,
+            key_name: names.get(&entry.caller).cloned(),
             key: entry.caller,
             request_id: Some(entry.request_id).filter(|id| !id.is_empty()),
             operation: entry.operation.as_str().to_owned(),
@@ -76,7 +83,10 @@ pub struct List {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::scim::resource::instant::option")]
     #[schemars(with = "Option<String>")]
     pub until: Option<DateTime<Utc>>,
-    /// Those of the resource with this SCIM id.
+    /// Those of resources of this type: `User`, `Group`; what operators do is `Key` and `Tenant`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_type: Option<String>,
+    /// Those of the resource with this SCIM id, of the key with this id, of the tenant with this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Those of this kind: `create`, `replace`, `modify`, `delete`, ….
@@ -102,7 +112,8 @@ impl Operation for List {
     async fn carry_out(self, desk: &Desk) -> Result<Page<Shown>> {
         let limit = page_size(self.limit);
         let search = Search {
-            caller: self.key,
+            caller: self.key.as_deref().map(keys::caller_in),
+            resource_type: self.resource_type,
             since: self.since,
             until: self.until,
             resource_id: self.id,
@@ -115,7 +126,8 @@ impl Operation for List {
         let has_more = found.len() as i64 > limit;
         found.truncate(limit as usize);
         let next = found.last().filter(|_| has_more).map(|last| mark(last.place()));
-        Ok(Page { items: found.into_iter().map(Shown::of).collect(), next })
+        let names = desk.key_names(found.iter().map(|entry| entry.caller.clone()).collect()).await?;
+        Ok(Page { items: found.into_iter().map(|entry| Shown::of(entry, &names)).collect(), next })
     }
 }
 
@@ -158,12 +170,36 @@ pub struct Verify {
 impl Operation for Verify {
     const ROUTE: Route = Route::post("/history/verification")
         .named("verifyHistory")
-        .about("Prove that the history is as it was written");
+        .about("Prove that the history is as it was written; one at a time")
+        .looking();
     type Outcome = Verdict;
 
     async fn carry_out(self, desk: &Desk) -> Result<Verdict> {
-        Ok(Verdict::of(desk.provider.verify(self.expect).await?))
+        self.carry_out_telling(desk, |_| {}).await
     }
+}
+
+impl Verify {
+    /// The same, and tells how far it is.
+    ///
+    /// # Errors
+    /// `InvalidValue` for an expected hash that is none; `Busy` while somebody else does it; database failures.
+    pub async fn carry_out_telling(self, desk: &Desk, told: impl Fn(Progress)) -> Result<Verdict> {
+        let expected = self.expect.as_deref().map(hash).transpose()?;
+        let _turn = desk.turns.verification()?;
+        Ok(Verdict::of(desk.provider.verify(expected, told).await?))
+    }
+}
+
+/// The hash of a head in what an operator writes.
+fn hash(text: &str) -> Result<String> {
+    let hash = text.trim().to_ascii_lowercase();
+    if audit::Head::is_hash(&hash) {
+        return Ok(hash);
+    }
+    let shown: String = hash.chars().take(100).collect();
+    let detail = format!("'{shown}' is no hash of a head: that has 64 hexadecimal digits.");
+    Err(Error::new(ErrorKind::InvalidValue, detail))
 }
 
 /// What the proof has found.
@@ -185,6 +221,10 @@ pub struct Verdict {
     pub broken: usize,
     /// What is wrong, in the order of the rows; a hundred things at most.
     pub faults: Vec<Fault>,
+    /// What makes the database refuse to rewrite the history, and is missing or switched off: triggers and constraints by
+    /// their names. Somebody has done that.
+    #[serde(default)]
+    pub unguarded: Vec<String>,
 }
 
 /// The end of the chain.
@@ -207,7 +247,8 @@ pub struct Head {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
-    /// What is wrong: `changed`, `outOfOrder`, `missing`, `inserted`, `erased`, `sealChanged`, `sealMissing` or `headMissing`.
+    /// What is wrong: `changed`, `outOfOrder`, `missing`, `inserted`, `erased`, `sealChanged`, `sealMissing`,
+    /// `sealInserted` or `headMissing`.
     pub wrong: String,
     /// The same in a sentence.
     pub detail: String,
@@ -240,6 +281,7 @@ impl Verdict {
             open: verdict.open,
             broken: verdict.broken,
             faults: verdict.faults.into_iter().map(Fault::of).collect(),
+            unguarded: verdict.unguarded.into_iter().map(str::to_owned).collect(),
         }
     }
 }
@@ -258,6 +300,10 @@ impl Fault {
             Wrong::Erased => ("erased", format!("{shown} lost what it said, and nobody has purged that.")),
             Wrong::SealChanged => ("sealChanged", format!("{shown} begins a seal that is not what it was.")),
             Wrong::SealMissing => ("sealMissing", format!("{shown} begins a seal that is gone.")),
+            Wrong::SealInserted => {
+                let number = fault.seal_id.unwrap_or_default();
+                ("sealInserted", format!("The seal {number} was put in: the numbers of seals begin with 1."))
+            }
             Wrong::HeadMissing => {
                 let detail = "The expected head is not part of the chain: it was made anew, or its end cut off.";
                 ("headMissing", detail.to_owned())

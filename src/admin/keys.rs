@@ -8,6 +8,7 @@ mod order;
 mod shown;
 mod subject;
 
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +16,11 @@ use self::order::{Order, overlap_end, read_scopes};
 use super::record::{Author, Subject, facts};
 use super::{Desk, Operation, Page, Route, no_next_page, page_size};
 use crate::auth::Scopes;
+use crate::scim::resource::instant;
 use crate::scim::{Error, ErrorKind, Profile, Result};
-use crate::store::api_keys::{self, ApiKey};
+use crate::store::api_keys::{self, ApiKey, Place, Search};
 use crate::store::audit::{self, Changes};
-use crate::store::{Connection, Reach, tenants};
+use crate::store::{Connection, Reach, resources, tenants};
 
 pub use self::order::{Lifetime, Never};
 pub use self::shown::{Key, Made, Rotated, Status, User};
@@ -30,13 +32,20 @@ const DEFAULT_TENANT: &str = "default";
 const LONGEST_NAME: usize = 200;
 
 /// The keys of a tenant or of all, tenant by tenant and in the order in which they were made, without their tokens.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "ListKeys")]
 pub struct List {
     /// Only those of this tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// Only those that are `active`, `expired` or `revoked`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// Only those that end before this time, or have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "instant::option")]
+    #[schemars(with = "Option<String>")]
+    pub expires_before: Option<DateTime<Utc>>,
     /// The `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
@@ -54,22 +63,39 @@ impl Operation for List {
             Some(name) => Some(desk.tenant(name).await?.tenant_id),
             None => None,
         };
-        let (after, limit) = (self.after, page_size(self.limit));
-        let (registry, now) = (desk.provider.registry(), desk.now());
+        let (limit, registry, now) = (page_size(self.limit), desk.provider.registry(), desk.now());
+        let search = Search {
+            tenant_id,
+            standing: self.status.map(|status| (status.standing(), now.naive_utc())),
+            expires_before: self.expires_before.map(|at| at.naive_utc()),
+            after: self.after.as_deref().map(place).transpose()?,
+        };
         let read = move |connection: &mut Connection| {
-            let after = match &after {
-                Some(id) => Some(api_keys::find(connection, id)?.ok_or_else(no_next_page)?),
-                None => None,
-            };
-            let mut keys = api_keys::list(connection, tenant_id, after.as_ref(), limit + 1)?;
+            let mut keys = api_keys::list(connection, &search, limit + 1)?;
             let has_more = keys.len() as i64 > limit;
             keys.truncate(limit as usize);
-            let next = keys.last().filter(|_| has_more).map(|last| last.key_id.clone());
+            let next = keys.last().filter(|_| has_more).map(mark);
             let items = keys.into_iter().map(|key| Key::of(connection, registry, key, now));
             Ok(Page { items: items.collect::<Result<_>>()?, next })
         };
         desk.store.read(Reach::Scan, read).await
     }
+}
+
+/// Where the next page begins: behind this key, even if it is gone by then.
+fn mark(last: &ApiKey) -> String {
+    let created_at = last.created_at.and_utc().timestamp_nanos_opt().unwrap_or_default();
+    format!("{}-{created_at}-{}", last.tenant_id, last.key_id)
+}
+
+fn place(after: &str) -> Result<Place> {
+    let place = || {
+        let mut parts = after.splitn(3, '-');
+        let (tenant_id, created_at) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let created_at = DateTime::from_timestamp_nanos(created_at).naive_utc();
+        Some(Place { tenant_id, created_at, key_id: parts.next()?.to_owned() })
+    };
+    place().ok_or_else(no_next_page)
 }
 
 /// One key, without its token.
@@ -121,8 +147,10 @@ pub struct Create {
 }
 
 impl Operation for Create {
-    const ROUTE: Route =
-        Route::post("/keys").named("createKey").about("Make a key; its token is in this answer and in no other");
+    const ROUTE: Route = Route::post("/keys")
+        .named("createKey")
+        .about("Make a key; its token is in this answer and in no other")
+        .making("/keys/{id}");
     type Outcome = Made;
 
     async fn carry_out(self, desk: &Desk) -> Result<Made> {
@@ -148,6 +176,9 @@ impl Operation for Create {
         let registry = desk.provider.registry();
         let write = move |connection: &mut Connection| {
             tenants::lock_shared(connection, key.tenant_id)?;
+            if let Some(row_id) = key.subject_row_id {
+                subject::hold_live(connection, key.tenant_id, row_id)?;
+            }
             api_keys::insert(connection, &key)?;
             let made = Key::of(connection, registry, key.clone(), author.at)?;
             record(connection, &author, key.tenant_id, None, &made)?;
@@ -178,7 +209,7 @@ impl Operation for Revoke {
     async fn carry_out(self, desk: &Desk) -> Result<Key> {
         let (id, registry, author) = (id_in(&self.id), desk.provider.registry(), desk.author());
         let write = move |connection: &mut Connection| {
-            let key = find(connection, &id)?;
+            let key = lock(connection, &id)?;
             let tenant_id = key.tenant_id;
             let before = Key::of(connection, registry, key, author.at)?;
             if !api_keys::revoke(connection, &id, author.at.naive_utc())? {
@@ -214,7 +245,8 @@ pub struct Rotate {
 impl Operation for Rotate {
     const ROUTE: Route = Route::post("/keys/{id}/rotate")
         .named("rotateKey")
-        .about("Make a key that takes the place of another one; its token is in this answer and in no other");
+        .about("Make a key that takes the place of another one; its token is in this answer and in no other")
+        .making("/keys/{id}");
     type Outcome = Rotated;
 
     async fn carry_out(self, desk: &Desk) -> Result<Rotated> {
@@ -227,7 +259,11 @@ impl Operation for Rotate {
         new.rotated_from = Some(id.clone());
         let write = move |connection: &mut Connection| {
             tenants::lock_shared(connection, new.tenant_id)?;
-            let old = find(connection, &id)?;
+            // Before the key, as a purge takes the two.
+            if let Some(row_id) = new.subject_row_id {
+                resources::hold(connection, new.tenant_id, row_id)?;
+            }
+            let old = lock(connection, &id)?;
             if old.revoked_at.is_some() {
                 let detail = format!("The key {id} is revoked. Make a new one: scimd key create --name NAME");
                 return Err(Error::new(ErrorKind::InvalidValue, detail));
@@ -266,6 +302,12 @@ pub fn id_in(text: &str) -> String {
     text.chars().take_while(char::is_ascii_alphanumeric).take(12).collect()
 }
 
+/// Whom an operator means where the history is asked for somebody: a key, written as [`id_in`] reads it, or `operator`.
+pub fn caller_in(text: &str) -> String {
+    let text = text.trim();
+    if text.starts_with("scimd_") { id_in(text) } else { text.to_owned() }
+}
+
 fn check_name(name: &str) -> Result<()> {
     let refused = match name.trim().is_empty() {
         true => "A key needs a name; `okta`, for example.".to_owned(),
@@ -291,10 +333,17 @@ fn scopes(words: &[String], has_user: bool, desk: &Desk) -> Result<Scopes> {
 }
 
 fn find(connection: &mut Connection, key_id: &str) -> Result<ApiKey> {
-    api_keys::find(connection, key_id)?.ok_or_else(|| {
-        let detail = format!("There is no key with the id `{key_id}`; `scimd key list` shows those that there are.");
-        Error::new(ErrorKind::NotFound, detail)
-    })
+    api_keys::find(connection, key_id)?.ok_or_else(|| not_there(key_id))
+}
+
+/// As [`find`], before a change: nobody else changes the key meanwhile.
+fn lock(connection: &mut Connection, key_id: &str) -> Result<ApiKey> {
+    api_keys::lock(connection, key_id)?.ok_or_else(|| not_there(key_id))
+}
+
+fn not_there(key_id: &str) -> Error {
+    let detail = format!("There is no key with the id `{key_id}`; `scimd key list` shows those that there are.");
+    Error::new(ErrorKind::NotFound, detail)
 }
 
 /// Notes what became of a key; none before is a new one.
@@ -331,6 +380,7 @@ mod tests {
             assert_eq!(id_in(text), id);
         }
         assert_eq!(id_in(""), "");
+        assert_eq!((caller_in(token.expose()).as_str(), caller_in("operator ").as_str()), (id, "operator"));
     }
 
     #[test]

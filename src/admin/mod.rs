@@ -12,11 +12,13 @@ mod operation;
 mod record;
 pub mod resources;
 pub mod restore_state;
+pub mod server;
 pub mod tenants;
 pub mod transfer;
 mod turns;
 pub mod undo;
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, Utc};
@@ -24,14 +26,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::hosts::Hosts;
-pub use self::operation::{Asked, Offer, Operation, Route, Verb};
+pub use self::operation::{Asked, Offer, Operation, Route, SEGMENT, Verb};
 pub use self::turns::Turn;
 use self::turns::Turns;
-use crate::auth::{Authenticator, Caller, Scopes};
+use crate::auth::{Access, Authenticator, Caller, Scopes};
 use crate::provider::{Call, Provider};
 use crate::scim::{Error, ErrorKind, Profile, Result, cursor};
 use crate::store::tenants::Tenant;
-use crate::store::{self, Connection, Reach, Store};
+use crate::store::{self, Connection, Reach, Store, api_keys};
 
 /// How many tenants are named to whoever asks for one that is not there.
 const TENANTS_NAMED: i64 = 20;
@@ -40,6 +42,8 @@ const TENANTS_NAMED: i64 = 20;
 pub fn offers() -> &'static [Offer] {
     static OFFERS: LazyLock<Vec<Offer>> = LazyLock::new(|| {
         vec![
+            Offer::of::<server::ShowMe>(),
+            Offer::of::<server::ShowServer>(),
             Offer::of::<tenants::List>(),
             Offer::of::<tenants::Create>(),
             Offer::of::<tenants::Show>(),
@@ -113,6 +117,8 @@ struct Actor {
     name: Arc<str>,
     /// The tenant that their key belongs to.
     tenant_id: Option<i64>,
+    /// What they may do with what operators look after.
+    access: Access,
     /// The request that the work comes with.
     request_id: Arc<str>,
     cursor_secret: cursor::Secret,
@@ -127,8 +133,8 @@ impl Desk {
     pub fn new(store: Store, provider: Provider) -> Desk {
         let request_id = uuid::Uuid::now_v7().to_string();
         let cursor_secret = cursor::Secret::derive(&[&request_id]);
-        let actor =
-            Actor { name: Self::OPERATOR.into(), tenant_id: None, request_id: request_id.into(), cursor_secret };
+        let (name, access, request_id) = (Self::OPERATOR.into(), Access::Write, request_id.into());
+        let actor = Actor { name, tenant_id: None, access, request_id, cursor_secret };
         Desk { store, provider, hosts: Hosts::default(), door: None, turns: Turns::new(), actor }
     }
 
@@ -141,7 +147,8 @@ impl Desk {
     pub fn used_by(&self, caller: &Caller, request_id: Arc<str>) -> Desk {
         let name = caller.key_id.as_str().into();
         let (tenant_id, cursor_secret) = (Some(caller.tenant_id), caller.cursor_secret.clone());
-        let actor = Actor { name, tenant_id, request_id, cursor_secret };
+        let access = caller.may_administer(Access::Write).map_or(Access::Read, |()| Access::Write);
+        let actor = Actor { name, tenant_id, access, request_id, cursor_secret };
         Desk { actor, ..self.clone() }
     }
 
@@ -167,6 +174,14 @@ impl Desk {
             let name: String = name.chars().take(100).flat_map(char::escape_debug).collect();
             Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`. There are: {named}{more}."))
         })
+    }
+
+    /// What operators call these keys, as far as they are keys and still there.
+    async fn key_names(&self, key_ids: BTreeSet<String>) -> Result<HashMap<String, String>> {
+        let read = move |connection: &mut Connection| {
+            api_keys::names(connection, &key_ids.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        self.store.read(Reach::Scan, read).await
     }
 
     /// Lets what became of a key take effect at once, where keys are let in here.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,6 +41,10 @@ pub struct Route {
     pub name: &'static str,
     /// What it does, in one sentence.
     pub about: &'static str,
+    /// Where what it makes stands from then on, with members of the answer in braces; for those that make something.
+    pub makes: Option<&'static str>,
+    /// What a key must be allowed to do for it.
+    pub access: Access,
 }
 
 impl Route {
@@ -64,7 +69,21 @@ impl Route {
     }
 
     const fn new(verb: Verb, path: &'static str) -> Route {
-        Route { verb, path, name: "", about: "" }
+        let access = match verb {
+            Verb::Get => Access::Read,
+            Verb::Post | Verb::Patch | Verb::Delete => Access::Write,
+        };
+        Route { verb, path, name: "", about: "", makes: None, access }
+    }
+
+    /// A thing to do that makes something, which stands at `place` from then on. Members of the answer are in braces.
+    pub const fn making(self, place: &'static str) -> Route {
+        Route { makes: Some(place), ..self }
+    }
+
+    /// A thing to do that is open to whoever may look.
+    pub const fn looking(self) -> Route {
+        Route { access: Access::Read, ..self }
     }
 
     /// With its name.
@@ -82,6 +101,9 @@ impl Route {
         self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
     }
 }
+
+/// What stands in a segment of a path as it is (RFC 3986 §2.3).
+pub const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The methods of the admin API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,11 +132,6 @@ impl Verb {
     /// Whether what is asked stands in a body.
     pub fn has_body(self) -> bool {
         matches!(self, Verb::Post | Verb::Patch)
-    }
-
-    /// What a key must be allowed to do for it.
-    pub fn access(self) -> Access {
-        if self == Verb::Get { Access::Read } else { Access::Write }
     }
 }
 

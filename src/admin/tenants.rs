@@ -86,7 +86,7 @@ pub struct Create {
 }
 
 impl Operation for Create {
-    const ROUTE: Route = Route::post("/tenants").named("createTenant").about("Make a tenant");
+    const ROUTE: Route = Route::post("/tenants").named("createTenant").about("Make a tenant").making("/tenants/{name}");
     type Outcome = Shown;
 
     async fn carry_out(self, desk: &Desk) -> Result<Shown> {
@@ -291,7 +291,7 @@ fn check_name(name: &str) -> Result<()> {
 
 /// Notes what became of a tenant; none before is a new one.
 fn record(connection: &mut Connection, author: &Author, before: Option<&Tenant>, after: &Tenant) -> Result<()> {
-    let facts = |tenant: &Tenant| facts(&Shown::of(tenant), &["created"]);
+    let facts = |tenant: &Tenant| facts(&Shown::of(tenant), &["id", "created"]);
     let changes = Changes::of_record(before.map(facts).transpose()?.as_ref(), Some(&facts(after)?));
     if changes.is_empty() {
         return Ok(());

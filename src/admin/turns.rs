@@ -13,6 +13,7 @@ const IMPORTS: usize = 2;
 #[derive(Clone)]
 pub(super) struct Turns {
     examinations: Arc<Semaphore>,
+    verifications: Arc<Semaphore>,
     backups: Arc<Semaphore>,
     imports: Arc<Semaphore>,
 }
@@ -26,7 +27,7 @@ pub struct Turn {
 impl Turns {
     pub fn new() -> Turns {
         let turns = |number| Arc::new(Semaphore::new(number));
-        Turns { examinations: turns(1), backups: turns(1), imports: turns(IMPORTS) }
+        Turns { examinations: turns(1), verifications: turns(1), backups: turns(1), imports: turns(IMPORTS) }
     }
 
     /// To read all of the database and compare it.
@@ -35,6 +36,14 @@ impl Turns {
     /// `Busy` while another examination has it.
     pub fn examination(&self) -> Result<Turn> {
         take(&self.examinations, "The doctor is at work already; please try again shortly.")
+    }
+
+    /// To walk the whole history.
+    ///
+    /// # Errors
+    /// `Busy` while another verification has it.
+    pub fn verification(&self) -> Result<Turn> {
+        take(&self.verifications, "The history is being verified already; please try again shortly.")
     }
 
     /// To write a copy of the database beside it.
@@ -66,7 +75,7 @@ mod tests {
     #[test]
     fn a_turn_is_free_again_when_nobody_works_on_it() {
         let turns = Turns::new();
-        for turn in [Turns::examination, Turns::backup] {
+        for turn in [Turns::examination, Turns::verification, Turns::backup] {
             let taken = turn(&turns).expect("free");
             let at_work = taken.clone();
             drop(taken);

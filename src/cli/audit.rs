@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
+use super::progress::Bar;
 use super::table::{printable, table};
 use super::{Office, Report};
 use crate::admin::audit::{self, Shown, Verdict};
+use crate::admin::keys::caller_in;
 use crate::scim::Result;
 use crate::scim::resource::format_instant;
 
@@ -16,7 +18,7 @@ pub enum Command {
     /// List what was changed, by which key and when, the latest first
     #[command(
         after_help = "Examples:\n  scimd audit list\n  scimd audit list --key 3f9a1c2b --since 2026-11-01T00:00:00Z\n  \
-        scimd audit list --operation delete --tenant acme --json"
+        scimd audit list --operation delete --tenant acme --json\n  scimd audit list --type Key"
     )]
     List(List),
     /// Prove that the history is as it was written; exit code 1 if it is not
@@ -42,7 +44,10 @@ pub struct List {
     /// Before this time
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
-    /// Of the resource with this SCIM id
+    /// Of resources of this type: User, Group, or one of your own; what operators do is Key and Tenant
+    #[arg(long = "type", value_name = "TYPE")]
+    resource_type: Option<String>,
+    /// Of the resource with this SCIM id, the key with this id, the tenant with this number
     #[arg(long, value_name = "ID")]
     resource: Option<String>,
     /// Of this kind
@@ -90,7 +95,9 @@ async fn list(office: &Office, arguments: List) -> Result<Report> {
     let most = arguments.limit as usize;
     let question = audit::List {
         tenant: arguments.tenant,
-        key: arguments.key,
+        // A token that was pasted whole must not get into a URL.
+        key: arguments.key.as_deref().map(caller_in),
+        resource_type: arguments.resource_type,
         since: arguments.since,
         until: arguments.until,
         id: arguments.resource,
@@ -128,8 +135,25 @@ fn row(change: &Shown) -> [String; 6] {
 
 async fn verify(office: &Office, Verify { expect, json }: Verify) -> Result<Report> {
     let expected = expect.is_some();
-    let verdict = office.ask(audit::Verify { expect }).await?;
+    let question = audit::Verify { expect };
+    let verdict = match office {
+        Office::Here(desk) => {
+            let bar = Bar::counting("changes");
+            question.carry_out_telling(desk, |progress| bar.set(progress)).await?
+        }
+        Office::There(_) => {
+            let _bar = Bar::waiting();
+            office.ask(question).await?
+        }
+    };
     let report = if json { Report::json(&verdict)? } else { Report::text(lines(&verdict)) };
+    let report = match verdict.unguarded.is_empty() {
+        true => report,
+        false => report.note(format!(
+            "The database does not refuse to rewrite the history: {} is missing or switched off. Find out who did that.",
+            verdict.unguarded.join(", ")
+        )),
+    };
     if let Some(first) = verdict.faults.first() {
         let more = match verdict.broken {
             1 => String::new(),

@@ -6,15 +6,17 @@ mod view;
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::table::table;
 use super::{Office, Report, minute};
-use crate::admin::keys::{self, Key, Lifetime, Made, Never, Rotated};
+use crate::admin::keys::{self, Key, Lifetime, Made, Never, Rotated, Status};
+use crate::admin::server::ShowServer;
 use crate::config::parse_duration;
-use crate::scim::{Profile, Result};
+use crate::scim::{Error, ErrorKind, Profile, Result};
 
 /// What an operator does with keys.
 #[derive(Debug, Subcommand)]
@@ -27,7 +29,8 @@ pub enum Command {
         TOKEN=$(scimd key create --name ci)")]
     Create(Create),
     /// List keys, without their tokens
-    #[command(after_help = "Examples:\n  scimd key list\n  scimd key list --tenant acme --json")]
+    #[command(after_help = "Examples:\n  scimd key list\n  scimd key list --tenant acme --json\n  \
+        scimd key list --expiring 30d")]
     List(List),
     /// Show one key, without its token
     #[command(after_help = "Example:\n  scimd key show 4fT9kQ2mZx7B")]
@@ -77,6 +80,12 @@ pub struct List {
     /// Only those of this tenant
     #[arg(long)]
     tenant: Option<String>,
+    /// Only those that are active, expired or revoked
+    #[arg(long, value_parser = statuses())]
+    status: Option<Status>,
+    /// Only active ones that end within so long
+    #[arg(long, value_name = "DURATION", value_parser = overlap, conflicts_with = "status")]
+    expiring: Option<Duration>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -123,6 +132,11 @@ fn overlap(text: &str) -> std::result::Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write a duration such as 7d or 24h, or 0".to_owned())
 }
 
+fn statuses() -> impl TypedValueParser<Value = Status> {
+    let status = |word: String| Status::ALL.into_iter().find(|status| status.as_str() == word).ok_or("unknown");
+    PossibleValuesParser::new(Status::ALL.map(Status::as_str)).try_map(status)
+}
+
 /// The words for profiles.
 pub(super) fn profiles() -> impl TypedValueParser<Value = Profile> {
     PossibleValuesParser::new([Profile::Compat.as_str(), Profile::Strict.as_str()])
@@ -164,24 +178,40 @@ fn with_token(outcome: &impl Serialize, key: &Key, token: &str, json: bool) -> R
     Ok(report.note(note))
 }
 
-async fn list(office: &Office, List { tenant, json }: List) -> Result<Report> {
+async fn list(office: &Office, arguments: List) -> Result<Report> {
+    let List { tenant, status, expiring, json } = arguments;
+    let is_filtered = status.is_some() || expiring.is_some();
+    let (status, expires_before) = match expiring {
+        Some(within) => (Some(Status::Active), Some(moment_in(office, within).await?)),
+        None => (status, None),
+    };
+    let mut question = keys::List { tenant, status, expires_before, after: None, limit: Some(1000) };
     let mut all: Vec<Key> = Vec::new();
-    let mut after = None;
     loop {
-        let page = office.ask(keys::List { tenant: tenant.clone(), after, limit: Some(1000) }).await?;
+        let page = office.ask(question.clone()).await?;
         all.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            break;
+        match page.next {
+            Some(next) => question.after = Some(next),
+            None => break,
         }
     }
     if json {
         return Report::json(&all);
     }
+    if all.is_empty() && is_filtered {
+        return Ok(Report::default().note("There are no such keys."));
+    }
     if all.is_empty() {
         return Ok(Report::default().note("There are no keys. Make one: scimd key create --name NAME"));
     }
     Ok(Report::text(table(view::HEADER, &all.iter().map(view::row).collect::<Vec<view::Row>>())))
+}
+
+/// The moment so long after now, by the clock that keys end by.
+async fn moment_in(office: &Office, within: Duration) -> Result<DateTime<Utc>> {
+    let now = office.ask(ShowServer {}).await?.time;
+    let moment = TimeDelta::from_std(within).ok().and_then(|within| now.checked_add_signed(within));
+    moment.ok_or_else(|| Error::new(ErrorKind::InvalidValue, "`--expiring` is more than anybody means."))
 }
 
 async fn show(office: &Office, Show { id, json }: Show) -> Result<Report> {

@@ -1,5 +1,7 @@
 //! How far long work is, on a terminal: elsewhere nothing is shown.
 
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::admin::transfer::Progress;
@@ -26,6 +28,13 @@ impl Bar {
     /// Shows nothing: what comes out stands on the terminal itself.
     pub(super) fn hidden() -> Bar {
         Bar(ProgressBar::hidden())
+    }
+
+    /// Shows for how long somebody else is at work, who does not say how far it is.
+    pub(super) fn waiting() -> Bar {
+        let bar = Bar::of("{elapsed_precise} {spinner}");
+        bar.0.enable_steady_tick(Duration::from_millis(200));
+        bar
     }
 
     fn of(template: &str) -> Bar {

@@ -49,7 +49,8 @@ pub enum Command {
     ///
     /// Says what would go and asks for the name on a terminal; elsewhere it needs --yes. The tenant is suspended first, then
     /// everything goes piece by piece while others are served. If it is interrupted, run it again.
-    #[command(after_help = "Examples:\n  scimd tenant delete acme\n  scimd tenant delete acme --yes")]
+    #[command(after_help = "Examples:\n  scimd tenant delete acme\n  scimd tenant delete acme --dry-run\n  \
+                            scimd tenant delete acme --yes")]
     Delete(Delete),
 }
 

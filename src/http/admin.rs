@@ -2,11 +2,13 @@
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
+use serde_json::Value;
 
 use super::exchange::{Exchange, for_caller};
 use super::respond;
-use crate::admin::{Asked, Route, offers};
+use super::routes::{ADMIN, BASES};
+use crate::admin::{Asked, Route, SEGMENT, offers};
 use crate::scim::Result;
 
 /// Carries out the operation at this place of the table.
@@ -15,14 +17,30 @@ pub(super) async fn carry_out(place: usize, request: HttpRequest, payload: Paylo
         let offer = &offers()[place];
         let asked = asked(&mut exchange, &offer.route).await?;
         let outcome = offer.carry_out(exchange.desk(), asked).await?;
-        Ok(respond::plain_json(&outcome))
+        Ok(match offer.route.makes {
+            Some(place) => {
+                let base_url = exchange.service.provider.base_url();
+                let server = base_url.strip_suffix(BASES[0]).unwrap_or_default();
+                respond::made(&format!("{server}{ADMIN}{}", filled(place, &outcome)), &outcome)
+            }
+            None => respond::plain_json(&outcome),
+        })
     })
     .await
 }
 
+/// A place with the members of an answer in it.
+fn filled(place: &str, answer: &Value) -> String {
+    let segment = |segment: &str| match segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+        Some(name) => utf8_percent_encode(answer[name].as_str().unwrap_or_default(), SEGMENT).to_string(),
+        None => segment.to_owned(),
+    };
+    place.split('/').map(segment).collect::<Vec<String>>().join("/")
+}
+
 /// What the request asks for, of a caller who may.
 async fn asked(exchange: &mut Exchange, route: &Route) -> Result<Asked> {
-    exchange.administers(route.verb.access()).await?;
+    exchange.administers(route.access).await?;
     let body = match route.verb.has_body() {
         true => exchange.read_body_if_any().await?,
         false => {
@@ -47,6 +65,13 @@ pub(super) fn variables(route: &Route, path: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_made_has_a_place() {
+        let answer = serde_json::json!({"name": "a.b", "id": "7"});
+        assert_eq!(filled("/tenants/{name}", &answer), "/tenants/a.b");
+        assert_eq!(filled("/keys/{id}", &answer), "/keys/7");
+    }
 
     #[test]
     fn variables_are_decoded_once() {

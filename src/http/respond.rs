@@ -87,10 +87,21 @@ pub(super) fn json(request: &HttpRequest, document: &Value) -> HttpResponse {
 /// A JSON document that is no message of SCIM, and that only the holder of this key sees. It may hold a token, so nobody
 /// keeps it.
 pub(super) fn plain_json(document: &Value) -> HttpResponse {
-    let mut response = HttpResponse::Ok();
+    json_body(&mut unkept_json(StatusCode::OK), document)
+}
+
+/// The same, of something that was just made and stands there from now on.
+pub(super) fn made(location: &str, document: &Value) -> HttpResponse {
+    let mut response = unkept_json(StatusCode::CREATED);
+    response.insert_header((header::LOCATION, location));
+    json_body(&mut response, document)
+}
+
+fn unkept_json(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
     response.insert_header((header::CONTENT_TYPE, "application/json"));
     response.insert_header((header::CACHE_CONTROL, "no-store"));
-    json_body(&mut response, document)
+    response
 }
 
 /// Any JSON document that is text already.

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::Provider;
-use crate::scim::{Error, ErrorKind, Result};
+use super::export::Progress;
+use crate::scim::Result;
 use crate::store::audit::{self, Entry, Head, SEALED_AT_ONCE, Search, Verdict, Verification};
 use crate::store::{Connection, Reach};
 
@@ -38,11 +39,15 @@ impl Provider {
     }
 
     /// Seals what is committed, again and again. Tells the head in the log now and then: whoever keeps the log elsewhere can
-    /// prove by it that nothing of the history was changed or cut off.
+    /// prove by it that nothing of the history was changed or cut off. Also tells when a head that was seen is gone.
     pub async fn keep_sealed(self) {
         let (mut pause, mut founded) = (PAUSE, false);
         let mut told: Option<(Instant, i64)> = None;
+        let mut seen: Option<Head> = None;
         loop {
+            if let Some(seen) = seen.clone() {
+                self.miss(seen).await;
+            }
             match self.seal_once(&mut founded).await {
                 Ok(()) => pause = PAUSE,
                 Err(error) => {
@@ -50,13 +55,10 @@ impl Provider {
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
-            if told.is_none_or(|(at, _)| at.elapsed() >= TOLD_EVERY)
-                && let Ok(Some(head)) = self.head().await
-            {
-                if told.is_none_or(|(_, seal_id)| seal_id != head.seal_id) {
-                    tell(&head);
-                }
-                told = Some((Instant::now(), head.seal_id));
+            // A database that does not answer is told of elsewhere.
+            if let Ok(head) = self.head().await {
+                told = tell_now_and_then(head.as_ref(), told);
+                seen = head;
             }
             tokio::time::sleep(pause).await;
         }
@@ -71,21 +73,18 @@ impl Provider {
         }
     }
 
-    /// Proves the history of all tenants: seals what is open, then walks the whole chain. `expected` is the hash of a head of
-    /// earlier times, which must be part of it.
+    /// Proves the history of all tenants: seals what is open, then walks the whole chain, and tells how many changes it has
+    /// passed. `expected` is the hash of a head of earlier times, which must be part of it.
     ///
     /// # Errors
-    /// `InvalidValue` for an expected hash that is none; database failures.
-    pub async fn verify(&self, expected: Option<String>) -> Result<Verdict> {
-        let expected = expected.map(|hash| hash.trim().to_ascii_lowercase());
-        if let Some(hash) = expected.as_deref().filter(|hash| !Head::is_hash(hash)) {
-            let detail = format!("'{}' is no hash of a head: that has 64 hexadecimal digits.", short(hash));
-            return Err(Error::new(ErrorKind::InvalidValue, detail));
-        }
+    /// Database failures.
+    pub async fn verify(&self, expected: Option<String>, told: impl Fn(Progress)) -> Result<Verdict> {
         // Where nothing can be written, or the end of the chain is broken, what there is can still be looked at.
         if let Err(error) = self.seal().await {
             tracing::warn!(%error, "the end of the history is not sealed");
         }
+        // Of a chain whose end can't be read nobody knows how long it is.
+        let total = self.head().await.ok().flatten().map_or(0, |head| head.rows.max(0) as u64);
         let mut verification = Verification::new(expected);
         loop {
             let step = move |connection: &mut Connection| {
@@ -94,6 +93,7 @@ impl Provider {
             };
             let goes_on;
             (verification, goes_on) = self.store.read(Reach::Scan, step).await?;
+            told(Progress { done: verification.rows() as u64, total });
             if !goes_on {
                 break;
             }
@@ -107,6 +107,19 @@ impl Provider {
     /// Database failures.
     pub async fn head(&self) -> Result<Option<Head>> {
         self.store.read(Reach::Point, audit::head).await
+    }
+
+    /// Tells of a head that was seen before if it is no part of the chain any more.
+    async fn miss(&self, seen: Head) {
+        let (seal, hash) = (seen.seal_id, seen.hash.clone());
+        let look = move |connection: &mut Connection| audit::is_part_of_chain(connection, &seen);
+        if let Ok(false) = self.store.read(Reach::Point, look).await {
+            tracing::error!(
+                seal,
+                hash,
+                "a part of the history that was sealed is gone or made anew; verify it with this hash"
+            );
+        }
     }
 
     async fn seal_once(&self, founded: &mut bool) -> Result<()> {
@@ -144,10 +157,15 @@ impl Provider {
     }
 }
 
-fn tell(head: &Head) {
-    tracing::info!(seal = head.seal_id, changes = head.rows, hash = head.hash, "the history is sealed");
+/// What was told last, and when, once this head is told if it is time.
+fn tell_now_and_then(head: Option<&Head>, told: Option<(Instant, i64)>) -> Option<(Instant, i64)> {
+    let Some(head) = head.filter(|_| told.is_none_or(|(at, _)| at.elapsed() >= TOLD_EVERY)) else { return told };
+    if told.is_none_or(|(_, seal_id)| seal_id != head.seal_id) {
+        tell(head);
+    }
+    Some((Instant::now(), head.seal_id))
 }
 
-fn short(text: &str) -> String {
-    text.chars().take(100).collect()
+fn tell(head: &Head) {
+    tracing::info!(seal = head.seal_id, changes = head.rows, hash = head.hash, "the history is sealed");
 }

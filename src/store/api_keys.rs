@@ -87,19 +87,68 @@ pub fn find(connection: &mut Connection, key_id: &str) -> Result<Option<ApiKey>>
     Ok(api_keys::table.find(key_id).first(connection).optional()?)
 }
 
-/// The keys of a tenant, or all, tenant by tenant and oldest first, good or not: those behind `after`, at most `limit`.
-pub fn list(
-    connection: &mut Connection,
-    tenant_id: Option<i64>,
-    after: Option<&ApiKey>,
-    limit: i64,
-) -> Result<Vec<ApiKey>> {
-    use api_keys::{created_at, key_id};
+/// The key of that id, good or not, kept from others until the transaction ends.
+pub fn lock(connection: &mut Connection, key_id: &str) -> Result<Option<ApiKey>> {
+    let clause = connection.lock_clause();
+    let statement: Sql<Text> = Sql::new("SELECT k.key_id FROM api_keys k WHERE k.key_id = ").bind(key_id).push(clause);
+    statement.load::<String>(connection)?;
+    find(connection, key_id)
+}
+
+/// Which keys are looked for; all, as far as nothing is said.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// Those of this tenant.
+    pub tenant_id: Option<i64>,
+    /// Those that are good, past their end or withdrawn, at a time.
+    pub standing: Option<(Standing, NaiveDateTime)>,
+    /// Those whose end comes before this moment.
+    pub expires_before: Option<NaiveDateTime>,
+    /// Those behind this place.
+    pub after: Option<Place>,
+}
+
+/// How a key stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It opens what it opens.
+    Good,
+    /// It is past its end, and not withdrawn.
+    Expired,
+    /// It is withdrawn.
+    Revoked,
+}
+
+/// The place of a key among all: tenant by tenant, oldest first. The key itself may be gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its tenant.
+    pub tenant_id: i64,
+    /// When it was made.
+    pub created_at: NaiveDateTime,
+    /// Its id.
+    pub key_id: String,
+}
+
+/// The keys that are looked for, tenant by tenant and oldest first, at most `limit`.
+pub fn list(connection: &mut Connection, search: &Search, limit: i64) -> Result<Vec<ApiKey>> {
+    use api_keys::{created_at, expires_at, key_id, revoked_at};
     let mut keys = api_keys::table.order((api_keys::tenant_id, created_at, key_id)).limit(limit).into_boxed();
-    if let Some(tenant_id) = tenant_id {
+    if let Some(tenant_id) = search.tenant_id {
         keys = keys.filter(api_keys::tenant_id.eq(tenant_id));
     }
-    if let Some(after) = after {
+    if let Some((standing, now)) = search.standing {
+        let has_ended = expires_at.is_not_null().and(expires_at.assume_not_null().le(now));
+        keys = match standing {
+            Standing::Good => keys.filter(revoked_at.is_null().and(diesel::dsl::not(has_ended))),
+            Standing::Expired => keys.filter(revoked_at.is_null().and(has_ended)),
+            Standing::Revoked => keys.filter(revoked_at.is_not_null()),
+        };
+    }
+    if let Some(moment) = search.expires_before {
+        keys = keys.filter(expires_at.is_not_null().and(expires_at.assume_not_null().lt(moment)));
+    }
+    if let Some(after) = &search.after {
         let later = created_at.gt(after.created_at).or(created_at.eq(after.created_at).and(key_id.gt(&after.key_id)));
         let of_tenant = api_keys::tenant_id.eq(after.tenant_id).and(later);
         keys = keys.filter(api_keys::tenant_id.gt(after.tenant_id).or(of_tenant));
@@ -206,9 +255,9 @@ mod tests {
                     Ok((
                         found.0,
                         found.1,
-                        ids(list(c, Some(1), None, 9)?),
-                        ids(list(c, Some(2), None, 9)?),
-                        ids(list(c, None, None, 9)?),
+                        ids(list(c, &Search { tenant_id: Some(1), ..Search::default() }, 9)?),
+                        ids(list(c, &Search { tenant_id: Some(2), ..Search::default() }, 9)?),
+                        ids(list(c, &Search::default(), 9)?),
                     ))
                 })
                 .await

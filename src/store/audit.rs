@@ -11,6 +11,7 @@
 mod changes;
 mod digest;
 mod erasure;
+mod guard;
 mod many;
 mod past;
 mod row;
@@ -36,7 +37,7 @@ pub use changes::Changes;
 pub use erasure::{Mark, erasable, erase, erase_of_tenant};
 pub use many::{append_all, changes_at, count_steps, deletion_until, last_touches, steps_of_all};
 pub use past::{Deed, Entry, Span, Step, Touched, changes_of, deeds, entries, last_step, last_touch, steps, touched};
-pub use seals::{Head, SEALED_AT_ONCE, Seal, found, head, insert_seal, next_seal};
+pub use seals::{Head, SEALED_AT_ONCE, Seal, found, head, insert_seal, is_part_of_chain, next_seal};
 pub use search::{Place, Search, search};
 pub use verification::{Fault, Verdict, Verification, Wrong};
 

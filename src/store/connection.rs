@@ -56,6 +56,11 @@ impl Connection {
         matches!(self, Connection::Postgres(_))
     }
 
+    /// Whether a column holds values of its own type alone. SQLite's take any.
+    pub(super) fn keeps_types(&self) -> bool {
+        matches!(self, Connection::Postgres(_))
+    }
+
     /// What makes a SELECT keep its rows from other changes until the transaction ends. Others may still refer to them.
     pub(super) fn lock_clause(&self) -> &'static str {
         if self.locks_rows() { " FOR NO KEY UPDATE" } else { "" }

@@ -89,6 +89,12 @@ pub(super) fn panicked(payload: &(dyn std::any::Any + Send)) -> Error {
     Error::internal(format!("work in the store panicked: {message}"))
 }
 
+/// Whether what the database gave is no value of its type: somebody else has written it.
+pub(super) fn is_unreadable(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    matches!(cause, Some(DatabaseError::DeserializationError(_)))
+}
+
 /// Whether somebody else holds the lock that was asked for.
 pub(super) fn is_busy(failure: &DatabaseError) -> bool {
     sort(failure) == Sort::Busy

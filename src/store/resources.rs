@@ -167,6 +167,17 @@ pub fn find_row(connection: &mut Connection, tenant_id: i64, row_id: i64) -> Res
     select_one(connection, Sql::new("r.tenant_id = ").bind(tenant_id).push(" AND r.row_id = ").bind(row_id))
 }
 
+/// Keeps the resource in a row, live or buried, from being deleted or purged until the transaction ends.
+///
+/// # Errors
+/// Database failures.
+pub fn hold(connection: &mut Connection, tenant_id: i64, row_id: i64) -> Result<()> {
+    let clause = connection.share_clause();
+    let statement: Sql<BigInt> = Sql::new("SELECT r.row_id FROM resources r WHERE r.tenant_id = ").bind(tenant_id);
+    statement.push(" AND r.row_id = ").bind(row_id).push(clause).load::<i64>(connection)?;
+    Ok(())
+}
+
 /// The live resource of that id, kept from others until the transaction ends.
 ///
 /// # Errors

@@ -152,6 +152,11 @@ impl Api {
         self.through((token, ApiKey { secret_hash: cheap_hash(&Token::generate()), ..key }))
     }
 
+    /// The same tenant, through a key that the server has made.
+    pub fn with_token(&self, token: &str) -> Api {
+        self.on(token.to_owned(), self.base_url.clone())
+    }
+
     /// The same tenant and key, on the server that keeps passwords.
     pub fn with_passwords(&self) -> Api {
         let store = &server(self.database, Types::Builtin).store;
@@ -168,7 +173,7 @@ impl Api {
     pub fn later(&self, by: TimeDelta) -> Api {
         let clock: Clock = Arc::new(move || chrono::Utc::now() + by);
         let keys = Arc::new(StoredKeys::new(self.store.clone()));
-        let address = serve_at(clock, &self.store, Registry::builtin(), keys, false);
+        let address = serve_operators(clock, &self.store, Registry::builtin(), keys, false).0;
         self.on(self.token.clone(), format!("http://{address}/scim/v2"))
     }
 
@@ -372,22 +377,30 @@ pub fn another_server(database: Database, keys: Arc<dyn KeySource>, open_discove
     format!("http://{address}/scim/v2")
 }
 
+/// The same, with the keys of the store, and the desk that it has for operators.
+pub fn another_server_and_its_desk(database: Database) -> (String, Desk) {
+    let store = &server(database, Types::Builtin).store;
+    let keys = Arc::new(StoredKeys::new(store.clone()));
+    let (address, desk) = serve_operators(system_clock(), store, Registry::builtin(), keys, false);
+    (format!("http://{address}/scim/v2"), desk)
+}
+
 /// A server over the same store that keeps passwords; where it listens.
 fn serve_passwords(store: &Store) -> String {
     serve(store, Registry::with_passwords(), Arc::new(StoredKeys::new(store.clone())), false)
 }
 
 fn serve(store: &Store, registry: &'static Registry, keys: Arc<dyn KeySource>, open_discovery: bool) -> String {
-    serve_at(system_clock(), store, registry, keys, open_discovery)
+    serve_operators(system_clock(), store, registry, keys, open_discovery).0
 }
 
-fn serve_at(
+fn serve_operators(
     clock: Clock,
     store: &Store,
     registry: &'static Registry,
     keys: Arc<dyn KeySource>,
     open_discovery: bool,
-) -> String {
+) -> (String, Desk) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let base_url = format!("http://{address}/scim/v2");
@@ -400,11 +413,12 @@ fn serve_at(
         open_discovery,
         peers: Peers::anybody(),
     };
+    let desk = service.desk.clone();
     std::thread::spawn(move || {
         let options =
             Options { workers: 2, shutdown_delay: Duration::ZERO, shutdown_timeout: Duration::from_secs(1), tls: None };
         let system = actix_web::rt::System::new();
         system.block_on(async { bind(listener, None, service, &options).expect("the server starts").await })
     });
-    address
+    (address, desk)
 }

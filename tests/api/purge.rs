@@ -85,7 +85,7 @@ fn touches(api: &Api) -> usize {
 
 /// Others write to the same database meanwhile, and seal it, too.
 fn assert_intact(api: &Api) {
-    let verdict = run(provider(api).verify(None));
+    let verdict = run(provider(api).verify(None, |_| {}));
     assert_eq!(verdict.broken, 0, "{verdict:?}");
     assert!(verdict.head.is_some());
 }

@@ -17,7 +17,7 @@ fn tenant(api: &Api) -> String {
     run(api.store.read(Reach::Point, find)).expect("a tenant").name
 }
 
-fn ask(api: &Api, method: &str, path: &str, media_type: &str, body: &str) -> Response {
+pub fn ask(api: &Api, method: &str, path: &str, media_type: &str, body: &str) -> Response {
     let headers = [
         ("Authorization".to_owned(), format!("Bearer {}", api.token)),
         ("Content-Type".to_owned(), media_type.to_owned()),
@@ -144,7 +144,7 @@ fn the_document_has_every_stream() {
 }
 
 /// An export without digest and times, as somebody writes it by hand.
-fn written_by_hand(resources: &[Value]) -> String {
+pub fn written_by_hand(resources: &[Value]) -> String {
     let lines = resources.iter().map(|resource| format!("{resource}\n")).collect::<String>();
     let (header, end) =
         (json!({"format": "scimd-export", "version": 1}), json!({"end": true, "resources": resources.len()}));

@@ -1,5 +1,7 @@
 //! `scimd audit` and `purge`: the history looked through, proven, and parted with.
 
+use std::time::{Duration, Instant};
+
 use diesel::connection::SimpleConnection;
 use scimd::store::{Connection, Settings, Store};
 use serde_json::{Value, json};
@@ -7,12 +9,29 @@ use serde_json::{Value, json};
 use super::support::http::Client;
 use super::{Server, Workplace, on_each_database, text};
 
-/// Runs statements on the database of a workplace, as somebody does who has it to himself.
-fn tamper(workplace: &Workplace, sql: &'static str) {
+/// Does something with the database of a workplace itself.
+fn on_database<T: Send + 'static>(
+    workplace: &Workplace,
+    work: impl Fn(&mut Connection) -> scimd::scim::Result<T> + Send + Sync + 'static,
+) -> T {
     let file = workplace.directory.path().join(".local/share/scimd/scimd.db");
     let url = workplace.postgres.clone().unwrap_or_else(|| format!("sqlite:{}", file.display()));
     let store = Store::open(&Settings::new(url.parse().unwrap())).unwrap();
-    let write = move |connection: &mut Connection| {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let outcome = runtime.block_on(store.write(work)).unwrap();
+    store.close();
+    outcome
+}
+
+fn count(workplace: &Workplace, sql: &'static str) -> i64 {
+    on_database(workplace, move |connection| {
+        Ok(diesel::RunQueryDsl::get_result(diesel::dsl::sql::<diesel::sql_types::BigInt>(sql), connection)?)
+    })
+}
+
+/// Runs statements on the database of a workplace, as somebody does who has it to himself.
+fn tamper(workplace: &Workplace, sql: &'static str) {
+    on_database(workplace, move |connection| {
         let freed = match connection {
             Connection::Postgres(_) => "ALTER TABLE audit DISABLE TRIGGER USER; ALTER TABLE seals DISABLE TRIGGER USER",
             Connection::Sqlite(_) => {
@@ -22,10 +41,7 @@ fn tamper(workplace: &Workplace, sql: &'static str) {
         };
         connection.batch_execute(freed)?;
         Ok(connection.batch_execute(sql)?)
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(store.write(write)).unwrap();
-    store.close();
+    });
 }
 
 /// A server, and what calls it with a key that may write.
@@ -97,11 +113,57 @@ fn a_history_that_was_changed_is_told_with_the_first_row_and_an_exit_code() {
         let row = |rest: &str| format!("User {}) {rest}", ids[1]);
         assert!(sentence.contains("error: The history is not as it was written. Row 3 (20"), "{sentence}");
         assert!(sentence.contains(&row("is not what was sealed. 2 things are wrong in all")), "{sentence}");
+        assert!(sentence.contains("does not refuse to rewrite the history: audit_update, audit_delete"), "{sentence}");
         let verdict: Value = serde_json::from_slice(&as_json.stdout).unwrap();
         let faults: Vec<(&Value, &Value)> =
             verdict["faults"].as_array().unwrap().iter().map(|fault| (&fault["wrong"], &fault["row"])).collect();
         assert_eq!(faults, [(&json!("changed"), &json!(3)), (&json!("missing"), &json!(4))]);
         assert_eq!(verdict["faults"][0]["id"], ids[1]);
+    });
+}
+
+/// From inside a chain does not tell that its end was cut off; a server that has seen the end does.
+#[test]
+fn a_running_server_misses_what_is_cut_off() {
+    on_each_database(|workplace| {
+        let (server, _, call) = serve(workplace);
+        call("POST", "/Users", json!({"userName": "ada"}));
+        // The server seals the key when it starts, and the user when it looks again.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while count(workplace, "SELECT coalesce(max(total), 0) FROM seals") < 2 {
+            assert!(Instant::now() < deadline, "nobody seals");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        tamper(workplace, "DELETE FROM outbox; DELETE FROM audit WHERE resource_type = 'User'; DELETE FROM seals");
+
+        let line = server.line_with("is gone or made anew");
+
+        assert!(line.contains("ERROR") && line.contains("hash="), "{line}");
+        assert_eq!(server.stop(), Some(0));
+    });
+}
+
+/// What lists show and the chain does not have.
+#[test]
+fn a_row_that_was_put_in_before_all_others_is_told() {
+    on_each_database(|workplace| {
+        workplace.succeed(&["tenant", "create", "acme"]);
+        workplace.succeed(&["audit", "verify"]);
+        tamper(
+            workplace,
+            "INSERT INTO audit (row_id, tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, \
+             changes, salt, digest) SELECT -1, tenant_id, at, 'nobody', request_id, operation, resource_type, resource_id, \
+             version, changes, salt, digest FROM audit",
+        );
+        assert!(workplace.succeed(&["audit", "list", "--tenant", "acme"]).contains("nobody"));
+
+        let output = workplace.run(&["audit", "verify"]);
+
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            text(&output.stderr).contains("Row -1 (20") && text(&output.stderr).contains("was put in"),
+            "{output:?}"
+        );
     });
 }
 
@@ -135,6 +197,11 @@ fn changes_are_listed_by_key_time_and_kind() {
         let until = workplace.json(&["audit", "list", "--until", since, "--resource", &ada, "--json"]);
         assert_eq!(seen(&until), pairs(&every[3..]));
         assert_eq!(all[4]["resourceType"], "Key", "what operators do is part of the history: {all}");
+        assert_eq!((&all[4]["key"], &all[3]["keyName"]), (&json!("operator"), &json!("okta")));
+        assert_eq!(workplace.json(&["audit", "list", "--type", "Key", "--json"]), json!([all[4]]));
+        let pasted = format!("scimd_{}_secret", all[3]["key"].as_str().unwrap());
+        let by_key = workplace.json(&["audit", "list", "--key", &pasted, "--operation", "create", "--json"]);
+        assert_eq!(seen(&by_key), pairs(&every[2..]));
         let first = workplace.run(&["audit", "list", "--oldest-first", "--limit", "1", "--resource", &ada]);
         let table = text(&first.stdout);
         assert_eq!(table.lines().count(), 2, "{table}");

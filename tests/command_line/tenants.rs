@@ -67,6 +67,11 @@ fn a_tenant_is_suspended_resumed_and_deleted_beside_a_server() {
 
         let refused = workplace.fail(&["tenant", "delete", "acme"]);
         assert!(refused.contains("1 user, 2 keys,") && refused.contains("--yes"), "{refused}");
+        let foreseen = workplace.run(&["tenant", "delete", "acme", "--dry-run"]);
+        assert_eq!((foreseen.status.code(), text(&foreseen.stdout)), (Some(0), String::new()));
+        assert!(text(&foreseen.stderr).contains("1 user, 2 keys,"), "{foreseen:?}");
+        assert_eq!(workplace.json(&["tenant", "delete", "acme", "--dry-run", "--json"])["resources"], 1);
+        assert!(workplace.fail(&["tenant", "delete", "default", "--dry-run"]).contains("always there"));
         assert_eq!(workplace.json(&["tenant", "show", "acme", "--json"])["deleting"], Value::Null);
         let deleted = workplace.json(&["tenant", "delete", "acme", "--yes", "--json"]);
         assert_eq!((&deleted["resources"], &deleted["done"]), (&json!(1), &json!(true)));

@@ -8,7 +8,7 @@ use super::subject::{self, Bound};
 use crate::scim::Result;
 use crate::scim::resource::instant;
 use crate::scim::schema::Registry;
-use crate::store::api_keys::ApiKey;
+use crate::store::api_keys::{ApiKey, Standing};
 use crate::store::{Connection, tenants};
 
 /// A key, without its token.
@@ -85,6 +85,18 @@ impl Status {
             _ => Status::Active,
         }
     }
+
+    /// The same for the store.
+    pub(super) fn standing(self) -> Standing {
+        match self {
+            Status::Active => Standing::Good,
+            Status::Expired => Standing::Expired,
+            Status::Revoked => Standing::Revoked,
+        }
+    }
+
+    /// Every status.
+    pub const ALL: [Status; 3] = [Status::Active, Status::Expired, Status::Revoked];
 
     /// Its word.
     pub fn as_str(self) -> &'static str {

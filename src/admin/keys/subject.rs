@@ -69,6 +69,19 @@ pub(super) fn in_row(
     Ok(resources::find_row(connection, tenant_id, row_id)?.map(|stored| Bound::of(&stored, user)))
 }
 
+/// Keeps the user in a row as it is until the transaction ends, so that no key is made for somebody who is deleted or
+/// erased meanwhile.
+///
+/// # Errors
+/// 404 for a user who is not there any more; database failures.
+pub(super) fn hold_live(connection: &mut Connection, tenant_id: i64, row_id: i64) -> Result<()> {
+    resources::hold(connection, tenant_id, row_id)?;
+    match resources::find_row(connection, tenant_id, row_id)? {
+        Some(stored) if stored.deleted.is_none() => Ok(()),
+        _ => Err(Error::new(ErrorKind::NotFound, "The user was deleted just now; no key is made.")),
+    }
+}
+
 async fn find(desk: &Desk, tenant: &Tenant, user: &'static ResourceType, id: String) -> Result<Option<Bound>> {
     let tenant_id = tenant.tenant_id;
     let read = move |connection: &mut Connection| resources::find(connection, tenant_id, &user.name, &id);

@@ -1,6 +1,6 @@
 //! The changes of one resource, each with what it changed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -11,7 +11,6 @@ use super::{not_there, resource_type};
 use crate::admin::{Desk, Operation, Page, Route, no_next_page, page_size};
 use crate::scim::Result;
 use crate::store::audit::{self, NO_VERSION};
-use crate::store::{Connection, Reach, api_keys};
 
 /// What was changed of a resource, live, deleted or purged, the latest first.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -93,11 +92,7 @@ impl Operation for History {
         let has_more = entries.len() as i64 > limit;
         entries.truncate(limit as usize);
         let next = entries.last().filter(|_| has_more).map(|last| last.row_id.to_string());
-        let keys: BTreeSet<String> = entries.iter().map(|entry| entry.caller.clone()).collect();
-        let read = move |connection: &mut Connection| {
-            api_keys::names(connection, &keys.iter().map(String::as_str).collect::<Vec<_>>())
-        };
-        let names = desk.store.read(Reach::Scan, read).await?;
+        let names = desk.key_names(entries.iter().map(|entry| entry.caller.clone()).collect()).await?;
         Ok(Page { items: entries.into_iter().map(|entry| Change::of(entry, &names)).collect(), next })
     }
 }

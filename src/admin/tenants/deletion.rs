@@ -29,18 +29,21 @@ const EVENTS: i64 = 2_000;
 pub struct Delete {
     /// The name of the tenant.
     pub tenant: String,
+    /// Only tell what would go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
 }
 
-/// What went.
+/// What went, or would go.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "TenantDeletion")]
 pub struct Deletion {
     /// The name of the tenant.
     pub tenant: String,
-    /// Resources that went just now, deleted ones included.
+    /// Resources that went just now, or would go, deleted ones included.
     pub resources: u64,
-    /// Changes in the history that say nothing any more since just now.
+    /// Changes in the history that say nothing any more since just now, or would.
     pub changes: u64,
     /// Whether nothing is left.
     pub done: bool,
@@ -60,6 +63,9 @@ impl Operation for Delete {
             return Err(Error::new(ErrorKind::InvalidValue, detail));
         }
         check_may_be_closed(desk, &tenant)?;
+        if self.dry_run == Some(true) {
+            return preview(desk, tenant).await;
+        }
         begin(desk, tenant).await?;
         delete_events(desk, tenant_id).await?;
         let mut deletion = Deletion { tenant: self.tenant, resources: 0, changes: 0, done: false };
@@ -77,6 +83,16 @@ impl Operation for Delete {
         }
         Ok(deletion)
     }
+}
+
+/// What there is, of which nothing is taken.
+async fn preview(desk: &Desk, tenant: Tenant) -> Result<Deletion> {
+    let (tenant_id, now) = (tenant.tenant_id, desk.now().naive_utc());
+    let look = move |connection: &mut Connection| tenants::contents(connection, tenant_id, now);
+    let contents = desk.store.read(Reach::Scan, look).await?;
+    let resources: i64 = contents.resources.iter().map(|count| count.live + count.deleted).sum();
+    let (resources, changes) = (resources as u64, contents.changes as u64);
+    Ok(Deletion { tenant: tenant.name, resources, changes, done: false })
 }
 
 /// From here on nothing comes into the tenant, and nothing stops the deletion for good. The history of the tenant that
@@ -102,7 +118,7 @@ async fn begin(desk: &Desk, tenant: Tenant) -> Result<()> {
 }
 
 fn record(connection: &mut Connection, author: &Author, tenant: &Tenant, contents: &Contents) -> Result<()> {
-    let mut before = facts(&Shown::of(tenant), &[])?;
+    let mut before = facts(&Shown::of(tenant), &["id"])?;
     for count in &contents.resources {
         before.insert(count.resource_type.clone(), (count.live + count.deleted).into());
     }

@@ -13,6 +13,8 @@ use crate::store::tenants::{self, GroupNames, Tenant};
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Tenant")]
 pub struct Shown {
+    /// Its number, which it keeps whatever it is called: the history calls it so.
+    pub id: String,
     /// What operators call it; unique.
     pub name: String,
     /// When two of its groups may share a displayName.
@@ -44,6 +46,7 @@ impl Shown {
     pub(super) fn of(tenant: &Tenant) -> Shown {
         let settings = &tenant.settings;
         Shown {
+            id: tenant.tenant_id.to_string(),
             name: tenant.name.clone(),
             group_names: GroupNameRule::of(settings.group_names),
             require_if_match: settings.require_if_match,

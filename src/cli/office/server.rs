@@ -3,13 +3,13 @@
 use std::io::Read;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use ureq::http;
 
-use crate::admin::{Operation, Route};
+use crate::admin::{Operation, Route, SEGMENT};
 use crate::outbound::{self, BaseUrl};
 use crate::scim::{Error, ErrorKind, Result};
 
@@ -21,9 +21,6 @@ const PIECE: usize = 64 * 1024;
 
 /// Behind the URL of the server.
 const BASE: &str = "/admin/v1";
-
-/// What stands in a segment of a path as it is (RFC 3986 §2.3).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Another server, and the key to its admin API.
 pub struct Server {

@@ -4,7 +4,9 @@ use clap::Args;
 
 use super::view;
 use crate::admin::tenants::{self, Deletion};
+use crate::admin::transfer::Progress;
 use crate::cli::consent::{ask, can_ask};
+use crate::cli::progress::Bar;
 use crate::cli::{Office, Report};
 use crate::scim::{Error, ErrorKind, Result};
 
@@ -16,30 +18,51 @@ pub struct Delete {
     /// Delete it without asking
     #[arg(long)]
     yes: bool,
+    /// Say what would go, and leave it
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn delete(office: &Office, Delete { name, yes, json }: Delete) -> Result<Report> {
+pub(super) async fn delete(office: &Office, Delete { name, yes, dry_run, json }: Delete) -> Result<Report> {
+    let preview = office.ask(tenants::Delete { tenant: name.clone(), dry_run: Some(true) }).await?;
+    if dry_run && json {
+        return Report::json(&preview);
+    }
     if !yes {
         let detail = office.ask(tenants::Show { tenant: name.clone() }).await?;
-        confirm(&name, &view::contents(&detail))?;
+        let contents = view::contents(&detail);
+        if dry_run {
+            return Ok(
+                Report::default().note(format!("The tenant `{name}` has {contents}. All of that would go for good."))
+            );
+        }
+        confirm(&name, &contents)?;
     }
-    let mut all = Deletion { tenant: name.clone(), resources: 0, changes: 0, done: false };
+    let all = delete_all(office, name, preview.resources + preview.changes).await?;
+    if json {
+        return Report::json(&all);
+    }
+    let Deletion { tenant: name, resources, changes, .. } = all;
+    Ok(Report::default().note(format!(
+        "Tenant `{name}` is deleted: {resources} users, groups and other resources, its keys, and what {changes} changes said."
+    )))
+}
+
+/// Asks until nothing is left. `total` is how much there is, of resources and changes.
+async fn delete_all(office: &Office, tenant: String, total: u64) -> Result<Deletion> {
+    let bar = Bar::counting("resources and changes");
+    let mut all = Deletion { tenant: tenant.clone(), resources: 0, changes: 0, done: false };
     while !all.done {
-        let part = office.ask(tenants::Delete { tenant: name.clone() }).await?;
+        bar.set(Progress { done: all.resources + all.changes, total });
+        let part = office.ask(tenants::Delete { tenant: tenant.clone(), dry_run: None }).await?;
         all.resources += part.resources;
         all.changes += part.changes;
         all.done = part.done;
     }
-    if json {
-        return Report::json(&all);
-    }
-    let Deletion { resources, changes, .. } = all;
-    Ok(Report::default().note(format!(
-        "Tenant `{name}` is deleted: {resources} users, groups and other resources, its keys, and what {changes} changes said."
-    )))
+    Ok(all)
 }
 
 /// Whoever sits at a terminal types the name; nobody else can be asked.

@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn what_a_tenant_has_is_told_in_one_clause() {
         let json = serde_json::json!({
-            "name": "acme", "groupNames": "free", "requireIfMatch": false, "defaultProfile": "compat",
+            "id": "2", "name": "acme", "groupNames": "free", "requireIfMatch": false, "defaultProfile": "compat",
             "created": "2026-03-01T09:30:00.000Z",
             "resources": [{"resourceType": "Group", "live": 1, "deleted": 0}, {"resourceType": "User", "live": 2, "deleted": 1}],
             "keys": 1, "activeKeys": 0, "changes": 12,

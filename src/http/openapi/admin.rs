@@ -48,7 +48,9 @@ pub fn document(server: &str) -> Value {
             "title": "scimd, for operators",
             "summary": "Tenants, keys, people and their history.",
             "description": "Every operation needs a key with the scope `admin`, looking also one with `admin:read`. What is \
-                refused is told as SCIM tells it. Lists come in pages: `next` of one page is `after` of the next.",
+                refused is told as SCIM tells it. Lists come in pages: `next` of one page is `after` of the next. Times are \
+                UTC, as `2026-03-01T09:30:00.123Z`. Every answer has an `X-Request-Id`, which the log and the history have, \
+                too; what a path does not know is 405 with `Allow`.",
             "version": env!("CARGO_PKG_VERSION"),
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
@@ -95,6 +97,12 @@ fn operation(offer: &Offer, generator: &mut SchemaGenerator) -> Value {
         operation["parameters"] = parameters.into();
     }
     operation["responses"] = responses(route.verb, "application/json", gives.to_value());
+    if let (Some(_), Some(responses)) = (route.makes, operation["responses"].as_object_mut()) {
+        let mut made = responses.remove("200").unwrap_or_default();
+        made["headers"] =
+            json!({"Location": {"description": "Where it stands.", "schema": {"type": "string", "format": "uri"}}});
+        responses.insert("201".to_owned(), made);
+    }
     operation
 }
 
@@ -127,9 +135,15 @@ fn operation_of(stream: &Stream, generator: &mut SchemaGenerator) -> Value {
 fn responses(verb: Verb, media_type: &str, schema: Value) -> Value {
     let mut responses = json!({"200": {"description": "The answer.", "content": {media_type: {"schema": schema}}}});
     for status in statuses(verb) {
-        let schema = json!({"$ref": "#/components/schemas/Error"});
-        responses[status] =
-            json!({"description": "Refused.", "content": {"application/scim+json": {"schema": schema}}});
+        let body = json!({"schema": {"$ref": "#/components/schemas/Error"}});
+        // The second one for clients that take nothing else.
+        let content = json!({"application/scim+json": body, "application/json": body});
+        responses[status] = json!({"description": "Refused.", "content": content});
+        if matches!(status, "429" | "503") {
+            let schema = json!({"type": "integer", "minimum": 1});
+            responses[status]["headers"] =
+                json!({"Retry-After": {"description": "Seconds to wait.", "schema": schema}});
+        }
     }
     responses
 }
@@ -137,15 +151,23 @@ fn responses(verb: Verb, media_type: &str, schema: Value) -> Value {
 /// What else the server may answer.
 fn statuses(verb: Verb) -> Vec<&'static str> {
     let always = ["400", "401", "403", "404", "409", "429", "500", "503"];
-    let with_body: &[&str] = if verb.has_body() { &["413", "415"] } else { &[] };
+    let with_body: &[&str] = if verb.has_body() { &["408", "413", "415"] } else { &[] };
     always.iter().chain(with_body).copied().collect()
 }
 
 fn parameter(name: &str, place: &str, required: bool, mut schema: Value) -> Value {
     let description =
         schema.as_object_mut().and_then(|schema| schema.remove("description")).unwrap_or_else(|| json!(""));
-    json!({"name": name, "in": place, "required": required, "description": description, "schema": schema})
+    let mut parameter =
+        json!({"name": name, "in": place, "required": required, "description": description, "schema": schema});
+    if let Some((_, example)) = EXAMPLES.iter().find(|(known, _)| *known == name) {
+        parameter["example"] = json!(example);
+    }
+    parameter
 }
+
+/// What can be asked of every server.
+const EXAMPLES: [(&str, &str); 2] = [("tenant", "default"), ("type", "Users")];
 
 /// The members of an operation itself, where the generator has made a reference of it.
 fn resolved(schema: &Value, generator: &mut SchemaGenerator) -> Value {

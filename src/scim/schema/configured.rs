@@ -16,8 +16,10 @@ const MEMBERS_OF_A_TYPE: [&str; 8] =
 /// Endpoints that mean something else (RFC 7644 §3.2), and one whose scopes would.
 const RESERVED_ENDPOINTS: [&str; 6] =
     ["/Me", "/Bulk", "/Schemas", "/ResourceTypes", "/ServiceProviderConfig", "/Admin"];
-/// `meta.resourceType`s that mean something else: of discovery, and of keys and tenants in the history.
-const RESERVED_TYPES: [&str; 5] = ["Schema", "ResourceType", "ServiceProviderConfig", "Key", "Tenant"];
+const RESERVED_TYPES: [&str; 3] = ["Schema", "ResourceType", "ServiceProviderConfig"];
+/// What the history calls what is no resource: an id may be that of one of these and of a resource as well, and what is
+/// known of the one must not pass for the other's.
+const TYPES_OF_THE_HISTORY: [&str; 2] = ["Key", "Tenant"];
 
 impl Registry {
     /// The built-in schemas and resource types, with or without the password of a user, and those of these files. Kept
@@ -340,6 +342,12 @@ fn check_type_name(definition: &Definition<'_>, id: &str) -> Result<(), Flaw> {
     }
     if RESERVED_TYPES.iter().any(|reserved| reserved.eq_ignore_ascii_case(id)) {
         return refuse(format!("the resource type `{id}` is reserved."));
+    }
+    if TYPES_OF_THE_HISTORY.iter().any(|reserved| reserved.eq_ignore_ascii_case(id)) {
+        return refuse(format!(
+            "the resource type `{id}` is reserved: `Key` and `Tenant` are API keys and tenants in the history; choose another \
+             name."
+        ));
     }
     if definition.get("name").is_some() && definition.text("name")? != id {
         return Err(definition.flaw("name", format!("`name` of {} must be equal to its `id`.", definition.subject)));

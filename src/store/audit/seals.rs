@@ -165,6 +165,15 @@ pub fn head(connection: &mut Connection) -> Result<Option<Head>> {
     Ok(row.map(|(seal_id, at, rows, hash)| Head { seal_id, at: at.and_utc(), rows, hash }))
 }
 
+/// Whether the chain has this head still, at its end or before.
+///
+/// # Errors
+/// Database failures.
+pub fn is_part_of_chain(connection: &mut Connection, head: &Head) -> Result<bool> {
+    let statement: Sql<Text> = Sql::new("SELECT s.hash FROM seals s WHERE s.seal_id = ").bind(head.seal_id);
+    Ok(statement.load::<String>(connection)?.pop().as_ref() == Some(&head.hash))
+}
+
 /// The next seal, over at most [`SEALED_AT_ONCE`] rows; `None` if all are sealed. Reads one moment of the database, and
 /// [`insert_seal`] makes the seal part of the chain unless another one was quicker. Costs what is not sealed yet.
 ///
@@ -197,8 +206,9 @@ pub fn next_seal(connection: &mut Connection, now: DateTime<Utc>) -> Result<Opti
     awaited.0.extend(missed.still_to_come(in_flight).0);
     let digests: Vec<String> =
         rows.into_iter().map(|(_, digest)| digest.filter(|text| digest::is_digest(text)).unwrap_or_default()).collect();
+    let no_number = || Error::internal(format!("no number comes after that of the last seal, {}", tip.seal_id));
     let mut seal = Seal {
-        seal_id: tip.seal_id.saturating_add(1),
+        seal_id: tip.seal_id.checked_add(1).ok_or_else(no_number)?,
         at: now.naive_utc(),
         total: tip.total.saturating_add(digests.len() as i64),
         highest,
@@ -292,12 +302,21 @@ fn late(connection: &mut Connection, awaited: &Awaited) -> Result<Vec<Unsealed>>
 
 type SealColumns = (BigInt, Timestamp, BigInt, BigInt, Text, Text, Text, Text);
 
-/// The seals after that one, at most `limit`, as texts that nobody has looked at.
-pub(super) fn seals_after(connection: &mut Connection, seal_id: i64, limit: i64) -> Result<Vec<Kept>> {
+/// The seals from that number on, at most `limit`, as texts that nobody has looked at; nothing in the place of one that
+/// can't be read.
+pub(super) fn seals_from(connection: &mut Connection, seal_id: i64, limit: i64) -> Result<Vec<(i64, Option<Kept>)>> {
+    let condition = Sql::new("s.seal_id >= ").bind(seal_id).push(" ORDER BY s.seal_id LIMIT ").bind(limit);
+    let ids = Sql::new("SELECT s.seal_id FROM seals s WHERE ").append(condition.clone());
+    let found = seals(connection, condition);
+    let one = |connection: &mut Connection, seal_id| seals(connection, Sql::new("s.seal_id = ").bind(seal_id));
+    row::one_by_one(connection, found, |kept| kept.seal_id, ids, one)
+}
+
+fn seals(connection: &mut Connection, condition: Sql) -> Result<Vec<Kept>> {
     let statement: Sql<SealColumns> = Sql::new(
-        "SELECT s.seal_id, s.at, s.total, s.highest, s.awaited, s.row_ids, s.digests, s.hash FROM seals s WHERE s.seal_id > ",
+        "SELECT s.seal_id, s.at, s.total, s.highest, s.awaited, s.row_ids, s.digests, s.hash FROM seals s WHERE ",
     );
-    Ok(statement.bind(seal_id).push(" ORDER BY s.seal_id LIMIT ").bind(limit).load(connection)?)
+    Ok(statement.append(condition).load(connection)?)
 }
 
 /// A seal as it is kept, which may be anything.

@@ -17,6 +17,8 @@ pub struct Search {
     pub since: Option<DateTime<Utc>>,
     /// Those before this moment.
     pub until: Option<DateTime<Utc>>,
+    /// Those of resources of this type.
+    pub resource_type: Option<String>,
     /// Those of the resource with this SCIM id.
     pub resource_id: Option<String>,
     /// Those of this kind.
@@ -53,6 +55,7 @@ pub fn search(connection: &mut Connection, tenant_id: i64, search: &Search, limi
     let equals = [
         (" AND a.caller = ", search.caller.as_deref()),
         (" AND a.resource_id = ", search.resource_id.as_deref()),
+        (" AND a.resource_type = ", search.resource_type.as_deref()),
         (" AND a.operation = ", search.operation.map(Operation::as_str)),
     ];
     for (column, value) in equals {

@@ -281,6 +281,120 @@ fn changed_and_deleted_seals_are_found() {
     }
 }
 
+const PUT_IN: &str = "INSERT INTO audit (row_id, tenant_id, at, caller, request_id, operation, resource_type, resource_id, \
+                      version, changes, salt, digest) SELECT row_id - 9, tenant_id, at, 'forger', request_id, operation, \
+                      resource_type, resource_id, version, changes, salt, digest FROM audit";
+
+/// Numbers begin with 1, and lists show whatever stands in the table.
+#[test]
+fn what_is_put_in_before_the_first_row_is_found_and_named() {
+    on_each_database(|Fixture { store, .. }| async move {
+        changes(&store, 2).await;
+        for sealed in [0, 2] {
+            if sealed > 0 {
+                assert_eq!(seal(&store).await, sealed);
+            }
+            tamper(&store, PUT_IN).await;
+
+            let verdict = verify(&store, None).await;
+            assert_eq!(wrong(&verdict), [(-8, Wrong::Inserted), (-7, Wrong::Inserted)]);
+            assert!(verdict.faults[0].resource.is_some());
+            tamper(&store, "DELETE FROM audit WHERE row_id < 1").await;
+        }
+        tamper(&store, "DELETE FROM outbox; UPDATE audit SET row_id = -5 WHERE row_id = 2").await;
+        assert_eq!(wrong(&verify(&store, None).await), [(-5, Wrong::Inserted), (2, Wrong::Missing)]);
+    });
+}
+
+/// SQLite takes any value in any column. What is no value of the column's type hides the row from searches, or can't be
+/// read at all; either way the row is named, and the others are looked at.
+#[test]
+fn a_row_that_is_no_row_is_found_and_named_and_hides_no_other() {
+    let anywhere = ["UPDATE audit SET at = 'infinity' WHERE row_id = 2"];
+    let in_sqlite = [
+        "UPDATE audit SET at = 'yesterday' WHERE row_id = 2",
+        "UPDATE audit SET at = '2026-03-01T09:30:00.123' WHERE row_id = 2",
+        "UPDATE audit SET tenant_id = '1x' WHERE row_id = 2",
+        "UPDATE audit SET version = '2x' WHERE row_id = 2",
+        "UPDATE audit SET resource_id = CAST(resource_id AS BLOB) WHERE row_id = 2",
+        "UPDATE audit SET changes = x'ff00fe' WHERE row_id = 2",
+        "UPDATE audit SET changes = CAST(x'ff00fe' AS TEXT) WHERE row_id = 2",
+    ];
+    for (sql, is_for_both) in anywhere.map(|sql| (sql, true)).into_iter().chain(in_sqlite.map(|sql| (sql, false))) {
+        on_each_database(|Fixture { store, postgres }| async move {
+            if postgres && !is_for_both {
+                return;
+            }
+            changes(&store, 4).await;
+            seal(&store).await;
+            tamper(&store, sql).await;
+            tamper(&store, "UPDATE audit SET caller = 'somebody' WHERE row_id = 4").await;
+
+            let verdict = verify(&store, None).await;
+
+            assert_eq!(wrong(&verdict), [(2, Wrong::Changed), (4, Wrong::Changed)], "{sql}");
+            assert_eq!(verdict.rows, 4, "{sql}");
+        });
+    }
+}
+
+#[test]
+fn a_seal_that_is_none_is_found_and_hides_no_other() {
+    let cases: [(&'static str, &[(i64, Wrong)]); 5] = [
+        (
+            "UPDATE seals SET at = 'infinity' WHERE seal_id = 1",
+            &[(1, Wrong::SealChanged), (1, Wrong::Inserted), (2, Wrong::Inserted), (3, Wrong::SealChanged)],
+        ),
+        ("UPDATE seals SET at = 'infinity' WHERE seal_id = 3", &[(5, Wrong::SealChanged)]),
+        ("UPDATE seals SET seal_id = -3 WHERE seal_id = 3", &[(1, Wrong::SealInserted)]),
+        ("UPDATE seals SET seal_id = 9223372036854775807 WHERE seal_id = 3", &[(5, Wrong::SealMissing)]),
+        (
+            "UPDATE seals SET seal_id = 0 WHERE seal_id = 1",
+            &[(1, Wrong::SealInserted), (1, Wrong::SealMissing), (1, Wrong::Inserted), (2, Wrong::Inserted)],
+        ),
+    ];
+    for (sql, expected) in cases {
+        on_each_database(|Fixture { store, .. }| async move {
+            for _ in 0..3 {
+                changes(&store, 2).await;
+                seal(&store).await;
+            }
+            tamper(&store, sql).await;
+
+            assert_eq!(wrong(&verify(&store, None).await), expected, "{sql}");
+        });
+    }
+}
+
+/// Whoever seals again and again would never come to an end.
+#[test]
+fn nothing_is_sealed_behind_the_highest_number() {
+    on_each_database(|Fixture { store, .. }| async move {
+        changes(&store, 1).await;
+        seal(&store).await;
+        tamper(&store, "UPDATE seals SET seal_id = 9223372036854775807").await;
+        changes(&store, 1).await;
+
+        let next = |connection: &mut Connection| next_seal(connection, at("2026-03-01T10:00:00").and_utc());
+        let refused = store.read(Reach::Scan, next).await.unwrap_err();
+
+        assert_eq!(refused.kind(), crate::scim::ErrorKind::Internal);
+    });
+}
+
+#[test]
+fn what_keeps_the_history_append_only_is_missed_when_it_is_gone() {
+    on_each_database(|Fixture { store, postgres }| async move {
+        assert_eq!(verify(&store, None).await.unguarded, [] as [&str; 0]);
+        tamper(&store, "SELECT 1").await;
+
+        let unguarded = verify(&store, None).await.unguarded;
+
+        assert_eq!(unguarded.len(), if postgres { 6 } else { 5 }, "{unguarded:?}");
+        assert!(unguarded.contains(&"audit_update"), "{unguarded:?}");
+    });
+}
+
 /// What cannot be seen from inside: the end is cut off, or the whole chain made anew.
 #[test]
 fn a_head_that_was_kept_tells_of_an_end_that_was_cut_off() {

@@ -11,6 +11,7 @@ use diesel::RunQueryDsl;
 use diesel::sql_types::BigInt;
 
 use super::erasure;
+use super::guard;
 use super::row::{self, Row};
 use super::row_ids::RowIds;
 use super::seals::{self, Awaited, Head, Kept, Seal};
@@ -62,6 +63,8 @@ pub enum Wrong {
     SealChanged,
     /// The seal is gone.
     SealMissing,
+    /// The seal has a number that no seal is given.
+    SealInserted,
     /// No seal has the hash that was expected: something was changed, or the end was cut off.
     HeadMissing,
 }
@@ -81,6 +84,8 @@ pub struct Verdict {
     pub broken: usize,
     /// What is wrong, in the order of the rows; not more than a hundred.
     pub faults: Vec<Fault>,
+    /// What keeps the history append-only, and is not in force: triggers and constraints by their names.
+    pub unguarded: Vec<&'static str>,
 }
 
 /// The walk. Its memory does not grow with the history.
@@ -88,6 +93,9 @@ pub struct Verdict {
 pub struct Verification {
     /// A hash that the chain must have; none once it was met.
     expected: Option<String>,
+    /// The number of the last seal that was met.
+    last: Option<i64>,
+    /// The last seal that could be read.
     head: Option<Head>,
     highest: i64,
     awaited: Awaited,
@@ -106,6 +114,7 @@ impl Verification {
     pub fn new(expected: Option<String>) -> Verification {
         Verification {
             expected,
+            last: None,
             head: None,
             highest: 0,
             awaited: Awaited::default(),
@@ -118,39 +127,71 @@ impl Verification {
         }
     }
 
+    /// How many rows were looked at.
+    pub fn rows(&self) -> i64 {
+        self.rows
+    }
+
     /// Goes on for some thousand rows; false at the end of the chain. Each step may see another moment of the database.
     ///
     /// # Errors
     /// Database failures.
     pub fn step(&mut self, connection: &mut Connection) -> Result<bool> {
-        let last = self.head.as_ref().map_or(0, |head| head.seal_id);
-        let kept = seals::seals_after(connection, last, SEALS_AT_ONCE)?;
-        let goes_on = !kept.is_empty();
-        for kept in kept {
-            self.pass(connection, kept)?;
+        if self.last.is_none() {
+            self.look_before_the_first_row(connection)?;
+        }
+        // None has the highest number: no other could follow it.
+        let next = self.last.map_or(i64::MIN, |last| last.saturating_add(1));
+        let kept = seals::seals_from(connection, next, SEALS_AT_ONCE)?;
+        let goes_on = !kept.is_empty() && self.last != Some(i64::MAX);
+        for (seal_id, kept) in kept.into_iter().filter(|_| goes_on) {
+            self.pass(connection, seal_id, kept)?;
+            self.last = Some(seal_id);
         }
         Ok(goes_on)
     }
 
-    fn pass(&mut self, connection: &mut Connection, kept: Kept) -> Result<()> {
-        let (seal_id, at, rows, hash) = (kept.seal_id, kept.at, kept.total, kept.hash.clone());
-        let previous = self.head.take();
-        let (expected_id, total) = previous.as_ref().map_or((1, 0), |head| (head.seal_id + 1, head.rows));
+    /// Numbers begin with 1: what stands before was put in.
+    fn look_before_the_first_row(&mut self, connection: &mut Connection) -> Result<()> {
+        let mut next = i64::MIN;
+        loop {
+            let rows = row::rows_between(connection, next, 0, ROWS_AT_ONCE)?;
+            rows.iter().for_each(|(row_id, _)| self.unsealed.insert(*row_id));
+            match rows.last() {
+                Some((row_id, _)) if rows.len() == ROWS_AT_ONCE as usize => next = row_id + 1,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn pass(&mut self, connection: &mut Connection, seal_id: i64, kept: Option<Kept>) -> Result<()> {
+        let expected_id = self.last.filter(|last| *last > 0).map_or(1, |last| last.saturating_add(1));
+        let next_row = self.highest.saturating_add(1);
+        let fault = |wrong, seal_id, at: Option<NaiveDateTime>| {
+            let at = at.map(|at| at.and_utc());
+            Fault { wrong, row_id: next_row, seal_id: Some(seal_id), at, resource: None }
+        };
+        if seal_id < 1 {
+            self.report(fault(Wrong::SealInserted, seal_id, kept.map(|kept| kept.at)));
+            return Ok(());
+        }
+        let follows = seal_id == expected_id;
+        if !follows {
+            self.report(fault(Wrong::SealMissing, expected_id, None));
+        }
+        let Some(kept) = kept else {
+            self.report(fault(Wrong::SealChanged, seal_id, None));
+            return Ok(());
+        };
+        let (at, rows, hash) = (kept.at, kept.total, kept.hash.clone());
+        let changed = fault(Wrong::SealChanged, seal_id, Some(at));
         if self.expected.as_ref() == Some(&hash) {
             self.expected = None;
         }
-        let fault = |wrong, seal_id| Fault {
-            wrong,
-            row_id: self.highest.saturating_add(1),
-            seal_id: Some(seal_id),
-            at: Some(at.and_utc()),
-            resource: None,
-        };
-        let (missing, changed) = (fault(Wrong::SealMissing, expected_id), fault(Wrong::SealChanged, seal_id));
-        let follows = seal_id == expected_id;
-        if !follows {
-            self.report(Fault { at: None, ..missing });
-        }
+        let previous = self.head.take();
+        let total = previous.as_ref().map_or(0, |head| head.rows);
+        // Behind one that is missing or can't be read, nothing proves a seal.
+        let is_next = previous.as_ref().map_or(0, |head| head.seal_id).checked_add(1) == Some(seal_id);
         let Some(seal) = kept.parse() else {
             self.report(changed);
             self.head = Some(Head { seal_id, at: at.and_utc(), rows, hash });
@@ -159,13 +200,13 @@ impl Verification {
         let before = previous.map(|head| head.hash).unwrap_or_default();
         let counts = seal.total == total.saturating_add(seal.rows() as i64)
             && seal.highest == seal.row_ids.max().unwrap_or_default().max(self.highest);
-        if follows && (seal.hash_after(&before) != hash || !counts) {
+        if follows && (!is_next || seal.hash_after(&before) != hash || !counts) {
             let row_id = seal.row_ids.iter().next().unwrap_or(changed.row_id);
             self.report(Fault { row_id, ..changed });
         }
         self.look_at_rows(connection, &seal)?;
         // What a changed seal counts wrongly is told once.
-        let rows = if follows { total.saturating_add(seal.rows() as i64) } else { seal.total };
+        let rows = if is_next { total.saturating_add(seal.rows() as i64) } else { seal.total };
         self.head = Some(Head { rows, ..seal.head() });
         self.awaited = seal.awaited;
         Ok(())
@@ -182,16 +223,18 @@ impl Verification {
         for span in late.chain([new]) {
             let mut next = *span.start();
             loop {
-                let condition = Sql::new("a.row_id >= ").bind(next).push(" AND a.row_id <= ").bind(*span.end());
-                let rows = row::rows(connection, condition.push(" ORDER BY a.row_id LIMIT ").bind(ROWS_AT_ONCE))?;
-                for row in &rows {
-                    match digests.remove(&row.row_id) {
-                        Some(sealed) => self.look_at(connection, row, sealed, seal)?,
-                        None => self.unsealed.insert(row.row_id),
+                let rows = row::rows_between(connection, next, *span.end(), ROWS_AT_ONCE)?;
+                for (row_id, row) in &rows {
+                    match (digests.remove(row_id), row) {
+                        (Some(sealed), Some(row)) => self.look_at(connection, row, sealed, seal)?,
+                        (Some(_), None) => self.pass_unreadable(*row_id, seal),
+                        (None, _) => self.unsealed.insert(*row_id),
                     }
                 }
                 match rows.last() {
-                    Some(row) if rows.len() == ROWS_AT_ONCE as usize => next = row.row_id.saturating_add(1),
+                    Some((row_id, _)) if rows.len() == ROWS_AT_ONCE as usize && row_id < span.end() => {
+                        next = row_id + 1
+                    }
                     _ => break,
                 }
             }
@@ -204,6 +247,13 @@ impl Verification {
         }
         self.highest = self.highest.max(seal.row_ids.max().unwrap_or_default());
         Ok(())
+    }
+
+    fn pass_unreadable(&mut self, row_id: i64, seal: &Seal) {
+        self.unsealed.remove(row_id);
+        self.rows += 1;
+        let seal_id = Some(seal.seal_id);
+        self.report(Fault { wrong: Wrong::Changed, row_id, seal_id, at: None, resource: None });
     }
 
     fn look_at(&mut self, connection: &mut Connection, row: &Row, sealed: &str, seal: &Seal) -> Result<()> {
@@ -255,7 +305,7 @@ impl Verification {
         let (open, inserted): (Vec<i64>, Vec<i64>) = unsealed.iter().partition(|row_id| awaited.contains(*row_id));
         for row_id in inserted {
             let found = match self.faults.len() < MOST_FAULTS {
-                true => row::rows(connection, Sql::new("a.row_id = ").bind(row_id))?.pop(),
+                true => row::rows_between(connection, row_id, row_id, 1)?.pop().and_then(|(_, row)| row),
                 false => None,
             };
             let nameless = Fault { wrong: Wrong::Inserted, row_id, seal_id: None, at: None, resource: None };
@@ -275,6 +325,7 @@ impl Verification {
             open: newer + open.len() as i64,
             broken: self.broken,
             faults: self.faults,
+            unguarded: guard::missing(connection)?,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! Rows that stand for a relation between others: whether both ends are there, and of the right kind.
 
 use chrono::NaiveDateTime;
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
+use diesel::{Queryable, RunQueryDsl};
 
 use super::flaw::{Cure, Flaw, FlawKind, Subject};
 use super::known::{Known, has_members, may_be_member};
@@ -23,7 +23,18 @@ pub(super) fn last_of_full<T>(rows: &[T], limit: i64) -> Option<&T> {
     rows.last().filter(|_| rows.len() as i64 >= limit)
 }
 
-/// One end of a relation, as far as it is there.
+/// One end of a relation as a join gives it: nothing of it where there is no such resource.
+#[derive(Queryable)]
+struct Joined {
+    tenant_id: Option<i64>,
+    resource_type: Option<String>,
+    id: Option<String>,
+    deleted_at: Option<NaiveDateTime>,
+}
+
+type JoinedColumns = (Nullable<BigInt>, Nullable<Text>, Nullable<Text>, Nullable<Timestamp>);
+
+/// One end of a relation that is there.
 struct End {
     tenant_id: i64,
     resource_type: String,
@@ -31,10 +42,11 @@ struct End {
     is_live: bool,
 }
 
-type EndColumns = (Option<i64>, Option<String>, Option<String>, Option<NaiveDateTime>);
-
-fn end((tenant_id, resource_type, id, deleted_at): EndColumns) -> Option<End> {
-    Some(End { tenant_id: tenant_id?, resource_type: resource_type?, id: id?, is_live: deleted_at.is_none() })
+impl Joined {
+    fn end(self) -> Option<End> {
+        let Joined { tenant_id, resource_type, id, deleted_at } = self;
+        Some(End { tenant_id: tenant_id?, resource_type: resource_type?, id: id?, is_live: deleted_at.is_none() })
+    }
 }
 
 impl End {
@@ -43,32 +55,17 @@ impl End {
     }
 }
 
-type MembershipType = (
-    BigInt,
-    BigInt,
-    Nullable<BigInt>,
-    Nullable<Text>,
-    Nullable<Text>,
-    Nullable<Timestamp>,
-    Nullable<BigInt>,
-    Nullable<Text>,
-    Nullable<Text>,
-    Nullable<Timestamp>,
-);
-type Membership = (
-    i64,
-    i64,
-    Option<i64>,
-    Option<String>,
-    Option<String>,
-    Option<NaiveDateTime>,
-    Option<i64>,
-    Option<String>,
-    Option<String>,
-    Option<NaiveDateTime>,
-);
+#[derive(Queryable)]
+struct Membership {
+    group_row_id: i64,
+    member_row_id: i64,
+    group: Joined,
+    member: Joined,
+}
 
-fn memberships(condition: Sql) -> Sql<MembershipType> {
+type MembershipColumns = (BigInt, BigInt, JoinedColumns, JoinedColumns);
+
+fn memberships(condition: Sql) -> Sql<MembershipColumns> {
     let statement = Sql::new(
         "SELECT gm.group_row_id, gm.member_row_id, g.tenant_id, g.resource_type, g.id, g.deleted_at, \
          m.tenant_id, m.resource_type, m.id, m.deleted_at FROM group_members gm \
@@ -88,7 +85,7 @@ pub(super) fn members(
     let condition = Sql::new("(gm.group_row_id, gm.member_row_id) > (").bind(group_row_id).push(", ");
     let condition = condition.bind(member_row_id).push(") ORDER BY gm.group_row_id, gm.member_row_id LIMIT 0 + ");
     let rows: Vec<Membership> = memberships(condition.bind(limit)).load(connection)?;
-    let last = last_of_full(&rows, limit).map(|row| (row.0, row.1));
+    let last = last_of_full(&rows, limit).map(|row| (row.group_row_id, row.member_row_id));
     let count = rows.len();
     let flaws = rows.into_iter().filter_map(|row| membership_flaw(known, row)).collect();
     Ok(Piece { flaws, last, rows: count })
@@ -106,9 +103,8 @@ pub(super) fn member(
 }
 
 fn membership_flaw(known: &Known, row: Membership) -> Option<Flaw> {
-    let (group_row_id, member_row_id, ..) = row;
-    let (_, _, g_tenant, g_type, g_id, g_deleted, m_tenant, m_type, m_id, m_deleted) = row;
-    let (group, member) = (end((g_tenant, g_type, g_id, g_deleted)), end((m_tenant, m_type, m_id, m_deleted)));
+    let Membership { group_row_id, member_row_id, group, member } = row;
+    let (group, member) = (group.end(), member.end());
     // What is kept for other schemas is judged by those who know them.
     let is_known =
         |end: &Option<End>| end.as_ref().is_none_or(|end| known.place(end.tenant_id, &end.resource_type).is_some());
@@ -140,32 +136,18 @@ fn membership_flaw(known: &Known, row: Membership) -> Option<Flaw> {
     })
 }
 
-type UnresolvedType = (
-    BigInt,
-    Text,
-    Nullable<BigInt>,
-    Nullable<Text>,
-    Nullable<Text>,
-    Nullable<Timestamp>,
-    Nullable<BigInt>,
-    Nullable<Text>,
-    Nullable<Text>,
-    Nullable<Timestamp>,
-);
-type Unresolved = (
-    i64,
-    String,
-    Option<i64>,
-    Option<String>,
-    Option<String>,
-    Option<NaiveDateTime>,
-    Option<i64>,
-    Option<String>,
-    Option<String>,
-    Option<NaiveDateTime>,
-);
+#[derive(Queryable)]
+struct Unresolved {
+    group_row_id: i64,
+    value: String,
+    group: Joined,
+    /// The resource that has this value as its id.
+    member: Joined,
+}
 
-fn unresolved_members(condition: Sql) -> Sql<UnresolvedType> {
+type UnresolvedColumns = (BigInt, Text, JoinedColumns, JoinedColumns);
+
+fn unresolved_members(condition: Sql) -> Sql<UnresolvedColumns> {
     let statement = Sql::new(
         "SELECT u.group_row_id, u.value, g.tenant_id, g.resource_type, g.id, g.deleted_at, \
          m.tenant_id, m.resource_type, m.id, m.deleted_at FROM unresolved_members u \
@@ -184,7 +166,7 @@ pub(super) fn unresolved(
     let condition = Sql::new("(u.group_row_id, u.value) > (").bind(group_row_id).push(", ").bind(value);
     let condition = condition.push(") ORDER BY u.group_row_id, u.value LIMIT 0 + ").bind(limit);
     let rows: Vec<Unresolved> = unresolved_members(condition).load(connection)?;
-    let last = last_of_full(&rows, limit).map(|row| (row.0, row.1.clone()));
+    let last = last_of_full(&rows, limit).map(|row| (row.group_row_id, row.value.clone()));
     let count = rows.len();
     let flaws = rows.into_iter().filter_map(|row| unresolved_flaw(known, row)).collect();
     Ok(Piece { flaws, last, rows: count })
@@ -202,8 +184,8 @@ pub(super) fn unresolved_member(
 }
 
 fn unresolved_flaw(known: &Known, row: Unresolved) -> Option<Flaw> {
-    let (group_row_id, value, g_tenant, g_type, g_id, g_deleted, m_tenant, m_type, m_id, m_deleted) = row;
-    let (group, member) = (end((g_tenant, g_type, g_id, g_deleted)), end((m_tenant, m_type, m_id, m_deleted)));
+    let Unresolved { group_row_id, value, group, member } = row;
+    let (group, member) = (group.end(), member.end());
     let cure = |resolve| Cure::Unresolved { group_row_id, value: value.clone(), resolve };
     let Some(group) = group else {
         return Some(Flaw {
@@ -234,21 +216,17 @@ fn unresolved_flaw(known: &Known, row: Unresolved) -> Option<Flaw> {
     })
 }
 
-/// A row id, and the tenant, type, id and deletion of the resource that it should be of.
-type OwnerColumns = (BigInt, Nullable<BigInt>, Nullable<Text>, Nullable<Text>, Nullable<Timestamp>);
-type OwnerRow = (i64, Option<i64>, Option<String>, Option<String>, Option<NaiveDateTime>);
-
 /// Password hashes: of live resources alone.
 pub(super) fn credentials(connection: &mut Connection, known: &Known, row_id: i64, limit: i64) -> Result<Piece<i64>> {
-    let statement: Sql<OwnerColumns> = Sql::new(
+    let statement: Sql<(BigInt, JoinedColumns)> = Sql::new(
         "SELECT c.row_id, r.tenant_id, r.resource_type, r.id, r.deleted_at FROM credentials c \
          LEFT JOIN resources r ON r.row_id = c.row_id WHERE c.row_id > ",
     );
     let statement = statement.bind(row_id).push(" ORDER BY c.row_id LIMIT 0 + ").bind(limit);
-    let rows: Vec<OwnerRow> = statement.load(connection)?;
+    let rows: Vec<(i64, Joined)> = statement.load(connection)?;
     let (last, count) = (last_of_full(&rows, limit).map(|row| row.0), rows.len());
-    let flaws = rows.into_iter().filter_map(|(row_id, tenant_id, resource_type, id, deleted_at)| {
-        let owner = end((tenant_id, resource_type, id, deleted_at));
+    let flaws = rows.into_iter().filter_map(|(row_id, owner)| {
+        let owner = owner.end();
         let detail = match &owner {
             Some(owner) if owner.is_live => return None,
             Some(_) => "a password hash of a resource that is deleted",
@@ -321,28 +299,36 @@ pub(super) fn counts(connection: &mut Connection, known: &Known) -> Result<Vec<F
     Ok(flaws.collect())
 }
 
-/// A key with its tenant and row of its user, and the tenant and deletion of that user.
-type KeyColumns = (Text, BigInt, Nullable<BigInt>, Nullable<BigInt>, Nullable<Timestamp>);
-type KeyRow = (String, i64, Option<i64>, Option<i64>, Option<NaiveDateTime>);
+/// A key, and the user that it is bound to.
+#[derive(Queryable)]
+struct BoundKey {
+    key_id: String,
+    tenant_id: i64,
+    subject_row_id: Option<i64>,
+    subject: Joined,
+}
+
+type BoundKeyColumns = (Text, BigInt, Nullable<BigInt>, JoinedColumns);
 
 /// Keys that are good: of a tenant that is there, and where they are bound, to a live resource of it.
 pub(super) fn keys(connection: &mut Connection, known: &Known, now: NaiveDateTime) -> Result<Vec<Flaw>> {
-    let statement: Sql<KeyColumns> = Sql::new(
-        "SELECT k.key_id, k.tenant_id, k.subject_row_id, r.tenant_id, r.deleted_at FROM api_keys k \
+    let statement: Sql<BoundKeyColumns> = Sql::new(
+        "SELECT k.key_id, k.tenant_id, k.subject_row_id, r.tenant_id, r.resource_type, r.id, r.deleted_at FROM api_keys k \
          LEFT JOIN resources r ON r.row_id = k.subject_row_id \
          WHERE k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ",
     );
     let statement = statement.bind(now).push(") ORDER BY k.key_id");
-    let rows: Vec<KeyRow> = statement.load(connection)?;
-    let flaws = rows.into_iter().filter_map(|(key_id, tenant_id, subject, subject_tenant, deleted_at)| {
-        let (kind, what) = match (known.has_tenant(tenant_id), subject, subject_tenant) {
-            (false, ..) => (FlawKind::Owner, "belongs to a tenant that does not exist"),
-            (true, Some(_), None) => (FlawKind::BoundKey, "is bound to a user who does not exist"),
-            (true, Some(_), Some(other)) if other != tenant_id => {
+    let rows: Vec<BoundKey> = statement.load(connection)?;
+    let flaws = rows.into_iter().filter_map(|BoundKey { key_id, tenant_id, subject_row_id, subject }| {
+        let (kind, what) = match (subject_row_id, subject.end()) {
+            _ if !known.has_tenant(tenant_id) => (FlawKind::Owner, "belongs to a tenant that does not exist"),
+            (None, _) => return None,
+            (Some(_), None) => (FlawKind::BoundKey, "is bound to a user who does not exist"),
+            (Some(_), Some(user)) if user.tenant_id != tenant_id => {
                 (FlawKind::BoundKey, "is bound to a user of another tenant")
             }
-            (true, Some(_), _) if deleted_at.is_some() => (FlawKind::BoundKey, "is bound to a user who is deleted"),
-            _ => return None,
+            (Some(_), Some(user)) if !user.is_live => (FlawKind::BoundKey, "is bound to a user who is deleted"),
+            (Some(_), Some(_)) => return None,
         };
         let detail = format!("the key {key_id} {what}");
         Some(Flaw { kind, tenant: Some(known.tenant(tenant_id)), subject: None, detail, cure: Cure::None })

@@ -1,15 +1,19 @@
 //! Keys: made, shown, rotated and withdrawn through the admin API.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use chrono::{NaiveDateTime, TimeDelta, Utc};
+use scimd::auth::{Authenticator, StoredKeys};
+use scimd::scim::ErrorKind;
 use serde_json::{Value, json};
 
-use super::{admin, ask, asked, history, key_id, tenant_of};
-use crate::harness::{Api, each};
+use super::{admin, ask, asked, history, key_id, made, tenant_of};
+use crate::harness::{Api, each, run};
 use crate::messages::*;
 
 fn make(admin: &Api, question: Value) -> Value {
-    asked(admin, "POST", "/keys", Some(&question))
+    made(admin, "/keys", &question)
 }
 
 /// The status of a request for users with this token.
@@ -71,7 +75,7 @@ fn auth_04_a_rotated_key_ends_after_the_overlap_and_at_once_without_one() {
         let question = json!({"name": "okta", "tenant": tenant_of(api), "profile": "strict", "expiresIn": "never"});
         let old = make(&admin, question);
         let rotate = |key: &Value, question: Value| {
-            asked(&admin, "POST", &format!("/keys/{}/rotate", key["id"].as_str().unwrap()), Some(&question))
+            made(&admin, &format!("/keys/{}/rotate", key["id"].as_str().unwrap()), &question)
         };
         assert_eq!((&old["expires"], opens(api, &old["token"])), (&Value::Null, 200));
 
@@ -97,7 +101,7 @@ fn sec_04_the_history_tells_who_made_and_who_withdrew_a_key() {
         let question = json!({"name": "mira", "tenant": tenant_of(api), "user": "MIRA", "scopes": ["me", "read"]});
         let made = make(&maker, question);
         let id = made["id"].as_str().unwrap();
-        let new = asked(&maker, "POST", &format!("/keys/{id}/rotate"), Some(&json!({"overlap": 60})));
+        let new = super::made(&maker, &format!("/keys/{id}/rotate"), &json!({"overlap": 60}));
         for _ in 0..2 {
             asked(&revoker, "POST", &format!("/keys/{id}/revoke"), Some(&json!({})));
         }
@@ -150,6 +154,133 @@ fn a_list_of_keys_is_walked_page_by_page_and_sees_everything_once() {
         let distinct: BTreeSet<String> = all.iter().map(Value::to_string).collect();
         assert_eq!(distinct.len(), all.len());
         assert!(own.iter().all(|id| distinct.contains(&id.to_string())));
+    });
+}
+
+/// A page is a stretch behind a place, and no key.
+#[test]
+fn a_list_of_keys_goes_on_behind_a_key_that_is_gone() {
+    each(|api| {
+        let (admin, tenant) = (admin(api), tenant_of(api));
+        let user = api.created("/Users", &user("mira"));
+        let bound = make(&admin, json!({"name": "mira", "tenant": tenant, "user": user["id"]}));
+        let last = make(&admin, json!({"name": "last", "tenant": tenant}));
+        let list = |query: &str| asked(&admin, "GET", &format!("/keys?tenant={tenant}&{query}"), None);
+        let first = list("limit=3");
+        assert_eq!(first["items"][2]["id"], bound["id"], "{first}");
+
+        assert_eq!(api.delete(&path_of(&user)).status, 204);
+        let purge = format!("/tenants/{tenant}/resources{}/purge", path_of(&user));
+        asked(&admin, "POST", &purge, Some(&json!({})));
+
+        let rest = list(&format!("limit=3&after={}", first["next"].as_str().unwrap()));
+        assert_eq!((rest["items"].as_array().unwrap().len(), &rest["items"][0]["id"]), (1, &last["id"]), "{rest}");
+    });
+}
+
+#[test]
+fn keys_are_listed_by_status_and_by_their_end() {
+    each(|api| {
+        let (admin, tenant) = (admin(api), tenant_of(api));
+        let made = |name: &str, seconds: u64| {
+            let made = make(&admin, json!({"name": name, "tenant": tenant, "expiresIn": seconds}));
+            made["id"].as_str().unwrap().to_owned()
+        };
+        let (short, long, revoked) = (made("short", 3600), made("long", 3_600_000), made("revoked", 3600));
+        let ended = key_id(&api.with_key_until(Utc::now().naive_utc() - TimeDelta::hours(1)).token);
+        asked(&admin, "POST", &format!("/keys/{revoked}/revoke"), Some(&json!({})));
+        let list = |query: &str| -> BTreeSet<String> {
+            let listed = asked(&admin, "GET", &format!("/keys?tenant={tenant}&{query}"), None);
+            listed["items"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap().to_owned()).collect()
+        };
+        let set = |ids: &[&String]| ids.iter().map(|id| (*id).clone()).collect::<BTreeSet<String>>();
+        let (own, asking) = (key_id(&api.token), key_id(&admin.token));
+
+        assert_eq!(list("status=active"), set(&[&short, &long, &own, &asking]));
+        assert_eq!(list("status=expired"), set(&[&ended]));
+        assert_eq!(list("status=revoked"), set(&[&revoked]));
+        let soon = (Utc::now() + TimeDelta::days(1)).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        assert_eq!(list(&format!("status=active&expiresBefore={soon}")), set(&[&short]));
+        assert_eq!(list(&format!("expiresBefore={soon}")), set(&[&short, &ended, &revoked]));
+        let refused = ask(&admin, "GET", "/keys?status=lost", None);
+        assert!(assert_error(&refused, 400, Some("invalidValue")).contains("`revoked`"), "{}", refused.text());
+    });
+}
+
+/// Another process remembers keys, too, and nobody tells it. It believes what it has read for a second.
+#[test]
+fn auth_03_what_becomes_of_a_key_is_seen_by_other_processes_within_a_second() {
+    each(|api| {
+        let admin = super::admin(&api.other_tenant());
+        let user = api.created("/Users", &user("mira"));
+        let tenant = tenant_of(api);
+        let path = |key: &Value, deed: &str| format!("/keys/{}/{deed}", key["id"].as_str().unwrap());
+        let elsewhere = Authenticator::new(Arc::new(StoredKeys::new(api.store.clone())));
+        let opens_at = |key: &Value, now: NaiveDateTime| {
+            let header = format!("Bearer {}", key["token"].as_str().unwrap());
+            let asked = async { Ok(elsewhere.authenticate(Some(header.as_bytes()), now).await) };
+            run(asked).map(|caller| caller.key_id.clone()).map_err(|error| error.kind())
+        };
+        for (deed, outcome) in [
+            ("revoke", Err(ErrorKind::Unauthorized)),
+            ("rotate", Err(ErrorKind::Unauthorized)),
+            ("purge", Err(ErrorKind::Unauthorized)),
+            ("suspend", Err(ErrorKind::Forbidden)),
+        ] {
+            let question = match deed {
+                "purge" => json!({"name": deed, "tenant": tenant, "user": user["id"]}),
+                _ => json!({"name": deed, "tenant": tenant}),
+            };
+            let key = make(&admin, question);
+            let now = Utc::now().naive_utc();
+            assert_eq!(opens_at(&key, now), Ok(key["id"].as_str().unwrap().to_owned()), "{deed}");
+
+            match deed {
+                "revoke" => asked(&admin, "POST", &path(&key, "revoke"), Some(&json!({}))),
+                "rotate" => made(&admin, &path(&key, "rotate"), &json!({"overlap": 0})),
+                "purge" => {
+                    assert_eq!(api.delete(&path_of(&user)).status, 204);
+                    let purge = format!("/tenants/{tenant}/resources{}/purge", path_of(&user));
+                    asked(&admin, "POST", &purge, Some(&json!({})))
+                }
+                _ => asked(&admin, "POST", &format!("/tenants/{tenant}/suspend"), Some(&json!({}))),
+            };
+
+            // Whatever the clock says by now, it is less than a second after the look, and then a second.
+            assert_eq!(opens_at(&key, now), Ok(key["id"].as_str().unwrap().to_owned()), "{deed}: it was read just now");
+            assert_eq!(opens_at(&key, Utc::now().naive_utc() + TimeDelta::seconds(1)), outcome, "{deed}");
+        }
+    });
+}
+
+/// What is remembered of a key in this process is forgotten with whatever becomes of it.
+#[test]
+fn auth_03_a_key_whose_user_is_purged_opens_nothing_with_the_next_request() {
+    each(|api| {
+        let (admin, tenant) = (admin(api), tenant_of(api));
+        let user = api.created("/Users", &user("mira"));
+        let bound =
+            make(&admin, json!({"name": "mira", "tenant": tenant, "user": user["id"], "scopes": ["me", "read"]}));
+        assert_eq!(api.delete(&path_of(&user)).status, 204);
+        assert_eq!(opens(api, &bound["token"]), 200, "the user is gone, and its key may read");
+
+        let purge = format!("/tenants/{tenant}/resources{}/purge", path_of(&user));
+        let purged = asked(&admin, "POST", &purge, Some(&json!({})));
+
+        assert_eq!((&purged["keys"], opens(api, &bound["token"])), (&json!([bound["id"]]), 401));
+    });
+}
+
+#[test]
+fn whoever_asks_is_told_who_they_are() {
+    each(|api| {
+        for (scope, may_change) in [("admin", true), ("admin:read", false), ("admin:read write", false)] {
+            let one = api.with_key(api.profile, scope);
+            let me = asked(&one, "GET", "/me", None);
+            assert_eq!((&me["mayChange"], &me["name"]), (&json!(may_change), &json!(key_id(&one.token))));
+            assert_eq!((&me["key"]["tenant"], &me["key"]["status"]), (&json!(tenant_of(api)), &json!("active")));
+        }
+        assert_error(&ask(api, "GET", "/me", None), 403, None);
     });
 }
 

@@ -6,8 +6,11 @@ mod resources;
 mod tenants;
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use scimd::admin::audit::Verify;
 use scimd::admin::doctor::Examine;
+use scimd::admin::transfer::Import;
 use scimd::admin::{Desk, Operation, offers};
 use scimd::http::openapi::admin::document;
 use scimd::scim::ErrorKind;
@@ -15,11 +18,12 @@ use scimd::store::{self, Reach, audit};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Api, each, run};
+use crate::harness::{Api, Database, another_server_and_its_desk, each, run};
 use crate::messages::*;
 use crate::openapi::references;
 use crate::restore::provider;
-use crate::support::http::Response;
+use crate::support::http::{Client, Response};
+use crate::transfer::{self, written_by_hand};
 
 /// Sends a request to the admin API with the key of `api`.
 fn ask(api: &Api, method: &str, path: &str, body: Option<&Value>) -> Response {
@@ -40,6 +44,32 @@ fn asked(api: &Api, method: &str, path: &str, body: Option<&Value>) -> Value {
     let answer = ask(api, method, path, body);
     assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text());
     answer.json()
+}
+
+/// What was made by a question that is not refused. It stands where the answer says, but for its token.
+fn made(api: &Api, path: &str, body: &Value) -> Value {
+    let answer = ask(api, "POST", path, Some(body));
+    assert_eq!(answer.status, 201, "{path}: {}", answer.text());
+    let location = answer.header("location").unwrap();
+    let place = location.strip_prefix(api.base_url.trim_end_matches("/scim/v2")).unwrap();
+    let shown = asked(api, "GET", place.strip_prefix("/admin/v1").unwrap(), None);
+    for member in ["id", "name", "created"] {
+        assert_eq!(shown[member], answer.json()[member], "{location}");
+    }
+    answer.json()
+}
+
+/// What is found out of the history, once nobody else verifies it.
+fn verified(api: &Api, question: &Value) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = ask(api, "POST", "/history/verification", Some(question));
+        if answer.status != 429 {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            return answer.json();
+        }
+        assert!(Instant::now() < deadline, "somebody has the turn for good");
+    }
 }
 
 /// What operators call the tenant of `api`.
@@ -72,7 +102,9 @@ fn the_scope_decides_who_may_look_and_who_may_change() {
         let refused = ask(&auditor, "POST", "/tenants", Some(&body));
         assert_error(&refused, 403, None);
         assert!(refused.text().contains("scope `admin`"), "{}", refused.text());
-        assert_eq!(ask(&admin(api), "POST", "/tenants", Some(&body)).status, 200);
+        made(&admin(api), "/tenants", &body);
+        assert_eq!(verified(&auditor, &json!({}))["intact"], true, "it looks, and changes nothing");
+        assert_error(&ask(api, "POST", "/history/verification", Some(&json!({}))), 403, None);
         assert_error(&admin(api).get("/Users"), 403, None);
         assert_error(&api.root().send("GET", "/admin/v1/tenants", &[], None).unwrap(), 401, None);
     });
@@ -84,7 +116,7 @@ fn a_list_is_walked_page_by_page_and_sees_everything_once() {
         let admin = admin(api);
         let names: Vec<String> = (0..3).map(|_| format!("walk-{}", Uuid::now_v7())).collect();
         for name in &names {
-            let made = ask(&admin, "POST", "/tenants", Some(&json!({"name": name}))).json();
+            let made = made(&admin, "/tenants", &json!({"name": name}));
             assert_eq!(
                 (made["name"].as_str(), made["groupNames"].as_str()),
                 (Some(name.as_str()), Some("by-external-id"))
@@ -144,6 +176,10 @@ fn the_changes_of_a_tenant_are_walked_and_proven_and_erased() {
         let [ada, ben, cai] = [&ids[0], &ids[1], &ids[2]].map(String::as_str);
         assert_eq!(seen, [("delete", ben), ("create", cai), ("create", ben), ("create", ada)]);
         assert_eq!(rest.get("next"), None);
+        assert_eq!((&items[0]["keyName"], &items[0]["key"]), (&json!("test"), &json!(key_id(&api.token))));
+        assert_eq!(list("?resourceType=Group")["items"], json!([]));
+        let all_of_key = list(&format!("?resourceType=User&key=scimd_{}_secret", key_id(&api.token)));
+        assert_eq!(all_of_key["items"].as_array().unwrap().len(), 4, "{all_of_key}");
         let oldest = list(&format!("?oldestFirst=true&id={ben}&operation=delete"));
         assert_eq!(oldest["items"], json!([items[0]]));
         let later = list(&format!("?since={}", items[0]["at"].as_str().unwrap()));
@@ -163,13 +199,13 @@ fn the_changes_of_a_tenant_are_walked_and_proven_and_erased() {
         assert_eq!(erased, [&Value::Null, &json!(true), &json!(true)]);
         assert_eq!(of_ben["items"][0]["key"], admin.token.split('_').nth(1).unwrap());
 
-        let verdict = ask(&admin, "POST", "/history/verification", Some(&json!({}))).json();
+        let verdict = verified(&admin, &json!({}));
         assert_eq!((&verdict["intact"], &verdict["faults"]), (&json!(true), &json!([])), "{verdict}");
         let hash = &verdict["head"]["hash"];
-        let again = ask(&admin, "POST", "/history/verification", Some(&json!({"expect": hash}))).json();
+        let again = verified(&admin, &json!({"expect": hash}));
         assert_eq!(again["intact"], true, "{again}");
         let other = "0".repeat(64);
-        let cut = ask(&admin, "POST", "/history/verification", Some(&json!({"expect": other}))).json();
+        let cut = verified(&admin, &json!({"expect": other}));
         assert_eq!((&cut["intact"], &cut["faults"][0]["wrong"]), (&json!(false), &json!("headMissing")), "{cut}");
     });
 }
@@ -186,6 +222,86 @@ fn the_doctor_makes_one_examination_at_a_time() {
         assert_eq!(second.expect_err("no turn").kind(), ErrorKind::Busy);
         // Whoever comes later has one.
         run(examine());
+    });
+}
+
+#[test]
+fn the_history_is_verified_once_at_a_time() {
+    each(|api| {
+        let desk = Desk::new(api.store.clone(), provider(api));
+        let verify = || Verify { expect: None }.carry_out(&desk);
+
+        let (first, second) = run(async { Ok(futures_util::future::join(verify(), verify()).await) });
+
+        assert!(first.is_ok(), "{first:?}");
+        assert_eq!(second.expect_err("no turn").kind(), ErrorKind::Busy);
+        run(verify());
+    });
+}
+
+#[test]
+fn the_server_says_what_it_is_and_serves() {
+    each(|api| {
+        let server = asked(&api.with_key(api.profile, "admin:read"), "GET", "/server", None);
+
+        let database = if api.database == Database::Postgres { "postgres" } else { "sqlite" };
+        assert_eq!((&server["version"], &server["database"]), (&json!(env!("CARGO_PKG_VERSION")), &json!(database)));
+        assert_eq!((&server["baseUrl"], &server["passwords"]), (&json!(api.base_url), &json!(false)));
+        let types = json!([{"name": "User", "endpoint": "Users"}, {"name": "Group", "endpoint": "Groups"}]);
+        assert_eq!(server["resourceTypes"], types);
+    });
+}
+
+/// On a server of its own: others import, too.
+#[test]
+fn whoever_has_no_turn_is_told_to_come_again() {
+    each(|api| {
+        let (base_url, desk) = another_server_and_its_desk(api.database);
+        let client = Client::new(base_url.trim_end_matches("/scim/v2"));
+        let (path, admin) = (format!("/admin/v1/tenants/{}/import?dryRun=true", tenant_of(api)), admin(api));
+        let headers = [("Authorization", format!("Bearer {}", admin.token)), ("Content-Type", "text/csv".to_owned())];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value));
+        let import = || client.send("POST", &path, &headers, Some(b"userName\n")).unwrap();
+        let (first, second) = (Import::turn(&desk).expect("a turn"), Import::turn(&desk).expect("a turn"));
+
+        let refused = import();
+        drop(first);
+        let later = import();
+        drop(second);
+
+        assert_error(&refused, 429, None);
+        assert_eq!((refused.header("retry-after"), later.status), (Some("1"), 200), "{}", later.text());
+    });
+}
+
+/// Whoever holds an admin key may do anything within a tenant, and what they did stays in the history: not even what they
+/// bring in under the id of their own key can be purged together with it.
+#[test]
+fn sec_04_an_admin_key_cannot_erase_its_own_traces() {
+    each(|api| {
+        let (admin, tenant) = (admin(&api.other_tenant()), tenant_of(api));
+        let evil = made(&admin, "/keys", &json!({"name": "evil", "tenant": tenant, "scopes": ["admin"]}));
+        let (id, own) = (evil["id"].as_str().unwrap(), api.with_token(evil["token"].as_str().unwrap()));
+        let of_key = format!("/tenants/{tenant}/changes?resourceType=Key&id={id}");
+        let before = asked(&admin, "GET", &of_key, None);
+        assert_eq!(before["items"].as_array().unwrap().len(), 1, "{before}");
+
+        // A user with the id of the key, brought in, deleted and purged.
+        let file = written_by_hand(&[json!({"schemas": [USER], "id": id, "userName": "decoy"})]);
+        let path = format!("/tenants/{tenant}/import");
+        let imported = transfer::ask(&own, "POST", &path, "application/x-ndjson", &file);
+        assert_eq!(imported.status, 200, "{}", imported.text());
+        assert_eq!(api.delete(&format!("/Users/{id}")).status, 204);
+        let purge = format!("/tenants/{tenant}/resources/Users/{id}/purge");
+        asked(&own, "POST", &purge, Some(&json!({})));
+        for (method, path) in [("DELETE", format!("/tenants/{tenant}")), ("DELETE", "/tenants/default".to_owned())] {
+            assert_error(&ask(&own, method, &path, None), 400, Some("invalidValue"));
+        }
+
+        assert_eq!(asked(&admin, "GET", &of_key, None), before, "who made the key is told as before");
+        let by_key = asked(&admin, "GET", &format!("/tenants/{tenant}/changes?key={id}"), None);
+        let done: Vec<&Value> = by_key["items"].as_array().unwrap().iter().map(|change| &change["operation"]).collect();
+        assert_eq!(done, [&json!("purge"), &json!("import")], "{by_key}");
     });
 }
 

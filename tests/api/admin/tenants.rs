@@ -5,7 +5,7 @@ use std::sync::Arc;
 use scimd::auth::StoredKeys;
 use serde_json::{Value, json};
 
-use super::{admin, ask, asked, history, key_id, tenant_of};
+use super::{admin, ask, asked, history, key_id, made, tenant_of};
 use crate::harness::{Api, another_server, each};
 use crate::messages::*;
 use crate::support::http::Client;
@@ -87,8 +87,8 @@ fn new_keys_have_the_profile_that_is_set_for_the_tenant() {
     each(|api| {
         let (admin, tenant) = (admin(api), tenant_of(api));
         let change = asked(&admin, "PATCH", &path_to(api), Some(&json!({"defaultProfile": "strict"})));
-        let silent = asked(&admin, "POST", "/keys", Some(&json!({"name": "x", "tenant": tenant})));
-        let said = asked(&admin, "POST", "/keys", Some(&json!({"name": "x", "tenant": tenant, "profile": "compat"})));
+        let silent = made(&admin, "/keys", &json!({"name": "x", "tenant": tenant}));
+        let said = made(&admin, "/keys", &json!({"name": "x", "tenant": tenant, "profile": "compat"}));
 
         assert_eq!(change["defaultProfile"], "strict");
         assert_eq!((&silent["profile"], &said["profile"]), (&json!("strict"), &json!("compat")));
@@ -139,7 +139,10 @@ fn auth_02_a_suspended_tenant_is_closed_at_once_for_reads_and_writes_and_for_nob
 fn nobody_closes_the_tenant_of_the_key_that_they_work_with() {
     each(|api| {
         let own = admin(api);
-        for (method, path) in [("POST", format!("{}/suspend", path_to(api))), ("DELETE", path_to(api))] {
+        let dry_run = format!("{}?dryRun=true", path_to(api));
+        for (method, path) in
+            [("POST", format!("{}/suspend", path_to(api))), ("DELETE", path_to(api)), ("DELETE", dry_run)]
+        {
             let body = json!({});
             let refused = ask(&own, method, &path, (method == "POST").then_some(&body));
             assert!(assert_error(&refused, 400, Some("invalidValue")).contains("use one of another tenant"));
@@ -158,7 +161,13 @@ fn a_deleted_tenant_is_gone_with_all_that_it_had_and_others_keep_theirs() {
         let kept = other.created("/Users", &user("mira"));
         assert_eq!(api.delete(&path_of(&mira)).status, 204);
 
+        let foreseen = asked(&admin, "DELETE", &format!("/tenants/{name}?dryRun=true"), None);
         let deletion = asked(&admin, "DELETE", &format!("/tenants/{name}"), None);
+
+        assert_eq!(
+            (&foreseen["resources"], &foreseen["changes"], &foreseen["done"]),
+            (&json!(2), &json!(4), &json!(false))
+        );
 
         assert_eq!((&deletion["resources"], &deletion["done"]), (&json!(2), &json!(true)));
         assert_eq!(deletion["changes"], json!(4));
@@ -175,6 +184,6 @@ fn a_deleted_tenant_is_gone_with_all_that_it_had_and_others_keep_theirs() {
         assert_eq!((*operation, caller), ("delete", &key_id(&admin.token)));
         assert_eq!((&changes["before"]["name"], &changes["before"]["User"]), (&json!(name), &json!(1)));
         // The name is free.
-        assert_eq!(ask(&admin, "POST", "/tenants", Some(&json!({"name": name}))).status, 200);
+        made(&admin, "/tenants", &json!({"name": name}));
     });
 }

@@ -381,8 +381,8 @@ fn res_21_schemas_and_types_that_cannot_be_are_refused_with_line_and_reason() {
         ),
         (id, r#""id": "A Device""#, 16, "`A Device` is none."),
         (id, r#""id": "Schema""#, 16, "the resource type `Schema` is reserved."),
-        (id, r#""id": "key""#, 16, "the resource type `key` is reserved."),
-        (id, r#""id": "Tenant""#, 16, "the resource type `Tenant` is reserved."),
+        (id, r#""id": "Key""#, 16, "the resource type `Key` is reserved: `Key` and `Tenant` are API keys"),
+        (id, r#""id": "tenant""#, 16, "the resource type `tenant` is reserved"),
         (id, r#""description": "no name""#, 15, "a resource type needs `name`."),
     ] {
         let refused = flaw(old, new);
