@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
+use super::instant::instant;
 use super::table::{printable, table};
 use super::{Office, Report};
 use crate::admin::audit::{self, Shown, Verdict};
@@ -37,10 +38,10 @@ pub struct List {
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// From this time on
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     since: Option<DateTime<Utc>>,
     /// Before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     until: Option<DateTime<Utc>>,
     /// Of the resource with this SCIM id
     #[arg(long, value_name = "ID")]

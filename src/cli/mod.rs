@@ -10,6 +10,7 @@ pub mod db;
 mod diff;
 pub mod doctor;
 pub mod healthcheck;
+mod instant;
 mod kept;
 pub mod keys;
 pub mod migrate;
