@@ -19,7 +19,6 @@ mod place;
 mod progress;
 pub mod quickstart;
 pub mod resources;
-mod restore_state;
 mod table;
 pub mod tenants;
 pub mod transfer;
