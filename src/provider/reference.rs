@@ -101,21 +101,23 @@ pub(super) fn assign_again(
 }
 
 /// Takes the reference out of a document that is about to be live again, if it is to a resource that is deleted by now:
-/// nobody shows those. `current` is the document of a live resource: what it refers to stays. Its path and the id, if
-/// there is one to be left out.
+/// nobody shows those. One that refers to itself comes back as it went. `current` is the document of a live resource: what
+/// it refers to stays. Its path and the id, if there is one to be left out.
 ///
 /// # Errors
 /// Database failures.
 pub(super) fn leave_out_deleted(
     connection: &mut Connection,
     place: Place,
+    own_id: &str,
     document: &mut Document,
     current: Option<&Document>,
 ) -> Result<Option<(String, String)>> {
     let Some((reference, id)) = referenced(place, document).map(|(reference, id)| (reference, id.to_owned())) else {
         return Ok(None);
     };
-    if current.and_then(|current| referenced(place, current)).is_some_and(|(_, now)| now == id) {
+    let stays = current.and_then(|current| referenced(place, current)).is_some_and(|(_, now)| now == id);
+    if stays || id == own_id {
         return Ok(None);
     }
     // A deletion under way is waited for, and the next one waits until the reference is there to be taken away; so does a

@@ -225,7 +225,9 @@ impl State {
 
     fn leave_out(&mut self, connection: &mut Connection, place: Place, stored: &StoredResource) -> Result<()> {
         let current = stored.deleted.is_none().then_some(&stored.document);
-        if let Some((path, id)) = reference::leave_out_deleted(connection, place, &mut self.document, current)? {
+        if let Some((path, id)) =
+            reference::leave_out_deleted(connection, place, &stored.id, &mut self.document, current)?
+        {
             self.left.push(Left::new(path, format!("'{id}' is deleted.")));
             self.left_out = Some(id);
         }

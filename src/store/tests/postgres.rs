@@ -100,9 +100,12 @@ fn deadlocks_are_resolved_by_running_again() {
     });
 }
 
-/// A store whose writes are told soon to come again, and somebody who keeps the first tenant to himself.
+/// A store with a second tenant, whose writes are told soon to come again, and somebody who keeps the first tenant to
+/// himself.
 fn held_tenant(settings: &Settings) -> (Store, Connection) {
     let store = migrated(&Settings { busy_timeout: Duration::from_millis(200), ..settings.clone() });
+    let mut other = store.inner.connector.open(Purpose::Writer).unwrap();
+    insert(&mut other, "acme").unwrap();
     let mut holder = store.inner.connector.open(Purpose::Writer).unwrap();
     holder.begin_write(Duration::ZERO).unwrap();
     tenants::hold(&mut holder, 1).unwrap();
@@ -121,7 +124,7 @@ fn on_postgres_settings<F: Future<Output = ()>>(test: impl Fn(Settings) -> F) {
 fn who_waits_for_a_tenant_keeps_nobody_else_waiting() {
     on_postgres_settings(|settings| async move {
         let (store, mut holder) = held_tenant(&settings);
-        let acme = store.write(|c| tenants::insert(c, "acme", at("2026-03-01T09:30:00"))).await.unwrap().tenant_id;
+        let acme = store.read(Reach::Point, |c| tenants::find_by_name(c, "acme")).await.unwrap().unwrap().tenant_id;
         // Many more than there are connections.
         let mut writes = Vec::new();
         for _ in 0..32 {
@@ -168,13 +171,14 @@ fn a_tenant_that_is_free_soon_is_waited_for() {
 fn who_waits_too_long_for_a_row_is_told_to_come_again() {
     on_postgres_settings(|settings| async move {
         let (store, mut holder) = held_tenant(&settings);
-        insert(&mut holder, "one").unwrap();
+        let rename = |c: &mut Connection| tenants::rename(c, 1, "one");
+        rename(&mut holder).unwrap();
 
-        let refused = store.write(|c| insert(c, "one")).await.unwrap_err();
+        let refused = store.write(rename).await.unwrap_err();
 
         assert_eq!(refused.kind(), ErrorKind::Busy);
         holder.rollback().unwrap();
-        store.write(|c| insert(c, "one")).await.unwrap();
+        store.write(rename).await.unwrap();
     });
 }
 
