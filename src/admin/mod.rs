@@ -11,7 +11,6 @@ pub mod keys;
 mod operation;
 mod record;
 pub mod resources;
-pub mod restore_state;
 pub mod server;
 pub mod tenants;
 pub mod transfer;
@@ -60,7 +59,6 @@ pub fn offers() -> &'static [Offer] {
             Offer::of::<resources::Show>(),
             Offer::of::<resources::History>(),
             Offer::of::<resources::Restore>(),
-            Offer::of::<restore_state::RestoreState>(),
             Offer::of::<resources::Purge>(),
             Offer::of::<resources::ListUnresolved>(),
             Offer::of::<doctor::Examine>(),

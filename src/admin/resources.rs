@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 pub use self::history::{Change, History};
 pub use self::list::{List, Listing, Which};
 pub use self::purge::{Purge, Purged};
-pub use self::restore::Restore;
+pub use self::restore::{Left, Restore, Restored};
 pub use self::show::{Details, Show};
 pub use self::surroundings::{Deed, Members, Membership, Referred, ShownMember, Then, ThenGroup};
 pub use self::unresolved::{ListUnresolved, Unresolved};
@@ -115,7 +115,7 @@ fn filled_by_others(resource_type: &ResourceType, roles: &[Role]) -> Option<Stri
 }
 
 /// The resource type with that endpoint: `Users`.
-pub(super) fn resource_type(desk: &Desk, endpoint: &str) -> Result<&'static ResourceType> {
+fn resource_type(desk: &Desk, endpoint: &str) -> Result<&'static ResourceType> {
     let types = desk.provider.registry().resource_types();
     let found = types.iter().copied().find(|resource_type| resource_type.endpoint.trim_start_matches('/') == endpoint);
     found.ok_or_else(|| {
@@ -127,7 +127,7 @@ pub(super) fn resource_type(desk: &Desk, endpoint: &str) -> Result<&'static Reso
 }
 
 /// What to do about a name that somebody else has by now, added to the error that tells of it; any other error as it is.
-pub(super) fn with_a_way_out(error: Error) -> Error {
+fn with_a_way_out(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Uniqueness => {
             let detail = format!("{} Rename or delete the one that has it, then restore.", error.detail());

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Desk, Operation, Route};
+use crate::auth::Token;
 use crate::provider::undo::{self, Span, What};
 use crate::scim::{Error, ErrorKind, Result};
 use crate::store::{Connection, Reach, api_keys};
@@ -128,6 +129,10 @@ impl Operation for Undo {
 
     async fn carry_out(self, desk: &Desk) -> Result<Undone> {
         let Undo { tenant, key, since, until, dry_run } = self;
+        if Token::is_meant(&key) {
+            let detail = "`key` is the id of a key, the part of a token behind `scimd_`, and never the token itself.";
+            return Err(Error::new(ErrorKind::InvalidValue, detail));
+        }
         let tenant = desk.tenant(&tenant).await?;
         let until = until.unwrap_or_else(|| desk.now());
         let span = Span { caller: key.clone(), since, until };

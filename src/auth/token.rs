@@ -70,6 +70,11 @@ impl Token {
         (checksum(&text[..CHECKSUM_AT]) == text[CHECKSUM_AT..]).then_some(Token { text })
     }
 
+    /// Whether a text begins as tokens do, so that it must not be repeated to anybody.
+    pub fn is_meant(text: &str) -> bool {
+        text.as_bytes().starts_with(BRAND)
+    }
+
     /// The public part, under which the key is stored, listed and revoked.
     pub fn key_id(&self) -> &str {
         self.slice(KEY_ID_AT, SECRET_AT - 1)

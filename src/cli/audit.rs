@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
+use super::instant::instant;
 use super::progress::Bar;
 use super::table::{printable, table};
 use super::{Office, Report};
@@ -39,10 +40,10 @@ pub struct List {
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// From this time on
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     since: Option<DateTime<Utc>>,
     /// Before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     until: Option<DateTime<Utc>>,
     /// Of resources of this type: User, Group, or one of your own; what operators do is Key and Tenant
     #[arg(long = "type", value_name = "TYPE")]

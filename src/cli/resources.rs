@@ -8,21 +8,18 @@ mod history;
 mod list;
 mod page;
 mod purge;
+mod restore;
 mod show;
 
-use chrono::{DateTime, Utc};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use self::history::{History, history};
 use self::list::{GroupList, List, list, list_unresolved};
 use self::purge::{Purge, purge};
+use self::restore::{Restore, restore};
 use self::show::{Show, show};
-use super::restore_state::restore_state;
-use super::table::printable;
 use super::{Office, Report};
-use crate::admin::resources::{self, Entry};
-use crate::admin::restore_state::RestoreState;
 use crate::scim::{Error, ErrorKind, Result};
 
 /// What an operator does with users.
@@ -140,16 +137,6 @@ pub struct One {
     json: bool,
 }
 
-/// `restore`.
-#[derive(Debug, Args)]
-pub struct Restore {
-    #[command(flatten)]
-    one: One,
-    /// Put the state of this time back
-    #[arg(long, value_name = "TIME")]
-    at: Option<DateTime<Utc>>,
-}
-
 /// A resource type, as the commands call it.
 #[derive(Debug, Clone, Copy)]
 struct Kind<'a> {
@@ -167,7 +154,8 @@ const GROUP: Kind<'static> = Kind { endpoint: "Groups", noun: "group", list: "sc
 impl Kind<'_> {
     /// Says where to look for the id that somebody asked for.
     fn with_hint(self, error: Error) -> Error {
-        if error.kind() != ErrorKind::NotFound || !error.detail().contains("has the id") {
+        let is_of_the_id = ["has the id", "does not exist"].iter().any(|words| error.detail().contains(words));
+        if error.kind() != ErrorKind::NotFound || !is_of_the_id {
             return error;
         }
         let sentence = error.detail().trim_end_matches('.');
@@ -235,27 +223,6 @@ impl Command {
             Command::Purge(of) => purge(office, kind, of.arguments).await,
         }
     }
-}
-
-async fn restore(office: &Office, kind: Kind<'_>, arguments: Restore) -> Result<Report> {
-    let Restore { one: One { id, tenant, json }, at } = arguments;
-    if let Some(at) = at {
-        let question = RestoreState { tenant, resource_type: kind.endpoint.to_owned(), id, at };
-        return restore_state(office, question, json).await;
-    }
-    let question = resources::Restore { tenant, resource_type: kind.endpoint.to_owned(), id };
-    let entry = office.ask(question).await.map_err(|error| kind.with_hint(error))?;
-    if json {
-        return Report::json(&entry);
-    }
-    let resource_type = entry.resource["meta"]["resourceType"].as_str().unwrap_or("Resource");
-    Ok(Report::default().note(format!("{resource_type} {} is back.", title(&entry))))
-}
-
-/// What messages call a resource.
-fn title(entry: &Entry) -> String {
-    let label = entry.label.as_deref().map(|label| format!(" (`{}`)", printable(label)));
-    format!("{}{}", printable(entry.id()), label.unwrap_or_default())
 }
 
 /// Who did something: the name of a key, where it has one, and its id.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
+use super::instant::instant;
 use super::progress::Bar;
 use super::table::{printable, table};
 use super::{Office, Report};
@@ -27,7 +28,7 @@ pub struct Export {
     #[arg(long, default_value = "default")]
     tenant: String,
     /// The state at this time, exactly, from the history
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<DateTime<Utc>>,
     /// Also what is deleted
     #[arg(long)]

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use super::consent::consent;
+use super::instant::instant;
 use super::table::printable;
 use super::{Office, Report, diff};
 use crate::admin::undo::{self, Conflict, Reversal, Undone};
@@ -17,10 +18,10 @@ pub struct Undo {
     #[arg(long)]
     key: String,
     /// The first moment of the span
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     since: DateTime<Utc>,
     /// The last moment of the span; the present without it
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     until: Option<DateTime<Utc>>,
     /// The tenant whose resources the key has changed
     #[arg(long, default_value = "default")]

@@ -9,11 +9,11 @@ use sha2::{Digest, Sha256};
 use super::Provider;
 use super::history::Past;
 use super::history::many::each_past;
+use super::relations::Relations;
 use super::transfer::{Deleted, End, FORMAT, Header, Record, Unseen, VERSION};
 use crate::scim::resource::Document;
 use crate::scim::schema::{Attribute, Registry, ResourceType, Returned, Role};
 use crate::scim::{Error, ErrorKind, Result};
-use crate::store::audit;
 use crate::store::resources::StoredResource;
 use crate::store::tenants::Tenant;
 use crate::store::{Connection, Reach, load, tenants, whole};
@@ -228,13 +228,8 @@ fn deleted(
     waiting: Vec<String>,
 ) -> Result<Option<Deleted>> {
     let Some((at, by)) = stored.deleted.clone() else { return Ok(None) };
-    let changes = audit::deletion_until(connection, tenant_id, &stored.resource_type, &stored.id, until)?;
-    let changes = changes.unwrap_or_default();
-    let relation = |name: &str| {
-        let ids = changes["relations"][name].as_array().map(Vec::as_slice).unwrap_or_default();
-        ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    let (groups, members, reports) = (relation("groups"), relation("members"), relation("reports"));
+    let relations = Relations::of(connection, tenant_id, &stored.resource_type, &stored.id, Some(until))?;
+    let Relations { groups, members, reports } = relations;
     Ok(Some(Deleted { at, by, groups, members, reports, waiting }))
 }
 

@@ -71,7 +71,11 @@ impl Provider {
     }
 }
 
-fn present(
+/// The resource of that id, live or deleted.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn present(
     connection: &mut Connection,
     tenant_id: i64,
     resource_type: &ResourceType,

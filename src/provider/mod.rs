@@ -19,6 +19,7 @@ mod purge;
 mod read;
 mod record;
 mod reference;
+pub mod relations;
 mod replace;
 mod restore;
 mod search;

@@ -65,7 +65,8 @@ impl Provider {
         let first = move |connection: &mut Connection| {
             let place = place(connection, tenant_id, resource_type)?;
             let Some(stored) = resources::lock_buried(connection, tenant_id, &resource_type.name, &id)? else {
-                return rest(connection, tenant_id, resource_type, &id);
+                // From its beginning: nobody knows where the purge before was interrupted.
+                return Ok((rest(connection, tenant_id, resource_type, &id)?, Some(0)));
             };
             let purge = look(connection, place, &stored)?;
             members::forget(connection, stored.row_id)?;
@@ -73,19 +74,19 @@ impl Provider {
             api_keys::delete_bound_to(connection, tenant_id, stored.row_id)?;
             audit::forget_touches(connection, stored.row_id)?;
             resources::purge(connection, place, &stored, now)?;
-            audit::erase(connection, tenant_id, &resource_type.name, &id, PIECE)?;
+            let (_, behind) = audit::erase(connection, tenant_id, &resource_type.name, &id, None, PIECE)?;
             let changes = Changes::default().with_erased(purge.changes, &purge.keys);
             record(connection, &call, Operation::Purge, &stored, now, &changes)?;
             purge.keys.iter().try_for_each(|key| purge_key(connection, &call, key, now))?;
-            Ok(purge)
+            Ok((purge, behind))
         };
-        let purge = self.store.write(first).await?;
-        let mut erased = PIECE;
-        while erased > 0 {
+        let (purge, mut behind) = self.store.write(first).await?;
+        while behind.is_some() {
             let id = purged_id.clone();
-            let next =
-                move |connection: &mut Connection| audit::erase(connection, tenant_id, &resource_type.name, &id, PIECE);
-            erased = self.store.write(next).await?;
+            let next = move |connection: &mut Connection| {
+                audit::erase(connection, tenant_id, &resource_type.name, &id, behind, PIECE)
+            };
+            (_, behind) = self.store.write(next).await?;
         }
         Ok(Purge { lingers: !self.store.empty_log().await?, ..purge })
     }
@@ -114,13 +115,10 @@ fn look(connection: &mut Connection, place: Place, stored: &StoredResource) -> R
 /// Erases what the history says of a key that is deleted with the resource that it was bound to.
 fn purge_key(connection: &mut Connection, call: &Call, key: &str, now: DateTime<Utc>) -> Result<()> {
     let tenant_id = call.caller.tenant_id;
-    let mut count = 0;
-    loop {
-        let erased = audit::erase(connection, tenant_id, KEY, key, PIECE)?;
-        count += erased as i64;
-        if erased == 0 {
-            break;
-        }
+    let (mut count, mut behind) = (0, Some(0));
+    while behind.is_some() {
+        let (erased, next) = audit::erase(connection, tenant_id, KEY, key, behind, PIECE)?;
+        (count, behind) = (count + erased as i64, next);
     }
     let record = Record {
         tenant_id,

@@ -9,7 +9,7 @@ use crate::scim::resource::Document;
 use crate::scim::schema::Resolved;
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::Connection;
-use crate::store::audit::{Changes, Operation};
+use crate::store::audit::{self, Changes, NO_VERSION, Operation, Record};
 use crate::store::members;
 use crate::store::resources::{self, Place, StoredResource};
 
@@ -100,31 +100,71 @@ pub(super) fn assign_again(
     record(connection, call, Operation::Assign, &report, now, &changes)
 }
 
-/// Takes a reference out of a state of the past if it is to a resource that is deleted by now: nobody shows those. Its
-/// path and the id, if it was so and is not so now.
+/// Takes the reference out of a document that is about to be live again, if it is to a resource that is deleted by now:
+/// nobody shows those. One that refers to itself comes back as it went. `current` is the document of a live resource: what
+/// it refers to stays. Its path and the id, if there is one to be left out.
 ///
 /// # Errors
 /// Database failures.
-pub(super) fn without_deleted(
+pub(super) fn leave_out_deleted(
     connection: &mut Connection,
     place: Place,
+    own_id: &str,
     document: &mut Document,
-    current: &Document,
+    current: Option<&Document>,
 ) -> Result<Option<(String, String)>> {
     let Some((reference, id)) = referenced(place, document).map(|(reference, id)| (reference, id.to_owned())) else {
         return Ok(None);
     };
-    if referenced(place, current).is_some_and(|(_, now)| now == id) {
+    let stays = current.and_then(|current| referenced(place, current)).is_some_and(|(_, now)| now == id);
+    if stays || id == own_id {
         return Ok(None);
     }
-    // A deletion under way is waited for, and the next one waits until the reference is there to be taken away.
-    members::resolve(connection, place.tenant_id, &[&id])?;
+    // A deletion under way is waited for, and the next one waits until the reference is there to be taken away; so does a
+    // restoration until it is remembered.
+    if members::resolve(connection, place.tenant_id, &[&id])?.contains_key(&id) {
+        return Ok(None);
+    }
+    resources::lock_buried(connection, place.tenant_id, &place.resource_type.name, &id)?;
     let deletions = resources::deletions(connection, place.tenant_id, &[&id])?;
     if !deletions.get(&id).is_some_and(Option::is_some) {
         return Ok(None);
     }
     document.remove(reference);
     Ok(Some((reference.to_string(), id)))
+}
+
+/// Notes in the history of a deleted resource that another one came back without the reference to it: its own restoration
+/// assigns it again, in whichever order the two are restored.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn remember(
+    connection: &mut Connection,
+    call: &Call,
+    place: Place,
+    target_id: &str,
+    report_id: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let name = &place.resource_type.name;
+    // Who is purged does not come back.
+    if resources::lock_buried(connection, place.tenant_id, name, target_id)?.is_none() {
+        return Ok(());
+    }
+    let changes = Changes::default().with_relations(&[], &[], &[report_id.to_owned()]);
+    let record = Record {
+        tenant_id: place.tenant_id,
+        at: now,
+        caller: &call.caller.key_id,
+        request_id: &call.request_id,
+        operation: Operation::Unassign,
+        resource_type: name,
+        resource_id: target_id,
+        version: NO_VERSION,
+        changes: &changes,
+    };
+    audit::append_silent(connection, &[record])
 }
 
 fn referenced(place: Place, document: &Document) -> Option<(Resolved, &str)> {

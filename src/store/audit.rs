@@ -35,8 +35,11 @@ use crate::scim::{Error, Result};
 
 pub use changes::Changes;
 pub use erasure::{Mark, erasable, erase, erase_of_tenant};
-pub use many::{append_all, changes_at, count_steps, deletion_until, last_touches, steps_of_all};
-pub use past::{Deed, Entry, Span, Step, Touched, changes_of, deeds, entries, last_step, last_touch, steps, touched};
+pub use many::{append_all, changes_at, count_steps, last_touches, steps_of_all};
+pub use past::{
+    Deed, Entry, Span, Step, Touched, changes_of, deeds, entries, has_secrets_since, is_late, last_step, last_touch,
+    since_deletion, steps, touched,
+};
 pub use seals::{Head, SEALED_AT_ONCE, Seal, found, head, insert_seal, is_part_of_chain, next_seal};
 pub use search::{Place, Search, search};
 pub use verification::{Fault, Verdict, Verification, Wrong};
@@ -82,7 +85,7 @@ pub enum Operation {
     Delete,
     /// An operator brought a deleted resource back.
     Restore,
-    /// Its reference to a resource that was deleted is gone.
+    /// Its reference to a resource that was deleted is gone; of the deleted one: somebody came back without the reference.
     Unassign,
     /// Its reference to a resource that was restored is back.
     Assign,

@@ -77,6 +77,11 @@ impl Connection {
         if self.locks_rows() { " FOR SHARE" } else { "" }
     }
 
+    /// The same, and passes over what another transaction keeps to itself, where [`Self::share_clause`] would wait for it.
+    pub(super) fn share_at_once_clause(&self) -> &'static str {
+        if self.locks_rows() { " FOR SHARE SKIP LOCKED" } else { "" }
+    }
+
     /// What makes a SELECT of rows that will be referred to wait for, and see, a deletion under way.
     pub(super) fn reference_clause(&self) -> &'static str {
         if self.locks_rows() { " FOR KEY SHARE" } else { "" }
@@ -188,7 +193,7 @@ impl Connection {
         match self {
             Connection::Sqlite(_) => Ok(()),
             Connection::Postgres(c) => c.batch_execute(
-                "SET LOCAL statement_timeout = 0; \
+                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
                  SELECT pg_advisory_xact_lock(hashtext('scimd migrations of ' || current_schema()))",
             ),
         }
@@ -198,9 +203,18 @@ impl Connection {
     pub(super) fn take_time(&mut self) -> QueryResult<()> {
         match self {
             Connection::Sqlite(_) => Ok(()),
-            Connection::Postgres(c) => {
-                c.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
-            }
+            Connection::Postgres(c) => c.batch_execute(
+                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+                 SET LOCAL idle_in_transaction_session_timeout = 0",
+            ),
+        }
+    }
+
+    /// Lets this transaction wait for others as long as a statement may take.
+    pub(super) fn wait_for_others(&mut self) -> QueryResult<()> {
+        match self {
+            Connection::Sqlite(_) => Ok(()),
+            Connection::Postgres(c) => c.batch_execute("SET LOCAL lock_timeout = 0"),
         }
     }
 
@@ -380,8 +394,9 @@ impl Connector {
         #[expect(clippy::disallowed_methods, reason = "this is where connections are opened")]
         let mut connection = PgConnection::establish(&with_connect_timeout(url))
             .map_err(|cause| unreachable_postgres(&self.url, url, &cause.to_string()))?;
+        let settings = format!("{POSTGRES_SETTINGS}; SET lock_timeout = {}", self.busy_timeout.as_millis());
         connection
-            .batch_execute(POSTGRES_SETTINGS)
+            .batch_execute(&settings)
             .map_err(|cause| unreachable_postgres(&self.url, url, &cause.to_string()))?;
         Ok(connection)
     }

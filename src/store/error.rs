@@ -58,6 +58,19 @@ pub(super) fn may_run_again(error: &Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.is::<Passing>())
 }
 
+/// Another transaction keeps a tenant to itself, perhaps for long: whoever would write in it waits without a connection.
+///
+/// `Store::write` tries again for a while; whoever sees it after that is told to try again ([`ErrorKind::Busy`]).
+pub(super) fn held() -> Error {
+    let detail = "All of this tenant is being changed at the moment; please try again shortly.";
+    Error::new(ErrorKind::Busy, detail).with_source(Held)
+}
+
+/// Whether [`held`] has made it.
+pub(super) fn is_held(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<Held>())
+}
+
 /// The failure of a COMMIT. If the connection broke just then, nobody knows the outcome and nothing may run again. Nor does
 /// anybody if the disk failed: what SQLite could not sync stands in its log, and is found there if the process ends before
 /// something else is written in its place.
@@ -138,6 +151,18 @@ impl std::error::Error for Passing {
     }
 }
 
+/// The mark of an error that is gone when another transaction ends.
+#[derive(Debug)]
+struct Held;
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("another transaction keeps the tenant to itself")
+    }
+}
+
+impl std::error::Error for Held {}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Sort {
     Unique,
@@ -204,6 +229,7 @@ mod tests {
             (DatabaseErrorKind::UniqueViolation, "UNIQUE constraint failed: t.c", ErrorKind::Uniqueness, false),
             (DatabaseErrorKind::Unknown, "database is locked", ErrorKind::Busy, false),
             (DatabaseErrorKind::Unknown, "canceling statement due to statement timeout", ErrorKind::Busy, false),
+            (DatabaseErrorKind::Unknown, "canceling statement due to lock timeout", ErrorKind::Busy, false),
             (DatabaseErrorKind::Unknown, "database or disk is full", ErrorKind::Unavailable, false),
             (DatabaseErrorKind::Unknown, "attempt to write a readonly database", ErrorKind::Unavailable, false),
             (DatabaseErrorKind::ClosedConnection, "no connection to the server", ErrorKind::Unavailable, true),

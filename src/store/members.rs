@@ -341,6 +341,15 @@ pub fn resolve_pending(connection: &mut Connection, tenant_id: i64, id: &str, ro
     Ok(group_row_ids)
 }
 
+/// The unresolved members of a group.
+///
+/// # Errors
+/// Database failures.
+pub fn unresolved(connection: &mut Connection, group_row_id: i64) -> Result<Vec<String>> {
+    let statement: Sql<Text> = Sql::new("SELECT u.value FROM unresolved_members u WHERE u.group_row_id = ");
+    Ok(statement.bind(group_row_id).push(" ORDER BY u.value").load(connection)?)
+}
+
 /// Makes unresolved members of the members of a type that is served no more.
 ///
 /// # Errors
@@ -379,8 +388,7 @@ pub fn resolve_type(connection: &mut Connection, tenant_id: i64, resource_type: 
 /// # Errors
 /// Database failures.
 pub fn resolve_own(connection: &mut Connection, tenant_id: i64, group_row_id: i64) -> Result<()> {
-    let statement: Sql<Text> = Sql::new("SELECT u.value FROM unresolved_members u WHERE u.group_row_id = ");
-    let values: Vec<String> = statement.bind(group_row_id).load(connection)?;
+    let values = unresolved(connection, group_row_id)?;
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let targets = resolve(connection, tenant_id, &values)?;
     let live: Vec<&str> = targets.keys().map(String::as_str).collect();

@@ -58,6 +58,10 @@ use crate::telemetry::traces::TRACES;
 /// How long somebody waits for a connection before he is told to come back.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long somebody waits first before he looks again whether a tenant is free, and how long at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
 type Pool = r2d2::Pool<Connector>;
 type Pooled = r2d2::PooledConnection<Connector>;
 
@@ -70,7 +74,7 @@ pub struct Settings {
     pub postgres_connections: u32,
     /// How many reads SQLite serves at once.
     pub readers: u32,
-    /// How long a write waits while another process holds SQLite's lock.
+    /// How long a write waits while somebody else holds what it needs: SQLite's lock; on PostgreSQL a row, or the tenant.
     pub busy_timeout: Duration,
     /// How many writes may wait for SQLite's writer; one more is told to come back.
     pub queue_limit: usize,
@@ -81,11 +85,12 @@ pub struct Settings {
 impl Settings {
     /// The defaults, for this database.
     pub fn new(database_url: DatabaseUrl) -> Self {
+        let busy_timeout = if database_url.has_single_writer() { Duration::from_secs(5) } else { PATIENCE };
         Settings {
             database_url,
             postgres_connections: 16,
             readers: 8,
-            busy_timeout: Duration::from_secs(5),
+            busy_timeout,
             queue_limit: 4096,
             as_it_is: false,
         }
@@ -223,8 +228,7 @@ impl Store {
         if let Some(writer) = &self.inner.writer {
             return writer.write(work).await;
         }
-        let inner = Arc::clone(&self.inner);
-        self.inner.on_blocking_thread(move || inner.write(work)).await
+        self.inner.write_beside(work).await
     }
 
     /// Lets nothing that was overwritten outlast in SQLite's log; whether that is done, for a long read may be in the way.
@@ -328,6 +332,31 @@ impl Inner {
             return busy().with_source(cause);
         }
         Error::new(ErrorKind::Unavailable, "The database cannot be reached at the moment.").with_source(cause)
+    }
+
+    /// A write beside others, tried again for a while where another transaction keeps the tenant to itself. Who waits for that
+    /// has no connection meanwhile, so that reads and other tenants do not wait with him.
+    async fn write_beside<T: Send + 'static>(
+        self: &Arc<Self>,
+        mut work: impl FnMut(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (mut pause, mut left) = (FIRST_PAUSE, self.connector.busy_timeout);
+        loop {
+            let inner = Arc::clone(self);
+            let attempt = move || {
+                let outcome = inner.write(&mut work);
+                Ok((work, outcome))
+            };
+            let (same, outcome) = self.on_blocking_thread(attempt).await?;
+            if left.is_zero() || !outcome.as_ref().is_err_and(error::is_held) {
+                return outcome;
+            }
+            work = same;
+            pause = pause.min(left);
+            tokio::time::sleep(pause).await;
+            left -= pause;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// A write on a connection of the pool, repeated while something passing is in its way.

@@ -143,6 +143,7 @@ pub fn find(connection: &mut Connection, tenant_id: i64) -> Result<Option<Tenant
 /// The tenant of that number, kept from others until the transaction ends: whoever would write its resources waits.
 /// [`ErrorKind::NotFound`] if there is none.
 pub fn lock(connection: &mut Connection, tenant_id: i64) -> Result<Tenant> {
+    connection.wait_for_others()?;
     let clause = connection.lock_clause();
     held(connection, tenant_id, clause)
 }
@@ -176,7 +177,7 @@ pub fn list_after(connection: &mut Connection, after: i64, limit: i64) -> Result
 }
 
 /// What is set for a tenant, and stays set until the transaction ends; [`ErrorKind::NotFound`] if there is none of that
-/// number. Within a write.
+/// number, [`ErrorKind::Busy`] while another transaction keeps the tenant to itself. Within a write.
 pub fn settings(connection: &mut Connection, tenant_id: i64) -> Result<TenantSettings> {
     settings_and_forms(connection, tenant_id).map(|(settings, ..)| settings)
 }
@@ -199,12 +200,14 @@ pub fn settings_for(
 type SettingsAndForms = (TenantSettings, Forms, Option<NaiveDateTime>);
 
 fn settings_and_forms(connection: &mut Connection, tenant_id: i64) -> Result<SettingsAndForms> {
-    let clause = connection.share_clause();
+    let clause = connection.share_at_once_clause();
     let query: Sql<(Text, Text, Nullable<Timestamp>)> =
         Sql::new("SELECT t.settings, t.schemas, t.deleted_at FROM tenants t WHERE t.tenant_id = ");
     let query = query.bind(tenant_id).push(clause);
     let found = query.get_result::<(String, String, Option<NaiveDateTime>)>(connection).optional()?;
-    let (settings, forms, deleted_at) = found.ok_or_else(no_such_tenant)?;
+    let Some((settings, forms, deleted_at)) = found else {
+        return Err(if find(connection, tenant_id)?.is_some() { error::held() } else { no_such_tenant() });
+    };
     Ok((parse(&settings)?, Forms::parse(&forms)?, deleted_at))
 }
 
@@ -240,6 +243,7 @@ pub fn kept_for_other_schemas(connection: &mut Connection, registry: &Registry) 
 
 /// Keeps everybody else from writing in a tenant until the transaction ends: every write looks at its row first.
 pub fn hold(connection: &mut Connection, tenant_id: i64) -> Result<()> {
+    connection.wait_for_others()?;
     let clause = connection.deletion_clause();
     let statement: Sql<BigInt> =
         Sql::new("SELECT t.tenant_id FROM tenants t WHERE t.tenant_id = ").bind(tenant_id).push(clause);

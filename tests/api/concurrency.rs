@@ -1,11 +1,16 @@
 //! Requests that arrive together: CRE-08, VER-08, and members that must not get lost.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, mpsc};
 
+use diesel::prelude::*;
+use scimd::scim::Result;
+use scimd::store::Connection;
+use scimd::store::resources::{self, StoredResource};
 use serde_json::{Value, json};
 
-use crate::harness::{Api, each, each_strict};
+use crate::harness::{Api, Database, each, each_strict, run};
 use crate::messages::*;
+use crate::passwords::rows;
 use crate::support::http::Response;
 
 /// The answers to requests that are sent at the same moment, each on a connection of its own.
@@ -160,5 +165,80 @@ fn del_03_a_manager_who_is_deleted_while_being_assigned_is_nobodys_manager() {
             assert!(matches!(answers[0].status, 200 | 400), "{}", answers[0].text());
             assert_eq!(assert_resource(&api.get(&path_of(&ines)), 200).get(ENTERPRISE), None);
         }
+    });
+}
+
+/// A transaction on PostgreSQL that keeps a user to itself until it is let go.
+struct Keeping {
+    pid: i32,
+    letting_go: mpsc::Sender<()>,
+}
+
+impl Keeping {
+    /// `lock` is what it does to the user first.
+    fn of<'scope>(
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        api: &'scope Api,
+        user: &Value,
+        lock: fn(&mut Connection, i64, &str, &str) -> Result<Option<StoredResource>>,
+    ) -> Keeping {
+        let (tenant_id, id) = (api.tenant_id, user["id"].as_str().unwrap().to_owned());
+        let (begun, began) = mpsc::channel();
+        let (letting_go, gate) = mpsc::channel::<()>();
+        let keep = move |connection: &mut Connection| {
+            lock(connection, tenant_id, "User", &id)?.expect("a live user");
+            let Connection::Postgres(postgres) = connection else { panic!("PostgreSQL only") };
+            let pid = diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("pg_backend_pid()"));
+            begun.send(pid.get_result::<i32>(postgres)?).unwrap();
+            let _ = gate.recv();
+            Ok(())
+        };
+        scope.spawn(move || run(api.store.write(keep)));
+        Keeping { pid: began.recv().unwrap(), letting_go }
+    }
+
+    fn keeps_somebody_waiting(&self, api: &Api) -> bool {
+        let blocked = format!(
+            "SELECT 'blocked' AS line FROM pg_locks WHERE NOT granted AND {} = ANY(pg_blocking_pids(pid))",
+            self.pid
+        );
+        !rows(api, blocked).is_empty()
+    }
+
+    fn let_go(self) {
+        self.letting_go.send(()).unwrap();
+    }
+}
+
+/// SQLite's writes come one after the other.
+#[test]
+fn del_03_a_user_who_is_enabled_again_waits_for_the_deletion_of_the_manager() {
+    let api = &Api::new(Database::Postgres, scimd::scim::Profile::Compat);
+    let boss = api.created("/Users", &user("boss"));
+    let disabled = json!({"externalId": "e-1", "active": false});
+    let ines = api.created("/Users", &user_with("ines", disabled));
+    let again = json!({"externalId": "e-1", ENTERPRISE: {"manager": {"value": boss["id"]}}});
+    std::thread::scope(|scope| {
+        // Given that the name is found to be taken before the manager is being deleted.
+        let of_ines = Keeping::of(scope, api, &ines, resources::lock);
+        let post = scope.spawn(|| {
+            let headers = [("Authorization".to_owned(), format!("Bearer {}", api.token))];
+            let body = user_with("ines", again.clone()).to_string();
+            api.connection().send("POST", "/Users", &headers, Some(body.as_bytes())).expect("an answer")
+        });
+        while !of_ines.keeps_somebody_waiting(api) {
+            std::thread::yield_now();
+        }
+        let of_boss = Keeping::of(scope, api, &boss, resources::lock_for_deletion);
+
+        of_ines.let_go();
+        while !post.is_finished() && !of_boss.keeps_somebody_waiting(api) {
+            std::thread::yield_now();
+        }
+
+        assert!(!post.is_finished(), "it refers to somebody who is being deleted");
+        of_boss.let_go();
+        let enabled = post.join().unwrap();
+        assert_eq!((enabled.status, &enabled.json()["id"]), (201, &ines["id"]), "{}", enabled.text());
     });
 }

@@ -139,7 +139,7 @@ fn the_history_tells_that_something_was_erased_and_nothing_else_finds_it() {
         let past =
             run(async { Ok(provider(api).state_at(api.tenant_id, users, id.clone(), before).await) }).unwrap_err();
         let restored = run(async { Ok(restored(api, "User", &id).await) }).unwrap_err();
-        let back = run(async { Ok(provider(api).restore_state(operators_call(api), users, id.clone(), before).await) })
+        let back = run(async { Ok(provider(api).restore(operators_call(api), users, id.clone(), Some(before)).await) })
             .unwrap_err();
         let again = purge(api, "User", &id).unwrap_err();
         for error in [past, restored, back, again] {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use scimd::auth::{Caller, Scopes};
-use scimd::provider::{Call, Provider, Representation, system_clock};
+use scimd::provider::{Call, Provider, Restored, system_clock};
 use scimd::scim::Profile;
 use scimd::scim::schema::Registry;
 use scimd::store::Reach;
@@ -28,7 +28,7 @@ pub fn provider_of(api: &Api, registry: &'static Registry) -> Provider {
 }
 
 /// What comes of restoring a deleted resource.
-pub async fn restored(api: &Api, resource_type: &str, id: &str) -> scimd::scim::Result<Representation> {
+pub async fn restored(api: &Api, resource_type: &str, id: &str) -> scimd::scim::Result<Restored> {
     restored_by(api, Registry::builtin(), resource_type, id).await
 }
 
@@ -38,9 +38,9 @@ pub async fn restored_by(
     registry: &'static Registry,
     resource_type: &str,
     id: &str,
-) -> scimd::scim::Result<Representation> {
+) -> scimd::scim::Result<Restored> {
     let resource_type = registry.resource_type(resource_type).unwrap();
-    provider_of(api, registry).restore(operators_call(api), resource_type, id.to_owned()).await
+    provider_of(api, registry).restore(operators_call(api), resource_type, id.to_owned(), None).await
 }
 
 /// A call by an operator.
@@ -57,6 +57,8 @@ pub fn operators_call(api: &Api) -> Call {
     Call { caller: Arc::new(caller), request_id: "restore".into(), as_subject: false }
 }
 
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
 fn user_in_group(api: &Api) -> (String, String) {
     let user = api.created("/Users", &json!({"userName": "ines", "displayName": "Ines"}));
     let user_id = user["id"].as_str().unwrap().to_owned();
@@ -67,16 +69,15 @@ fn user_in_group(api: &Api) -> (String, String) {
 #[test]
 fn ent_02_who_refers_to_himself_is_deleted_and_comes_back_as_he_was() {
     each(|api| {
-        let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
         let id = api.created("/Users", &json!({"userName": "solo"}))["id"].as_str().unwrap().to_owned();
-        let own_boss = json!({"userName": "solo", enterprise: {"manager": {"value": id}}});
+        let own_boss = json!({"userName": "solo", ENTERPRISE: {"manager": {"value": id}}});
         let before = api.put(&format!("/Users/{id}"), &own_boss).json();
 
         assert_eq!(api.delete(&format!("/Users/{id}")).status, 204);
         restore(api, "User", &id);
 
         let after = api.get(&format!("/Users/{id}")).json();
-        assert_eq!(after[enterprise], before[enterprise]);
+        assert_eq!(after[ENTERPRISE], before[ENTERPRISE]);
         let (tenant_id, row) = (api.tenant_id, id.clone());
         let versions = run(api.store.read(Reach::Scan, move |c| audit::steps(c, tenant_id, "User", &row)));
         let versions: Vec<(Operation, i64)> = versions.iter().map(|step| (step.operation, step.version)).collect();
@@ -167,7 +168,6 @@ fn del_07_the_history_of_a_new_resource_names_the_deleted_one_before_it() {
 
 #[test]
 fn ent_02_a_restored_manager_has_the_reports_that_nobody_else_has_taken() {
-    const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
     each(|api| {
         let id = |body| api.created("/Users", &body)["id"].as_str().unwrap().to_owned();
         let boss = id(json!({"userName": "boss"}));
@@ -185,6 +185,56 @@ fn ent_02_a_restored_manager_has_the_reports_that_nobody_else_has_taken() {
 
         assert_eq!(manager_of(&waiting), json!(boss));
         assert_eq!(manager_of(&taken), json!(other));
+    });
+}
+
+/// Two users, of whom the second reports to the first.
+fn boss_and_report(api: &Api) -> [String; 2] {
+    let id = |body| api.created("/Users", &body)["id"].as_str().unwrap().to_owned();
+    let boss = id(json!({"userName": "boss"}));
+    let report = id(json!({"userName": "ines", ENTERPRISE: {"manager": {"value": boss}}}));
+    [boss, report]
+}
+
+#[test]
+fn ent_02_who_comes_back_has_no_manager_who_is_deleted_and_has_him_when_he_is_back() {
+    for boss_first in [true, false] {
+        each(|api| {
+            let [boss, report] = boss_and_report(api);
+            let path = |id: &str| format!("/Users/{id}");
+            let manager = || api.get(&path(&report)).json()[ENTERPRISE]["manager"]["value"].clone();
+            assert_eq!((api.delete(&path(&report)).status, api.delete(&path(&boss)).status), (204, 204));
+
+            if boss_first {
+                restore(api, "User", &boss);
+                restore(api, "User", &report);
+            } else {
+                let told = run(restored(api, "User", &report));
+                let left: Vec<&str> = told.left.iter().map(|left| left.what.as_str()).collect();
+                assert_eq!(left, [format!("{ENTERPRISE}:manager")]);
+                assert_eq!(manager(), json!(null), "nobody shows who is deleted");
+                restore(api, "User", &boss);
+            }
+
+            assert_eq!(manager(), json!(boss));
+        });
+    }
+}
+
+#[test]
+fn ent_02_who_has_another_manager_by_then_keeps_him() {
+    each(|api| {
+        let [boss, report] = boss_and_report(api);
+        let path = |id: &str| format!("/Users/{id}");
+        assert_eq!((api.delete(&path(&report)).status, api.delete(&path(&boss)).status), (204, 204));
+        restore(api, "User", &report);
+        let other = api.created("/Users", &json!({"userName": "other"}))["id"].clone();
+        let body = json!({"userName": "ines", ENTERPRISE: {"manager": {"value": other}}});
+        assert_eq!(api.put(&path(&report), &body).status, 200);
+
+        restore(api, "User", &boss);
+
+        assert_eq!(api.get(&path(&report)).json()[ENTERPRISE]["manager"]["value"], other);
     });
 }
 

@@ -16,7 +16,7 @@ use crate::restore::{operators_call, provider};
 fn outcome(api: &Api, resource: &Value, at: DateTime<Utc>) -> scimd::scim::Result<Restored> {
     let resource_type = Registry::builtin().resource_type(type_of(resource)).unwrap();
     run(async {
-        Ok(provider(api).restore_state(operators_call(api), resource_type, id_of(resource).to_owned(), at).await)
+        Ok(provider(api).restore(operators_call(api), resource_type, id_of(resource).to_owned(), Some(at)).await)
     })
 }
 
@@ -159,6 +159,27 @@ fn a_manager_who_is_deleted_by_now_is_left_out_and_named() {
     });
 }
 
+/// A manager whose deletion somebody's own has kept out of sight.
+#[test]
+fn a_deleted_report_comes_back_to_no_deleted_manager() {
+    each(|api| {
+        let boss = api.created("/Users", &user("boss"));
+        let manager = json!({ENTERPRISE: {"manager": {"value": boss["id"]}}});
+        let ines = api.created("/Users", &user_with("ines", manager));
+        let at = moment();
+        for gone in [&ines, &boss] {
+            assert_eq!(api.delete(&path_of(gone)).status, 204);
+        }
+
+        let outcome = restored(api, &ines, at);
+
+        assert_eq!(outcome.left.len(), 1, "{outcome:?}");
+        assert_eq!(own(api, &ines).0, json!({"userName": "ines", "active": true}));
+        crate::restore::restore(api, "User", id_of(&boss));
+        assert_eq!(own(api, &ines).0[ENTERPRISE]["manager"]["value"], boss["id"]);
+    });
+}
+
 #[test]
 fn a_password_that_was_changed_is_left_and_named() {
     crate::harness::each_with_passwords(|api| {
@@ -168,7 +189,7 @@ fn a_password_that_was_changed_is_left_and_named() {
         let left = || -> Vec<String> {
             let provider = crate::restore::provider_of(api, Registry::with_passwords());
             let resource_type = provider.registry().resource_type("User").unwrap();
-            let outcome = run(provider.restore_state(operators_call(api), resource_type, id_of(&ines).to_owned(), at));
+            let outcome = run(provider.restore(operators_call(api), resource_type, id_of(&ines).to_owned(), Some(at)));
             outcome.left.into_iter().map(|left| left.what).collect()
         };
         assert_eq!(left(), Vec::<String>::new(), "nobody has touched it");
@@ -200,7 +221,7 @@ fn what_the_history_or_the_schemas_do_not_have_is_left_and_named() {
             let provider = configured_provider(api, objects);
             let resource_type = provider.registry().resource_type("Device").unwrap();
             let id = id_of(&device).to_owned();
-            run(async { Ok(provider.restore_state(operators_call(api), resource_type, id, at).await) })
+            run(async { Ok(provider.restore(operators_call(api), resource_type, id, Some(at)).await) })
         };
 
         let left = outcome(&api, &second).unwrap().left;

@@ -718,6 +718,35 @@ fn a_manager_who_is_deleted_by_now_is_not_assigned_again() {
 }
 
 #[test]
+fn who_is_deleted_no_more_has_no_manager_who_has_been_deleted_since() {
+    for boss_comes_back in [true, false] {
+        each(|api| {
+            let boss = api.created("/Users", &user("boss"));
+            let manager = json!({ENTERPRISE: {"manager": {"value": boss["id"]}}});
+            let ines = api.created("/Users", &user_with("ines", manager));
+            let since = moment();
+            let rogue = another_key(api);
+            assert_eq!(rogue.delete(&path_of(&ines)).status, 204);
+            let deleting = if boss_comes_back { &rogue } else { api };
+            assert_eq!(deleting.delete(&path_of(&boss)).status, 204);
+
+            let undone = undo(api, &key_of(&rogue), since);
+
+            let of_ines = reversal(&undone, &ines);
+            assert_eq!(of_ines.operation, Operation::Restore);
+            if boss_comes_back {
+                assert_eq!((undone.conflicts.len(), &of_ines.changes), (0, &json!({})));
+            } else {
+                assert_eq!(left(&undone, &ines), [What::Attribute(format!("{ENTERPRISE}:manager"))]);
+                assert_eq!(get(api, &ines).get(ENTERPRISE), None);
+                restore(api, "User", id_of(&boss));
+            }
+            assert_eq!(get(api, &ines)[ENTERPRISE]["manager"]["value"], boss["id"]);
+        });
+    }
+}
+
+#[test]
 fn admins_see_the_plan_and_what_was_done() {
     each(|api| {
         let ines = api.created("/Users", &user_with("ines", json!({"title": "Guide"})));

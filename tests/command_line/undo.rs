@@ -98,7 +98,10 @@ fn one_resource_is_given_back_the_state_of_a_time() {
 
         let told = workplace.run(&restore(created));
 
-        assert!(text(&told.stderr).contains(&format!("{} is as it was at {created}.", scene.user)), "{told:?}");
+        assert!(
+            text(&told.stderr).contains(&format!("User {} (`mira`) is as it was at {created}.", scene.user)),
+            "{told:?}"
+        );
         assert_eq!(scene.title(), "Guide");
         let again = workplace.json(&[&restore(created)[..], &["--json"]].concat());
         assert_eq!((&again["changed"], &again["resource"]["title"]), (&json!(false), &json!("Guide")));
@@ -106,7 +109,11 @@ fn one_resource_is_given_back_the_state_of_a_time() {
         assert!(history.contains(&format!("  back to the state of {created}\n")), "{history}");
         assert!(workplace.fail(&restore("2020-01-01T00:00:00Z")).contains("was not there yet"));
         assert!(workplace.fail(&restore("9999-01-01T00:00:00Z")).contains("in the future"));
-        assert!(workplace.fail(&["group", "restore", &scene.user, "--at", created]).contains("does not exist"));
+        let unknown = workplace.fail(&["group", "restore", &scene.user, "--at", created]);
+        assert!(unknown.contains("does not exist; see `scimd group list`"), "{unknown}");
+        let vague = workplace.run(&restore("yesterday"));
+        assert_eq!(vague.status.code(), Some(2));
+        assert!(text(&vague.stderr).contains("such as 2026-11-01T09:30:00Z"), "{}", text(&vague.stderr));
     });
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::label;
+use crate::provider::relations::Relations;
 use crate::scim::Result;
 use crate::scim::schema::ResourceType;
 use crate::store::audit::{self, NO_VERSION, Operation, Step};
@@ -151,8 +152,14 @@ pub struct Deed {
 }
 
 /// What is asked for of the resource itself; the rest follows from other resources and from schemas.
-const WRITES: [Operation; 5] =
-    [Operation::Create, Operation::Replace, Operation::Modify, Operation::Delete, Operation::Restore];
+const WRITES: [Operation; 6] = [
+    Operation::Create,
+    Operation::Replace,
+    Operation::Modify,
+    Operation::Delete,
+    Operation::Restore,
+    Operation::Import,
+];
 
 impl Deed {
     /// The last write of a resource, and its last change of whatever kind.
@@ -204,13 +211,7 @@ pub struct ThenGroup {
 impl Then {
     /// What the history keeps of the deletion, with the names of the groups that are still there.
     pub(super) fn of(connection: &mut Connection, tenant_id: i64, resource_type: &str, id: &str) -> Result<Then> {
-        let changes = audit::last_changes(connection, tenant_id, resource_type, id, Operation::Delete)?;
-        let changes = changes.unwrap_or_default();
-        let ids = |name: &str| -> Vec<String> {
-            let ids = changes["relations"][name].as_array().map(Vec::as_slice).unwrap_or_default();
-            ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-        };
-        let groups = ids("groups");
+        let Relations { groups, members, reports } = Relations::of(connection, tenant_id, resource_type, id, None)?;
         let wanted: HashSet<&str> = groups.iter().map(String::as_str).collect();
         let mut names = members::display_names(connection, tenant_id, "Group", &wanted)?;
         let named = |id: String| {
@@ -218,6 +219,6 @@ impl Then {
             ThenGroup { id, deleted: name.is_none(), display_name: name.flatten() }
         };
         let groups = groups.into_iter().map(named).collect();
-        Ok(Then { groups, members: ids("members"), reports: ids("reports") })
+        Ok(Then { groups, members, reports })
     }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use super::page::page;
 use super::{Kind, One};
 use crate::admin::resources;
+use crate::cli::instant::instant;
 use crate::cli::{Office, Report};
 use crate::scim::Result;
 
@@ -15,7 +16,7 @@ pub struct Show {
     #[command(flatten)]
     one: One,
     /// The state at this time, without what other resources add to it: names of members and managers, groups of users
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<DateTime<Utc>>,
 }
 

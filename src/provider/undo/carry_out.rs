@@ -9,7 +9,7 @@ use super::draft::{Act, Draft};
 use super::plan::{Plan, operation};
 use crate::provider::membership::{self, Change};
 use crate::provider::record::record;
-use crate::provider::{Call, delete, not_found, place, restore};
+use crate::provider::{Call, delete, not_found, place, reference, restore};
 use crate::scim::accept::MemberClaim;
 use crate::scim::schema::ResourceType;
 use crate::scim::{Profile, Result};
@@ -83,7 +83,11 @@ impl Undoing<'_> {
         let document = draft.document(&before);
         restore::revive(self.connection, place, &mut stored, document, &members(draft), self.now)?;
         let changes = Changes::of(draft.resource_type, Some(&before), Some(&stored.document)).with_undo(self.span);
-        restore::record_revival(self.connection, self.call, place, &stored, changes, self.now)
+        restore::record_revival(self.connection, self.call, place, &stored, changes, self.now)?;
+        match &draft.left_out {
+            Some(id) => reference::remember(self.connection, self.call, place, id, &draft.id, self.now),
+            None => Ok(()),
+        }
     }
 
     /// What was to be changed may have come of what was buried.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::fold::{Fold, Other, Track};
@@ -41,6 +42,10 @@ pub(super) struct Draft {
     pub(super) members: BTreeMap<String, MemberChange>,
     /// The members that a deleted group had last.
     pub(super) listed: Vec<String>,
+    /// Whom a deleted resource referred to last: that comes back with it where no slot says another thing.
+    pub(super) kept: Option<Kept>,
+    /// The id of whom it referred to last, and does not when it is back.
+    pub(super) left_out: Option<String>,
     /// What it holds that no two live resources may share.
     pub(super) holds: Vec<Claim>,
     /// What it will hold.
@@ -56,6 +61,28 @@ pub(super) struct SlotChange {
     pub(super) origin: Origin,
 }
 
+/// A reference that a deleted resource has kept.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) slot: Slot,
+    pub(super) value: Value,
+    /// The id that it is to.
+    pub(super) id: String,
+    /// When the resource was deleted that has it.
+    pub(super) since: DateTime<Utc>,
+}
+
+impl Kept {
+    /// That of a deleted resource, if it has one.
+    fn of(resource_type: &'static ResourceType, stored: &StoredResource) -> Option<Kept> {
+        let reference = resource_type.reference()?;
+        let value = stored.document.get(reference)?.clone();
+        let id = value.get("value")?.as_str()?.to_owned();
+        let (since, _) = stored.deleted.clone()?;
+        Some(Kept { slot: Slot::of(reference.container(), &reference.attribute.name), value, id, since })
+    }
+}
+
 /// One membership put back.
 #[derive(Debug)]
 pub(super) struct MemberChange {
@@ -68,7 +95,7 @@ pub(super) struct MemberChange {
 #[derive(Debug)]
 pub(super) struct Origin {
     /// When the first of them was made.
-    pub(super) since: chrono::DateTime<chrono::Utc>,
+    pub(super) since: DateTime<Utc>,
     /// Whether it came of deleting or restoring another resource: then it is taken back with that alone.
     pub(super) follows: bool,
 }
@@ -90,6 +117,13 @@ impl Draft {
         let mut origins = self.slots.values().map(|change| &change.origin);
         let mut of_members = self.members.values().map(|change| &change.origin);
         origins.all(|origin| origin.follows) && of_members.all(|origin| origin.follows)
+    }
+
+    /// Leaves the reference out that it has kept, since nobody is there who is meant.
+    pub(super) fn leave_out(&mut self) {
+        let Some(Kept { slot, value, id, since }) = self.kept.take() else { return };
+        self.slots.insert(slot, SlotChange { now: Some(value), then: None, origin: Origin { since, follows: false } });
+        self.left_out = Some(id);
     }
 
     /// The members that a revived group has, or the ones that come to a live one.
@@ -157,6 +191,8 @@ impl Drafting<'_> {
             slots: BTreeMap::new(),
             members: BTreeMap::new(),
             listed: Vec::new(),
+            kept: None,
+            left_out: None,
             holds: Vec::new(),
             wants: Vec::new(),
         };
@@ -223,6 +259,7 @@ impl Drafting<'_> {
             }
         }
         draft.listed = fold.listed.filter(|_| revived).unwrap_or_default();
+        draft.kept = Kept::of(draft.resource_type, stored);
         let (document, kept) = target(draft.resource_type, &draft.slots, &stored.document);
         let kept = kept.into_iter().map(|path| draft.conflict(What::Attribute(path), NEVER_SHOWN));
         self.conflicts.extend(kept);

@@ -134,6 +134,11 @@ impl Plan {
                 self.conflicts.extend(reason.map(of_slot));
             }
             Obstacle::Member(id) => drop(draft.members.remove(&id)),
+            Obstacle::Kept(reason) => {
+                let slot = draft.kept.as_ref().map(|kept| kept.slot.to_string());
+                self.conflicts.extend(slot.map(|slot| draft.conflict(What::Attribute(slot), reason)));
+                draft.leave_out();
+            }
         }
         Some(draft)
     }
@@ -213,8 +218,9 @@ impl Surroundings {
                 is_reference(draft.resource_type, slot).then(|| referred(change.then.as_ref())).flatten()
             })
         });
-        let needed: BTreeSet<&str> =
-            drafts.iter().flat_map(Draft::coming).map(String::as_str).chain(referred).collect();
+        let kept = drafts.iter().filter_map(|draft| Some(draft.kept.as_ref()?.id.as_str()));
+        let coming = drafts.iter().flat_map(Draft::coming).map(String::as_str);
+        let needed: BTreeSet<&str> = coming.chain(referred).chain(kept).collect();
         let needed: Vec<&str> = needed.into_iter().collect();
         surroundings.deletions = resources::deletions(connection, tenant_id, &needed)?;
 
@@ -273,6 +279,8 @@ enum Obstacle {
     Slot(Slot, Option<String>),
     /// Of one membership, and another conflict says it.
     Member(String),
+    /// Of the reference that a deleted resource has kept.
+    Kept(String),
 }
 
 /// How everything will be when all drafts are carried out.
@@ -309,7 +317,10 @@ impl<'a> Ends<'a> {
         });
         let is_left = |(id, origin): &(&String, &Origin)| origin.follows && !self.comes_or_goes(id);
         let members = draft.members.iter().map(|(id, change)| (id, &change.origin)).filter(is_left);
-        taken.chain(slots).chain(members.map(|(id, _)| Obstacle::Member(id.clone()))).collect()
+        let members = members.map(|(id, _)| Obstacle::Member(id.clone()));
+        let kept = draft.kept.iter().filter(|kept| !draft.slots.contains_key(&kept.slot));
+        let kept = kept.filter_map(|kept| self.gone(&kept.id, kept.since).map(Obstacle::Kept));
+        taken.chain(slots).chain(members).chain(kept).collect()
     }
 
     fn is_buried(&self, id: &str) -> bool {
@@ -366,9 +377,13 @@ impl<'a> Ends<'a> {
             let cause = referred(then).or_else(|| referred(now)).unwrap_or_default();
             return (!self.comes_or_goes(cause)).then_some(None);
         }
-        let id = referred(then)?;
+        self.gone(referred(then)?, origin.since).map(Some)
+    }
+
+    /// Why nobody can refer to a resource, `None` if somebody can: it has been deleted since a time, and stays so.
+    fn gone(&self, id: &str, since: DateTime<Utc>) -> Option<String> {
         let deleted_at = (*self.surroundings.deletions.get(id)?)?;
-        let is_gone = deleted_at >= origin.since && !self.is_revived(id);
-        is_gone.then(|| Some(format!("'{id}' has been deleted since.")))
+        let is_gone = deleted_at >= since && !self.is_revived(id);
+        is_gone.then(|| format!("'{id}' has been deleted since."))
     }
 }

@@ -19,7 +19,8 @@ pub fn erasable(connection: &mut Connection, tenant_id: i64, resource_type: &str
     Ok(statement.append(of_resource(tenant_id, resource_type, resource_id)).get_result(connection)?)
 }
 
-/// Erases what changes of a resource say, at most `limit` of them, oldest first; how many. None are left once it is none.
+/// Erases what the next changes of a resource say, behind a place in the history, at most `limit` of them, oldest first; how
+/// many, and where to go on. There is no such place once all are erased.
 ///
 /// # Errors
 /// Database failures.
@@ -28,13 +29,17 @@ pub fn erase(
     tenant_id: i64,
     resource_type: &str,
     resource_id: &str,
+    behind: Option<i64>,
     limit: usize,
-) -> Result<usize> {
-    let condition = of_resource(tenant_id, resource_type, resource_id).push(" ORDER BY a.row_id LIMIT ");
-    let condition = condition.bind(limit as i64).push(connection.lock_clause());
+) -> Result<(usize, Option<i64>)> {
+    let mut condition = of_resource(tenant_id, resource_type, resource_id);
+    if let Some(row_id) = behind {
+        condition = condition.push(" AND a.row_id > ").bind(row_id);
+    }
+    let condition = condition.push(" ORDER BY a.row_id LIMIT ").bind(limit as i64).push(connection.lock_clause());
     let rows = row::rows(connection, condition)?;
     rows.iter().try_for_each(|row| erase_row(connection, row))?;
-    Ok(rows.len())
+    Ok((rows.len(), rows.last().map(|row| row.row_id).filter(|_| rows.len() == limit)))
 }
 
 /// A place in the history of a tenant, by resource, from which an erasure goes on.

@@ -91,33 +91,6 @@ pub fn last_touches(
     Ok(touches)
 }
 
-/// What the last deletion of a resource changed, or the last one until a time.
-///
-/// # Errors
-/// Database failures.
-pub fn deletion_until(
-    connection: &mut Connection,
-    tenant_id: i64,
-    resource_type: &str,
-    id: &str,
-    until: Option<DateTime<Utc>>,
-) -> Result<Option<Value>> {
-    let statement: Sql<Text> = Sql::new("SELECT a.changes FROM audit a WHERE ");
-    let statement = statement
-        .append(of_resources(tenant_id, &[id]))
-        .push(" AND a.resource_type = ")
-        .bind(resource_type)
-        .push(" AND a.operation = ")
-        .bind(Operation::Delete.as_str());
-    let statement = match until {
-        Some(until) => statement.push(" AND a.at <= ").bind(until.naive_utc()),
-        None => statement,
-    };
-    let statement = statement.push(" ORDER BY a.row_id DESC LIMIT 1");
-    let texts: Vec<String> = statement.load(connection)?;
-    texts.first().map(|text| serde_json::from_str(text).map_err(Error::internal)).transpose()
-}
-
 /// Appends changes of one kind that came with one request, and their events, of different resources of one tenant.
 ///
 /// # Errors

@@ -208,6 +208,76 @@ pub fn changes_of(
     texts.iter().map(|text| serde_json::from_str(text).map_err(Error::internal)).collect()
 }
 
+/// What the last deletion of a resource changed, and what each change behind it did; with a time, up to then.
+///
+/// # Errors
+/// Database failures.
+pub fn since_deletion(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    resource_id: &str,
+    until: Option<DateTime<Utc>>,
+) -> Result<Vec<Value>> {
+    let until = |statement: Sql<Text>, alias: &'static str| match until {
+        Some(until) => statement.push(alias).push("at <= ").bind(until.naive_utc()),
+        None => statement,
+    };
+    let statement: Sql<Text> = Sql::new("SELECT a.changes FROM audit a WHERE ");
+    let statement = until(statement.append(of_resource(tenant_id, resource_type, resource_id)), " AND a.")
+        .push(" AND a.row_id >= (SELECT max(d.row_id) FROM audit d WHERE d.tenant_id = ")
+        .bind(tenant_id)
+        .push(" AND d.resource_id = ")
+        .bind(resource_id)
+        .push(" AND d.resource_type = ")
+        .bind(resource_type)
+        .push(" AND d.operation = ")
+        .bind(Operation::Delete.as_str());
+    let statement = until(statement, " AND d.").push(") ORDER BY a.row_id");
+    let texts: Vec<String> = statement.load(connection)?;
+    texts.iter().map(|text| serde_json::from_str(text).map_err(Error::internal)).collect()
+}
+
+/// Whether something of a resource that is never shown was changed after a time.
+///
+/// # Errors
+/// Database failures.
+pub fn has_secrets_since(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    resource_id: &str,
+    at: DateTime<Utc>,
+) -> Result<bool> {
+    let statement: Sql<Text> = Sql::new("SELECT a.changes FROM audit a WHERE ");
+    let statement = statement.append(of_resource(tenant_id, resource_type, resource_id));
+    let statement = statement.push(" AND a.at > ").bind(at.naive_utc());
+    // An attribute of that name may stand in it, too.
+    let texts: Vec<String> = statement.push(" AND a.changes LIKE '%\"secrets\":%'").load(connection)?;
+    let changes = texts.iter().map(|text| serde_json::from_str::<Value>(text).map_err(Error::internal));
+    let changes = changes.collect::<Result<Vec<Value>>>()?;
+    Ok(changes.iter().any(|changes| changes.pointer("/secrets/0").is_some()))
+}
+
+/// Whether a change of a resource stands behind this place of the history and is of this time or before: it was under way
+/// when the history was read.
+///
+/// # Errors
+/// Database failures.
+pub fn is_late(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    resource_id: &str,
+    behind: i64,
+    at: DateTime<Utc>,
+) -> Result<bool> {
+    let statement: Sql<BigInt> = Sql::new("SELECT a.row_id FROM audit a WHERE ");
+    let statement = statement.append(of_resource(tenant_id, resource_type, resource_id));
+    let statement = statement.push(" AND a.row_id > ").bind(behind).push(" AND a.at <= ").bind(at.naive_utc());
+    Ok(!statement.push(" LIMIT 1").load::<i64>(connection)?.is_empty())
+}
+
 /// What a caller has changed in a span, in the order of the first change of each. Costs what anybody has changed in the
 /// tenant in that time.
 ///

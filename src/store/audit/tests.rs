@@ -454,12 +454,16 @@ fn an_erased_row_proves_itself_and_says_nothing() {
         let head = head_of(&store).await;
 
         let erased = store
-            .write(|connection| Ok([2, 2, 2].map(|most| erase(connection, 1, "Group", "a", most).unwrap())))
+            .write(|connection| {
+                let first = erase(connection, 1, "Group", "a", None, 2)?;
+                let rest = erase(connection, 1, "Group", "a", first.1, 2)?;
+                Ok([first, rest, erase(connection, 1, "Group", "a", None, 2)?])
+            })
             .await
             .unwrap();
         seal(&store).await;
 
-        assert_eq!(erased, [2, 1, 0]);
+        assert_eq!(erased, [(2, Some(3)), (1, None), (0, None)]);
         // Whoever does that by himself does not say so.
         let unexplained = [1, 3, 4].map(|row_id| (row_id, Wrong::Erased));
         assert_eq!(wrong(&verify(&store, None).await), unexplained);
@@ -539,7 +543,7 @@ fn what_has_the_same_id_and_another_type_is_not_erased_with_it() {
 
         let counts = |connection: &mut Connection| {
             let before = ["Group", "Key"].map(|name| erasable(connection, 1, name, "same").unwrap());
-            let erased = erase(connection, 1, "Group", "same", 10)?;
+            let (erased, _) = erase(connection, 1, "Group", "same", None, 10)?;
             purge_record(connection, "same")?;
             Ok((before, erased, erasable(connection, 1, "Key", "same")?))
         };
@@ -548,7 +552,7 @@ fn what_has_the_same_id_and_another_type_is_not_erased_with_it() {
         assert_eq!(verify(&store, None).await.broken, 0);
 
         // Nor does the purge explain it.
-        store.write(|connection| erase(connection, 1, "Key", "same", 10)).await.unwrap();
+        store.write(|connection| erase(connection, 1, "Key", "same", None, 10)).await.unwrap();
         assert_eq!(wrong(&verify(&store, None).await), [(2, Wrong::Erased)]);
     });
 }
@@ -560,7 +564,7 @@ fn a_changed_row_stays_changed_when_it_is_erased() {
         changes(&store, 2).await;
         seal(&store).await;
         tamper(&store, "UPDATE audit SET changes = '{\"a\":1}' WHERE row_id = 2").await;
-        store.write(|connection| erase(connection, 1, "Group", "g", 10)).await.unwrap();
+        store.write(|connection| erase(connection, 1, "Group", "g", None, 10)).await.unwrap();
         store.write(|connection| purge_record(connection, "g")).await.unwrap();
         seal(&store).await;
 

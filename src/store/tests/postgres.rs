@@ -100,6 +100,88 @@ fn deadlocks_are_resolved_by_running_again() {
     });
 }
 
+/// A store with a second tenant, whose writes are told soon to come again, and somebody who keeps the first tenant to
+/// himself.
+fn held_tenant(settings: &Settings) -> (Store, Connection) {
+    let store = migrated(&Settings { busy_timeout: Duration::from_millis(200), ..settings.clone() });
+    let mut other = store.inner.connector.open(Purpose::Writer).unwrap();
+    insert(&mut other, "acme").unwrap();
+    let mut holder = store.inner.connector.open(Purpose::Writer).unwrap();
+    holder.begin_write(Duration::ZERO).unwrap();
+    tenants::hold(&mut holder, 1).unwrap();
+    (store, holder)
+}
+
+fn on_postgres_settings<F: Future<Output = ()>>(test: impl Fn(Settings) -> F) {
+    on_each_url(|settings| {
+        if !settings.database_url.has_single_writer() {
+            run(test(settings));
+        }
+    });
+}
+
+#[test]
+fn who_waits_for_a_tenant_keeps_nobody_else_waiting() {
+    on_postgres_settings(|settings| async move {
+        let (store, mut holder) = held_tenant(&settings);
+        let acme = store.read(Reach::Point, |c| tenants::find_by_name(c, "acme")).await.unwrap().unwrap().tenant_id;
+        // Many more than there are connections.
+        let mut writes = Vec::new();
+        for _ in 0..32 {
+            writes.push(queued(&store, |c| tenants::settings(c, 1)).await);
+        }
+
+        let (read, other) =
+            (store.read(Reach::Scan, names).await, store.write(move |c| tenants::settings(c, acme)).await);
+
+        assert_eq!(read.unwrap(), ["acme", "default"]);
+        assert!(other.is_ok(), "{other:?}");
+        for write in writes {
+            assert_eq!(write.await.unwrap().unwrap_err().kind(), ErrorKind::Busy);
+        }
+        assert_eq!(store.write(|c| tenants::settings(c, 99)).await.unwrap_err().kind(), ErrorKind::NotFound);
+        holder.commit().unwrap();
+        assert!(store.write(|c| tenants::settings(c, 1)).await.is_ok());
+    });
+}
+
+#[test]
+fn a_tenant_that_is_free_soon_is_waited_for() {
+    on_postgres_settings(|settings| async move {
+        let (_, mut holder) = held_tenant(&settings);
+        let store = Store::open(&settings).unwrap();
+        let tries = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&tries);
+        let write = queued(&store, move |c| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            tenants::settings(c, 1)
+        })
+        .await;
+        while tries.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+
+        holder.commit().unwrap();
+
+        assert!(write.await.unwrap().is_ok());
+    });
+}
+
+#[test]
+fn who_waits_too_long_for_a_row_is_told_to_come_again() {
+    on_postgres_settings(|settings| async move {
+        let (store, mut holder) = held_tenant(&settings);
+        let rename = |c: &mut Connection| tenants::rename(c, 1, "one");
+        rename(&mut holder).unwrap();
+
+        let refused = store.write(rename).await.unwrap_err();
+
+        assert_eq!(refused.kind(), ErrorKind::Busy);
+        holder.rollback().unwrap();
+        store.write(rename).await.unwrap();
+    });
+}
+
 #[test]
 fn migrations_beside_a_server_that_writes_wait_for_it_and_it_for_them() {
     on_each_url(|settings| {

@@ -369,11 +369,39 @@ fn a_deleted_resource_is_brought_back_by_the_key_that_asks() {
         let restored = asked(&desk.admin, "POST", &format!("{}{restore}", desk.base), Some(&json!({})));
 
         assert_eq!((&restored["status"], &restored["resource"]["id"]), (&json!("live"), &json!(user)));
+        assert_eq!((&restored["changed"], &restored["left"]), (&json!(true), &json!([])));
         assert_eq!(restored["resource"]["groups"][0]["value"], json!(group));
         assert_eq!(api.get(&format!("/Users/{user}")).status, 200);
         let last = &desk.get(&format!("/resources/Users/{user}"))["lastWrite"];
         assert_eq!((&last["operation"], &last["key"]), (&json!("restore"), &json!(key_of(&desk.admin))));
         assert!(desk.refused("POST", "/resources/Users/nobody/restore", 404, None).contains("'nobody'"));
+    });
+}
+
+#[test]
+fn a_resource_is_given_the_state_of_a_time_or_its_last_one_by_the_same_question() {
+    each(|api| {
+        let desk = Desk::of(api);
+        let user = desk.user("mira");
+        let group = desk.group("Team", &[&user, "nobody"]);
+        let at = desk.get(&format!("/resources/Groups/{group}"))["lastWrite"]["at"].clone();
+        let body = json!({"displayName": "Crew", "members": []});
+        assert_eq!(api.put(&format!("/Groups/{group}"), &body).status, 200);
+        let restore = format!("{}/resources/Groups/{group}/restore", desk.base);
+
+        let restored = asked(&desk.admin, "POST", &restore, Some(&json!({"at": at, "allMembers": true})));
+
+        assert_eq!((&restored["changed"], &restored["name"]), (&json!(true), &json!("team")));
+        assert_eq!(restored["unresolvedMembers"], json!(["nobody"]));
+        assert_eq!(restored["resource"]["members"].as_array().unwrap().len(), 2);
+        let again = asked(&desk.admin, "POST", &restore, Some(&json!({"at": at})));
+        assert_eq!((&again["changed"], again["resource"].get("members")), (&json!(false), None));
+        let last = &desk.get(&format!("/resources/Groups/{group}"))["lastWrite"];
+        assert_eq!((&last["operation"], &last["version"]), (&json!("replace"), &json!(3)));
+        let future = json!({"at": "9999-01-01T00:00:00Z"});
+        assert_error(&ask(&desk.admin, "POST", &restore, Some(&future)), 400, Some("invalidValue"));
+        let nowhere = format!("{}/resources/Groups/nobody/restore", desk.base);
+        assert_error(&ask(&desk.admin, "POST", &nowhere, Some(&json!({"at": at}))), 404, None);
     });
 }
 
