@@ -19,10 +19,10 @@ mod walk;
 use diesel::RunQueryDsl;
 use diesel::sql_types::BigInt;
 
-use super::Connection;
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredResource};
 use super::sql::Sql;
 use super::values::sort_path;
+use super::{Connection, totals};
 use crate::scim::filter::{Check, Condition, Relation};
 use crate::scim::query::{Page, Sort};
 use crate::scim::schema::{Registry, ResourceType, Role};
@@ -77,11 +77,19 @@ pub fn search(connection: &mut Connection, search: &Search<'_>, page: Page) -> R
     Ok(Found { total, resources })
 }
 
+/// How many match. All of a type are not counted: that number is kept.
 fn count(connection: &mut Connection, search: &Search<'_>) -> Result<u64> {
-    let statement: Sql<BigInt> = Sql::new("SELECT count(*) FROM resources r WHERE ");
-    let statement = statement.append(predicate(search, connection));
-    let total: i64 = statement.get_result(connection)?;
-    Ok(total.unsigned_abs())
+    let mut total = 0;
+    for scope in &search.scopes {
+        total += match scope.condition {
+            None => totals::of_type(connection, search.tenant_id, &scope.resource_type.name)?,
+            Some(_) => {
+                let statement: Sql<BigInt> = Sql::new("SELECT count(*) FROM resources r WHERE ");
+                statement.append(predicate_of(search, scope, connection)).get_result(connection)?
+            }
+        };
+    }
+    Ok(u64::try_from(total).unwrap_or_default())
 }
 
 fn page_statement(connection: &Connection, search: &Search<'_>, page: Page) -> Result<Sql<RowType>> {
