@@ -32,6 +32,33 @@ pub(super) fn by_type(connection: &mut Connection, tenant_id: i64) -> Result<Vec
     Ok(statement.load(connection)?)
 }
 
+/// Where the live resource of a type lies that `rank` others come before in the order of creation: at or behind a row, and
+/// there so many others come before it yet, at most a block of them.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn place(connection: &mut Connection, tenant_id: i64, resource_type: &str, rank: u64) -> Result<(i64, i64)> {
+    let mut rank = i64::try_from(rank).unwrap_or(i64::MAX);
+    if rank < BLOCK {
+        return Ok((0, rank));
+    }
+    let statement: Sql<(BigInt, BigInt)> =
+        Sql::new("SELECT c.block, CAST(sum(c.live) AS BIGINT) FROM live_counts c WHERE ");
+    let statement = statement.append(of(tenant_id, resource_type)).push(" GROUP BY c.block ORDER BY c.block");
+    let mut begin = 0;
+    for (block, live) in statement.load::<(i64, i64)>(connection)? {
+        begin = block * BLOCK;
+        if rank < live {
+            break;
+        }
+        rank -= live;
+    }
+    Ok((begin, rank))
+}
+
+/// How many rows make a block.
+const BLOCK: i64 = 1 << 12;
+
 /// The tenant and type behind this one of which there are resources or counts, in order.
 ///
 /// # Errors
@@ -220,6 +247,32 @@ mod tests {
             assert_eq!(by_migration, [(0, 10), (1, 4), (4, 1), (5, 1)]);
             store.write(|c| recount(c, 1, "User")).await.expect("counted again");
             assert_eq!(store.read(Reach::Scan, kept).await.expect("read"), by_migration);
+        });
+    }
+
+    #[test]
+    fn a_page_far_behind_is_found_by_the_blocks_before_it() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let everybody = (1..=5).chain(4_090..4_100).chain(12_000..20_000);
+            let gone = |row_id: &i64| row_id % 3 == 0;
+            let there: Vec<i64> = everybody.clone().filter(|row_id| !gone(row_id)).collect();
+            let rows = rows(everybody);
+            let fill = move |c: &mut Connection| {
+                c.batch_execute(&rows)?;
+                Ok(c.batch_execute("UPDATE resources SET deleted_at = created_at WHERE row_id % 3 = 0")?)
+            };
+            store.write(fill).await.expect("filled");
+            let expected = there.clone();
+            let look = move |c: &mut Connection| {
+                for (rank, row_id) in expected.iter().enumerate().step_by(7) {
+                    let (begin, rest) = place(c, 1, "User", rank as u64)?;
+                    let before = expected.iter().filter(|row_id| **row_id < begin).count();
+                    assert_eq!(before + rest as usize, rank, "{row_id}");
+                    assert!(rest < BLOCK);
+                }
+                Ok(())
+            };
+            store.read(Reach::Scan, look).await.expect("found");
         });
     }
 

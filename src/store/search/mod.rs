@@ -72,7 +72,11 @@ pub fn search(connection: &mut Connection, search: &Search<'_>, page: Page) -> R
     let statement = page_statement(connection, search, page)?;
     let total = count(connection, search)?;
     let beyond = page.count == 0 || page.offset() >= total;
-    let rows: Vec<Row> = if beyond { Vec::new() } else { statement.load(connection)? };
+    let rows: Vec<Row> = match search.everything_of() {
+        _ if beyond => Vec::new(),
+        Some(resource_type) if page.offset() > 0 => behind(connection, search, resource_type, page)?.load(connection)?,
+        _ => statement.load(connection)?,
+    };
     let resources = rows.into_iter().map(StoredResource::try_from).collect::<Result<_>>()?;
     Ok(Found { total, resources })
 }
@@ -90,6 +94,36 @@ fn count(connection: &mut Connection, search: &Search<'_>) -> Result<u64> {
         };
     }
     Ok(u64::try_from(total).unwrap_or_default())
+}
+
+impl Search<'_> {
+    /// The type of which all resources are wanted, in the order of creation.
+    fn everything_of(&self) -> Option<&'static ResourceType> {
+        match (self.scopes.as_slice(), self.sort) {
+            ([Scope { resource_type, condition: None }], None) => Some(resource_type),
+            _ => None,
+        }
+    }
+}
+
+/// A page of all resources of a type that does not walk through those before it: blocks of them are passed by, and the
+/// rest is counted in the index alone.
+fn behind(
+    connection: &mut Connection,
+    search: &Search<'_>,
+    resource_type: &ResourceType,
+    page: Page,
+) -> Result<Sql<RowType>> {
+    let (block_start, rest) = totals::place(connection, search.tenant_id, &resource_type.name, page.offset())?;
+    let of_type = |alias: &'static str| -> Sql {
+        let own = Sql::new(alias).push(".tenant_id = ").bind(search.tenant_id).push(" AND ").push(alias);
+        own.push(".deleted_at IS NULL AND ").push(alias).push(".resource_type = ").bind(resource_type.name.as_str())
+    };
+    let statement: Sql<RowType> = Sql::new("SELECT ").push(ROW_COLUMNS).push(" FROM resources r WHERE ");
+    let statement = statement.append(of_type("r")).push(" AND r.row_id >= (SELECT f.row_id FROM resources f WHERE ");
+    let statement = statement.append(of_type("f")).push(" AND f.row_id >= ").bind(block_start);
+    let statement = statement.push(" ORDER BY f.row_id LIMIT 1 OFFSET 0 + ").bind(rest).push(") ORDER BY r.row_id");
+    Ok(statement.push(" LIMIT 0 + ").bind(i64::try_from(page.count).unwrap_or(i64::MAX)))
 }
 
 fn page_statement(connection: &Connection, search: &Search<'_>, page: Page) -> Result<Sql<RowType>> {
