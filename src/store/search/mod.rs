@@ -21,7 +21,7 @@ use diesel::sql_types::BigInt;
 
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredResource};
 use super::sql::Sql;
-use super::values::sort_path;
+use super::values::{SORTED_TAIL_CHARS, sort_path};
 use super::{Connection, totals};
 use crate::scim::filter::{Check, Condition, Relation};
 use crate::scim::query::{Page, Sort};
@@ -68,13 +68,18 @@ pub struct Found {
 /// # Errors
 /// `invalidValue` for a sort order by something that is computed; database failures.
 pub fn search(connection: &mut Connection, search: &Search<'_>, page: Page) -> Result<Found> {
+    if search.is_by_value_of_one_type() {
+        return walk::page(connection, search, page);
+    }
     // Whether an order is possible does not depend on what is found.
     let statement = page_statement(connection, search, page)?;
     let total = count(connection, search)?;
     let beyond = page.count == 0 || page.offset() >= total;
     let rows: Vec<Row> = match search.everything_of() {
         _ if beyond => Vec::new(),
-        Some(resource_type) if page.offset() > 0 => behind(connection, search, resource_type, page)?.load(connection)?,
+        Some(resource_type) if page.offset() > 0 => {
+            behind(connection, search, resource_type, page)?.load(connection)?
+        }
         _ => statement.load(connection)?,
     };
     let resources = rows.into_iter().map(StoredResource::try_from).collect::<Result<_>>()?;
@@ -97,6 +102,11 @@ fn count(connection: &mut Connection, search: &Search<'_>) -> Result<u64> {
 }
 
 impl Search<'_> {
+    /// Whether one type is searched, in an order that the search index has.
+    fn is_by_value_of_one_type(&self) -> bool {
+        self.scopes.len() == 1 && self.sort.is_some_and(|sort| sort.attribute.role() == Role::Stored)
+    }
+
     /// The type of which all resources are wanted, in the order of creation.
     fn everything_of(&self) -> Option<&'static ResourceType> {
         match (self.scopes.as_slice(), self.sort) {
@@ -213,9 +223,9 @@ fn not_sortable(sort: &Sort) -> Error {
     Error::new(ErrorKind::InvalidValue, format!("sortBy: '{}' can't be sorted by.", sort.attribute))
 }
 
-/// What of a long value counts behind its head. A cursor holds it, and must fit into a URL: of values that agree in their
-/// first 1,024 characters, the resource that was created first comes first.
+/// What of a long value counts behind its head: [`SORTED_TAIL_CHARS`] of it.
 const SORTED_TAIL: &str = "substr(s.tail, 1, 768)";
+const _: () = assert!(SORTED_TAIL_CHARS == 768);
 
 /// A location is the endpoint and the id.
 fn order_by_location(search: &Search<'_>, direction: &'static str) -> (Sql, Sql) {
@@ -253,6 +263,7 @@ mod tests {
     use super::*;
     use crate::scim::Profile;
     use crate::scim::filter::{parse, resolve};
+    use crate::store::tests::{Fixture, on_each_database};
     use crate::store::{DatabaseUrl, Reach, Settings, Store};
 
     /// The plan of SQLite for a filter, one step a line.
@@ -278,6 +289,45 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(store.read(Reach::Point, explain)).expect("a plan")
+    }
+
+    #[test]
+    fn a_page_far_behind_begins_at_its_block_and_passes_the_rest_by_in_the_index() {
+        on_each_database(|Fixture { store, postgres }| async move {
+            let explain = move |connection: &mut Connection| {
+                let users = Registry::builtin().resource_type("User").expect("a built-in type");
+                let scopes = vec![Scope { resource_type: users, condition: None }];
+                let base_url = "https://example.com/scim/v2";
+                let search = Search { tenant_id: 1, scopes, sort: None, registry: Registry::builtin(), base_url };
+                let page = behind(connection, &search, users, Page { start_index: 5_001, count: 10 })?;
+                explained(connection, page, postgres)
+            };
+            let plan = store.read(Reach::Point, explain).await.expect("a plan");
+
+            // Once for the page, once for what is passed by.
+            let by_index = match postgres {
+                true => ["Index Scan using resources_live on", "Index Only Scan using resources_live on"],
+                false => ["SEARCH r USING", "SEARCH f USING"],
+            };
+            assert!(by_index.iter().all(|step| plan.contains(step)), "{plan}");
+            let terms = "resources_live (tenant_id=? AND resource_type=? AND row_id>?)";
+            assert!(postgres || plan.matches(terms).count() == 2, "{plan}");
+            assert!(!plan.contains("Sort") && !plan.contains("TEMP B-TREE"), "{plan}");
+        });
+    }
+
+    /// The plan of a statement, one step a line. Of an empty table PostgreSQL would read the whole.
+    fn explained<T>(connection: &mut Connection, statement: Sql<T>, postgres: bool) -> Result<String> {
+        let steps: Vec<String> = if postgres {
+            Sql::<()>::new("SET LOCAL enable_seqscan = off").execute(connection)?;
+            Sql::<()>::new("SET LOCAL enable_bitmapscan = off").execute(connection)?;
+            Sql::<Text>::new("EXPLAIN ").append(statement).load(connection)?
+        } else {
+            let steps: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ").append(statement);
+            let steps: Vec<(i32, i32, i32, String)> = steps.load(connection)?;
+            steps.into_iter().map(|step| step.3).collect()
+        };
+        Ok(steps.join("\n"))
     }
 
     #[test]
