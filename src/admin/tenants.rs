@@ -13,7 +13,7 @@ use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::audit::{self, Changes};
 use crate::store::resources::{self, Place};
 use crate::store::tenants::{self, Tenant, TenantSettings};
-use crate::store::{Connection, Reach, limits};
+use crate::store::{Connection, Reach};
 
 pub use self::deletion::{Delete, Deletion};
 pub use self::shown::{Detail, GroupNameRule, Shown, TypeCount};
@@ -169,11 +169,6 @@ impl Operation for Change {
                     _ => error,
                 };
                 resources::rekey_groups(connection, Place { tenant_id, settings, resource_type }).map_err(clashing)?;
-            }
-            for resource_type in registry.resource_types() {
-                if settings.most(resource_type) != before.settings.most(resource_type) {
-                    limits::settle(connection, tenant_id, &settings, resource_type)?;
-                }
             }
             let after = found(connection, tenant_id)?;
             record(connection, &author, Some(&before), &after)?;

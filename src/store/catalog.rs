@@ -21,7 +21,7 @@ pub(super) struct Table {
     pub(super) name: String,
     /// Its columns, in their order.
     pub(super) columns: Vec<Column>,
-    /// The tables that its rows refer to.
+    /// The tables that its rows refer to, or follow from.
     references: Vec<String>,
 }
 
@@ -86,7 +86,10 @@ pub(super) fn tables(connection: &mut Connection) -> Result<Vec<Table>> {
         if tables.last().is_none_or(|table| table.name != table_name) {
             let of_this = references.iter().filter(|reference| reference.table_name == table_name);
             let refers_to = of_this.map(|reference| reference.refers_to.clone());
-            let references = refers_to.filter(|name| *name != table_name).collect();
+            let mut references: Vec<String> = refers_to.filter(|name| *name != table_name).collect();
+            if table_name == COUNTS {
+                references.push(COUNTED.to_owned());
+            }
             tables.push(Table { name: table_name.clone(), columns: Vec::new(), references });
         }
         let kind = Kind::parse(&kind).ok_or_else(|| {
@@ -98,6 +101,10 @@ pub(super) fn tables(connection: &mut Connection) -> Result<Vec<Table>> {
     }
     in_order_of_references(tables)
 }
+
+/// The table that triggers of another one fill.
+pub(super) const COUNTS: &str = "live_counts";
+const COUNTED: &str = "resources";
 
 const SQLITE: [&str; 2] = [
     "SELECT m.name AS table_name, c.name AS column_name, c.type AS kind, \

@@ -199,6 +199,16 @@ impl Connection {
         }
     }
 
+    /// Lets one transaction at a time add to what there may be so much of and no more; released with the transaction.
+    /// SQLite's write lock does that already.
+    pub(super) fn lock_limit(&mut self, tenant_id: i64, resource_type: &str) -> QueryResult<()> {
+        let Connection::Postgres(c) = self else { return Ok(()) };
+        let lock = diesel::sql_query(
+            "SELECT pg_advisory_xact_lock(hashtextextended('scimd limit of ' || current_schema() || ' ' || $1 || ' ' || $2, 0))",
+        );
+        lock.bind::<BigInt, _>(tenant_id).bind::<Text, _>(resource_type).execute(c).map(drop)
+    }
+
     /// Lets this transaction take as long as it needs, at work and between its statements.
     pub(super) fn take_time(&mut self) -> QueryResult<()> {
         match self {

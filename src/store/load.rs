@@ -142,7 +142,7 @@ pub fn insert(connection: &mut Connection, arrivals: &[Arrival]) -> Result<Vec<i
     for (arrivals, names) in arrivals.chunks(ROWS_PER_STATEMENT).zip(names.chunks(ROWS_PER_STATEMENT)) {
         row_ids.extend(insert_rows_of(connection, arrivals, names)?);
     }
-    count(connection, arrivals)?;
+    hold_to_limits(connection, arrivals)?;
     let mut index: Vec<(i64, IndexedValue)> = Vec::new();
     for (arrival, row_id) in arrivals.iter().zip(&row_ids).filter(|(arrival, _)| arrival.deleted.is_none()) {
         let Place { tenant_id, resource_type, .. } = arrival.place;
@@ -161,13 +161,12 @@ pub fn insert(connection: &mut Connection, arrivals: &[Arrival]) -> Result<Vec<i
 }
 
 /// Holds the tenant to the limits that are set for it.
-fn count(connection: &mut Connection, arrivals: &[Arrival]) -> Result<()> {
-    let mut live: BTreeMap<&str, (Place, u32)> = BTreeMap::new();
-    for Arrival { place, .. } in arrivals.iter().filter(|arrival| arrival.deleted.is_none()) {
-        live.entry(&place.resource_type.name).or_insert((*place, 0)).1 += 1;
-    }
-    for (Place { tenant_id, settings, resource_type }, number) in live.into_values() {
-        limits::added(connection, tenant_id, &settings, resource_type, number)?;
+fn hold_to_limits(connection: &mut Connection, arrivals: &[Arrival]) -> Result<()> {
+    let live = arrivals.iter().filter(|arrival| arrival.deleted.is_none());
+    let places: BTreeMap<&str, Place> =
+        live.map(|Arrival { place, .. }| (place.resource_type.name.as_str(), *place)).collect();
+    for Place { tenant_id, settings, resource_type } in places.into_values() {
+        limits::added(connection, tenant_id, &settings, resource_type)?;
     }
     Ok(())
 }

@@ -11,8 +11,10 @@ mod connection;
 mod copy;
 mod database_url;
 mod forms;
+mod limits;
 mod migrations;
 mod sql;
+mod totals;
 mod values;
 mod writer;
 
@@ -23,7 +25,6 @@ pub mod credentials;
 pub mod error;
 pub mod integrity;
 pub mod kept;
-pub mod limits;
 pub mod load;
 pub mod members;
 pub mod resources;

@@ -124,7 +124,7 @@ pub fn insert(
         .bind(now.naive_utc())
         .push(") RETURNING row_id");
     let row_id: i64 = statement.get_result(connection).map_err(|error| conflict(error, place, document))?;
-    limits::added(connection, place.tenant_id, &place.settings, place.resource_type, 1)?;
+    limits::added(connection, place.tenant_id, &place.settings, place.resource_type)?;
     index(connection, place, row_id, None, Some(document))?;
     Ok(StoredResource {
         row_id,
@@ -577,7 +577,6 @@ pub fn bury(
             resources::deleted_by.eq(Some(deleted_by)),
         ))
         .execute(connection)?;
-    limits::removed(connection, place.tenant_id, &place.settings, place.resource_type)?;
     index(connection, place, stored.row_id, Some(&stored.document), None)
 }
 
@@ -697,7 +696,7 @@ pub fn unbury(
         ))
         .execute(connection)
         .map_err(|error| conflict(error, place, &document))?;
-    limits::added(connection, place.tenant_id, &place.settings, place.resource_type, 1)?;
+    limits::added(connection, place.tenant_id, &place.settings, place.resource_type)?;
     index(connection, place, stored.row_id, None, Some(&document))?;
     stored.document = document;
     stored.name = name;

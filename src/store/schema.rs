@@ -98,12 +98,16 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// How many live resources there are, of types that a tenant may have only so many of.
-    live_counts (tenant_id, resource_type) {
+    /// How many live resources a tenant has, by type and block.
+    live_counts (tenant_id, resource_type, block, slot) {
         /// Whose.
         tenant_id -> BigInt,
         /// `User`, `Group`.
         resource_type -> Text,
+        /// The rows that are counted: 4,096 with the same quotient.
+        block -> BigInt,
+        /// Those of a block add up; one of them may be below zero.
+        slot -> BigInt,
         /// Their number.
         live -> BigInt,
     }
@@ -256,7 +260,6 @@ diesel::joinable!(resource_values -> resources (row_id));
 diesel::joinable!(unresolved_members -> resources (group_row_id));
 diesel::joinable!(credentials -> resources (row_id));
 diesel::joinable!(api_keys -> tenants (tenant_id));
-diesel::joinable!(live_counts -> tenants (tenant_id));
 diesel::joinable!(outbox -> audit (audit_row_id));
 
 diesel::allow_tables_to_appear_in_same_query!(

@@ -22,6 +22,10 @@ use crate::scim::schema::{Attribute, Resolved, ResourceType, Returned, Role};
 /// character takes up to four bytes.
 pub const HEAD_CHARS: usize = 256;
 
+/// How many characters of the tail count when sorting. A cursor holds them, and must fit into a URL: of values that agree
+/// in their first 1,024 characters, the resource that was created first comes first.
+pub const SORTED_TAIL_CHARS: usize = 768;
+
 /// One value of a resource in the index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IndexedValue {
@@ -124,6 +128,26 @@ pub fn sort_path(attribute: &Attribute) -> Cow<'_, str> {
         true => format!("{}[0]", attribute.index_path).into(),
         false => attribute.index_path.as_str().into(),
     }
+}
+
+/// The value that sorting by this path looks at, as long as it counts.
+pub fn sort_key(resource_type: &'static ResourceType, document: &Document, path: &str) -> Option<String> {
+    let values = indexed_values(resource_type, document);
+    let value = values.into_iter().find(|value| value.element == 0 && value.path == path)?;
+    Some(value.head + sorted_tail(&value.tail))
+}
+
+/// What of a long value counts behind its head when sorting: the first characters.
+fn sorted_tail(tail: &str) -> &str {
+    tail.char_indices().nth(SORTED_TAIL_CHARS).map_or(tail, |(end, _)| &tail[..end])
+}
+
+/// Whether resources of the type may have values under a path that is sorted by.
+pub fn sorts_by(resource_type: &'static ResourceType, path: &str) -> bool {
+    resource_type.stored_attributes().any(|whole| {
+        let parts = whole.attribute.sub_attributes.iter();
+        parts.chain([whole.attribute]).any(|attribute| sort_path(attribute) == path)
+    })
 }
 
 fn each_value(value: &Value) -> &[Value] {

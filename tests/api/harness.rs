@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use chrono::TimeDelta;
+use diesel::prelude::*;
 use scimd::admin::Desk;
 use scimd::auth::{Authenticator, KeySource, Scopes, StoredKeys, Token};
 use scimd::http::peers::Peers;
@@ -16,7 +17,8 @@ use scimd::provider::{Clock, Provider, system_clock};
 use scimd::scim::Profile;
 use scimd::scim::schema::{Registry, SchemaFile};
 use scimd::store::api_keys::{self, ApiKey};
-use scimd::store::{Connection, Reach, Settings, Store, resources, tenants};
+use scimd::store::schema::{live_counts, resources};
+use scimd::store::{Connection, Reach, Settings, Store, tenants};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -99,7 +101,9 @@ pub fn each_with_passwords(test: impl Fn(&Api)) {
 
 fn each_with(profile: Profile, types: Types, test: impl Fn(&Api)) {
     for database in [Database::Sqlite, Database::Postgres] {
-        test(&Api::at(server(database, types), database, profile));
+        let api = Api::at(server(database, types), database, profile);
+        test(&api);
+        api.check_totals();
     }
 }
 
@@ -117,6 +121,19 @@ impl Api {
         let base_url = format!("http://{}/scim/v2", server.address);
         let client = Client::new(&base_url);
         Api { database, profile, store: server.store.clone(), tenant_id: tenant.tenant_id, token, base_url, client }
+    }
+
+    /// Whatever a test has done, the total that the database keeps is the number of what is there.
+    fn check_totals(&self) {
+        let tenant_id = self.tenant_id;
+        let look = move |connection: &mut Connection| {
+            let kept = live_counts::table.filter(live_counts::tenant_id.eq(tenant_id)).select(live_counts::live);
+            let there = resources::tenant_id.eq(tenant_id).and(resources::deleted_at.is_null());
+            let there: i64 = resources::table.filter(there).count().get_result(connection)?;
+            Ok((kept.load::<i64>(connection)?.iter().sum::<i64>(), there))
+        };
+        let (kept, there) = run(self.store.read(Reach::Scan, look));
+        assert_eq!(kept, there, "the total that is kept, and what is there");
     }
 
     /// The same tenant, through another key.
@@ -140,7 +157,7 @@ impl Api {
     /// The same tenant, through a key of the same profile that is bound to this user.
     pub fn bound_to(&self, user: &Value, scopes: &str) -> Api {
         let (tenant_id, id) = (self.tenant_id, user["id"].as_str().expect("an id").to_owned());
-        let find = move |connection: &mut Connection| resources::find(connection, tenant_id, "User", &id);
+        let find = move |connection: &mut Connection| scimd::store::resources::find(connection, tenant_id, "User", &id);
         let stored = run(self.store.read(Reach::Point, find)).expect("a live user");
         let (token, key) = key(self.tenant_id, self.profile, scopes);
         self.through((token, ApiKey { subject_row_id: Some(stored.row_id), ..key }))

@@ -508,3 +508,45 @@ fn sort_02_text_folds_and_what_is_exact_goes_by_code_point() {
         assert_eq!(by_creation, sorted(""), "instants are chronological");
     });
 }
+
+/// Ties, those without a value, and long values that differ far behind, in either direction.
+#[test]
+fn sort_03_sort_06_pages_by_index_follow_each_other_in_every_order() {
+    each(|api| {
+        let long = "é".repeat(300);
+        for number in 0..24 {
+            let title = match number % 6 {
+                0 => Value::Null,
+                1 => json!(format!("{long}b")),
+                2 => json!(format!("{long}A")),
+                3 => json!("x"),
+                _ => json!("X"),
+            };
+            let attributes = json!({"title": title, "active": number % 5 > 0});
+            api.created("/Users", &user_with(&format!("u{:02}", number * 7 % 24), attributes));
+        }
+        for (sort, order) in ["userName", "title", "active", "nickName"]
+            .iter()
+            .flat_map(|sort| [(sort, "ascending"), (sort, "descending")])
+        {
+            let everybody = names_at(api, &format!("/Users?sortBy={sort}&sortOrder={order}"));
+            // Few, so few that they are put in order by themselves, and those who have no value.
+            for filter in ["userName sw \"u\"", "title eq \"x\"", "userName sw \"u02\"", "not (title pr)"] {
+                let path = format!("/Users?sortBy={sort}&sortOrder={order}&filter={}", encoded(filter));
+                let matching = found(api, "/Users", filter);
+                let whole = names_at(api, &path);
+                assert_eq!(whole, everybody.iter().filter(|name| matching.contains(name)).cloned().collect::<Vec<_>>());
+                assert_eq!(pages(api, &path, 5), whole, "{path}");
+            }
+            let path = format!("/Users?sortBy={sort}&sortOrder={order}");
+            assert_eq!(pages(api, &path, 1), everybody, "{path}");
+            assert_eq!(pages(api, &path, 7), everybody, "{path}");
+        }
+    });
+}
+
+/// What is on all pages of 24 resources.
+fn pages(api: &Api, path: &str, count: usize) -> Vec<String> {
+    let page = |start: usize| names_at(api, &format!("{path}&startIndex={start}&count={count}"));
+    (1..=25).step_by(count).flat_map(page).collect()
+}

@@ -68,10 +68,10 @@ const CHECKS: [Check; 10] = [
         advice: "somebody has changed the tables by hand, or they come from an incomplete copy: compare with a backup",
     },
     Check {
-        name: "limits",
+        name: "totals",
         kinds: &[FlawKind::Count],
-        good: "what limits are held to is the number of what is there",
-        bad: "numbers for limits that are not the numbers of what is there",
+        good: "the totals of lists, which limits are held to, are the numbers of what is there",
+        bad: "totals of lists, which limits are held to, that are not the numbers of what is there",
         advice: "count again with `--repair`",
     },
     Check {

@@ -79,7 +79,7 @@ pub enum FlawKind {
     Event,
     /// A resource whose history ends elsewhere.
     History,
-    /// A number that a limit is held to, and that is not the number of what is there.
+    /// A number of resources that is kept, and that is not the number of what is there.
     Count,
     /// A key that is bound to nobody.
     BoundKey,

@@ -67,7 +67,7 @@ enum Stage {
     Touches((i64, NaiveDateTime)),
     Events(i64),
     Keys,
-    Counts,
+    Counts((i64, String)),
     End,
 }
 
@@ -136,8 +136,14 @@ impl Inspection {
                 let Piece { flaws, last, .. } = relations::events(connection, after, ROWS)?;
                 (flaws, last.map_or(Stage::Keys, Stage::Events))
             }
-            Stage::Keys => (relations::keys(connection, &known, self.now)?, Stage::Counts),
-            Stage::Counts => (relations::counts(connection, &known)?, Stage::End),
+            Stage::Keys => {
+                let flaws = relations::keys(connection, &known, self.now)?;
+                (flaws, Stage::Counts((i64::MIN, String::new())))
+            }
+            Stage::Counts(after) => {
+                let Piece { flaws, last, .. } = relations::count(connection, &known, &after)?;
+                (flaws, last.map_or(Stage::End, Stage::Counts))
+            }
             Stage::End => return Ok(None),
         };
         self.stage = stage;

@@ -16,7 +16,7 @@ use crate::scim::{ErrorKind, Result};
 use crate::store::resources::{self, Place};
 use crate::store::sql::Sql;
 use crate::store::unique::{self, UniqueKey, unique_key};
-use crate::store::{Connection, limits, members, tenants, values};
+use crate::store::{Connection, members, tenants, totals, values};
 
 /// Mends one flaw, within a write.
 ///
@@ -44,8 +44,11 @@ pub fn mend(connection: &mut Connection, registry: &'static Registry, flaw: &Fla
         }
         Cure::Count { tenant_id, resource_type } => {
             tenants::lock(connection, *tenant_id)?;
-            let is_mended = limits::recount(connection, *tenant_id, resource_type)?;
-            Ok(if is_mended { Outcome::Mended } else { Outcome::Gone })
+            if !totals::is_wrong(connection, *tenant_id, resource_type)? {
+                return Ok(Outcome::Gone);
+            }
+            totals::recount(connection, *tenant_id, resource_type)?;
+            Ok(Outcome::Mended)
         }
         Cure::Event { row_id } => {
             let statement: Sql = Sql::new("DELETE FROM outbox WHERE row_id = ").bind(*row_id);

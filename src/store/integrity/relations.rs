@@ -8,7 +8,7 @@ use super::flaw::{Cure, Flaw, FlawKind, Subject};
 use super::known::{Known, has_members, may_be_member};
 use crate::scim::Result;
 use crate::store::sql::Sql;
-use crate::store::{Connection, limits};
+use crate::store::{Connection, totals};
 
 /// The flaws among some rows of a table, and the last of these rows; `None` at the end.
 pub(super) struct Piece<Last> {
@@ -286,17 +286,23 @@ pub(super) fn events(connection: &mut Connection, row_id: i64, limit: i64) -> Re
     Ok(Piece { flaws: flaws.collect(), last, rows: rows.len() })
 }
 
-/// The numbers that limits are held to. There are few: each is of a tenant with a limit.
-pub(super) fn counts(connection: &mut Connection, known: &Known) -> Result<Vec<Flaw>> {
-    let rows = limits::wrong(connection)?.into_iter();
-    let flaws = rows.map(|(tenant_id, resource_type)| Flaw {
-        kind: FlawKind::Count,
-        tenant: Some(known.tenant(tenant_id)),
-        subject: None,
-        detail: format!("the number of live resources of the type {resource_type} is another one"),
-        cure: Cure::Count { tenant_id, resource_type },
-    });
-    Ok(flaws.collect())
+/// What is kept of the number of live resources, of the tenant and type behind this one.
+pub(super) fn count(connection: &mut Connection, known: &Known, after: &(i64, String)) -> Result<Piece<(i64, String)>> {
+    let Some((tenant_id, resource_type)) = totals::kind_after(connection, after)? else {
+        return Ok(Piece { flaws: Vec::new(), last: None, rows: 0 });
+    };
+    let mut flaws = Vec::new();
+    let is_judged = known.has_tenant(tenant_id) && !known.is_leaving(tenant_id);
+    if is_judged && totals::is_wrong(connection, tenant_id, &resource_type)? {
+        flaws.push(Flaw {
+            kind: FlawKind::Count,
+            tenant: Some(known.tenant(tenant_id)),
+            subject: None,
+            detail: format!("the number that is kept of the live resources of the type {resource_type} is another one"),
+            cure: Cure::Count { tenant_id, resource_type: resource_type.clone() },
+        });
+    }
+    Ok(Piece { flaws, last: Some((tenant_id, resource_type)), rows: 1 })
 }
 
 /// A key, and the user that it is bound to.

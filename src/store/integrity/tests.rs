@@ -86,7 +86,8 @@ fn tamper(store: &Store, postgres: bool, statements: &str) {
     let [before, after] = match postgres {
         true => ["SET session_replication_role = replica", "SET session_replication_role = DEFAULT"],
         false => [
-            "PRAGMA foreign_keys = OFF; DROP TRIGGER IF EXISTS audit_update; DROP TRIGGER IF EXISTS audit_delete",
+            "PRAGMA foreign_keys = OFF; DROP TRIGGER IF EXISTS audit_update; DROP TRIGGER IF EXISTS audit_delete; \
+             DROP TRIGGER IF EXISTS resources_bury; DROP TRIGGER IF EXISTS resources_delete",
             "PRAGMA foreign_keys = ON",
         ],
     };
@@ -200,8 +201,16 @@ const MENDABLE: &[Case] = &[
     ),
     ("INSERT INTO outbox (audit_row_id, event) VALUES (900, 'x')", &[(FlawKind::Event, None, "history")]),
     (
-        "INSERT INTO live_counts (tenant_id, resource_type, live) VALUES (1, 'User', 99)",
-        &[(FlawKind::Count, None, "the type User")],
+        "UPDATE live_counts SET live = live + 1 WHERE resource_type = 'User'; \
+         UPDATE live_counts SET block = 7 WHERE resource_type = 'Group'; \
+         DELETE FROM live_counts WHERE resource_type = 'Device'; \
+         INSERT INTO live_counts (tenant_id, resource_type, block, slot, live) VALUES (1, 'Printer', 0, 0, 1)",
+        &[
+            (FlawKind::Count, None, "the type Device"),
+            (FlawKind::Count, None, "the type Group"),
+            (FlawKind::Count, None, "the type Printer"),
+            (FlawKind::Count, None, "the type User"),
+        ],
     ),
     // A deletion that took nothing away.
     (
@@ -212,6 +221,7 @@ const MENDABLE: &[Case] = &[
             (FlawKind::SurplusUniqueValue, Some("d2"), "tags"),
             (FlawKind::SurplusValue, Some("d2"), "serial"),
             (FlawKind::SurplusValue, Some("d2"), "tags"),
+            (FlawKind::Count, None, "the type Device"),
         ],
     ),
 ];

@@ -19,10 +19,10 @@ mod walk;
 use diesel::RunQueryDsl;
 use diesel::sql_types::BigInt;
 
-use super::Connection;
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredResource};
 use super::sql::Sql;
-use super::values::sort_path;
+use super::values::{SORTED_TAIL_CHARS, sort_path};
+use super::{Connection, totals};
 use crate::scim::filter::{Check, Condition, Relation};
 use crate::scim::query::{Page, Sort};
 use crate::scim::schema::{Registry, ResourceType, Role};
@@ -68,20 +68,72 @@ pub struct Found {
 /// # Errors
 /// `invalidValue` for a sort order by something that is computed; database failures.
 pub fn search(connection: &mut Connection, search: &Search<'_>, page: Page) -> Result<Found> {
+    if search.is_by_value_of_one_type() {
+        return walk::page(connection, search, page);
+    }
     // Whether an order is possible does not depend on what is found.
     let statement = page_statement(connection, search, page)?;
     let total = count(connection, search)?;
     let beyond = page.count == 0 || page.offset() >= total;
-    let rows: Vec<Row> = if beyond { Vec::new() } else { statement.load(connection)? };
+    let rows: Vec<Row> = match search.everything_of() {
+        _ if beyond => Vec::new(),
+        Some(resource_type) if page.offset() > 0 => {
+            behind(connection, search, resource_type, page)?.load(connection)?
+        }
+        _ => statement.load(connection)?,
+    };
     let resources = rows.into_iter().map(StoredResource::try_from).collect::<Result<_>>()?;
     Ok(Found { total, resources })
 }
 
+/// How many match. All of a type are not counted: that number is kept.
 fn count(connection: &mut Connection, search: &Search<'_>) -> Result<u64> {
-    let statement: Sql<BigInt> = Sql::new("SELECT count(*) FROM resources r WHERE ");
-    let statement = statement.append(predicate(search, connection));
-    let total: i64 = statement.get_result(connection)?;
-    Ok(total.unsigned_abs())
+    let mut total = 0;
+    for scope in &search.scopes {
+        total += match scope.condition {
+            None => totals::of_type(connection, search.tenant_id, &scope.resource_type.name)?,
+            Some(_) => {
+                let statement: Sql<BigInt> = Sql::new("SELECT count(*) FROM resources r WHERE ");
+                statement.append(predicate_of(search, scope, connection)).get_result(connection)?
+            }
+        };
+    }
+    Ok(u64::try_from(total).unwrap_or_default())
+}
+
+impl Search<'_> {
+    /// Whether one type is searched, in an order that the search index has.
+    fn is_by_value_of_one_type(&self) -> bool {
+        self.scopes.len() == 1 && self.sort.is_some_and(|sort| sort.attribute.role() == Role::Stored)
+    }
+
+    /// The type of which all resources are wanted, in the order of creation.
+    fn everything_of(&self) -> Option<&'static ResourceType> {
+        match (self.scopes.as_slice(), self.sort) {
+            ([Scope { resource_type, condition: None }], None) => Some(resource_type),
+            _ => None,
+        }
+    }
+}
+
+/// A page of all resources of a type that does not walk through those before it: blocks of them are passed by, and the
+/// rest is counted in the index alone.
+fn behind(
+    connection: &mut Connection,
+    search: &Search<'_>,
+    resource_type: &ResourceType,
+    page: Page,
+) -> Result<Sql<RowType>> {
+    let (block_start, rest) = totals::place(connection, search.tenant_id, &resource_type.name, page.offset())?;
+    let of_type = |alias: &'static str| -> Sql {
+        let own = Sql::new(alias).push(".tenant_id = ").bind(search.tenant_id).push(" AND ").push(alias);
+        own.push(".deleted_at IS NULL AND ").push(alias).push(".resource_type = ").bind(resource_type.name.as_str())
+    };
+    let statement: Sql<RowType> = Sql::new("SELECT ").push(ROW_COLUMNS).push(" FROM resources r WHERE ");
+    let statement = statement.append(of_type("r")).push(" AND r.row_id >= (SELECT f.row_id FROM resources f WHERE ");
+    let statement = statement.append(of_type("f")).push(" AND f.row_id >= ").bind(block_start);
+    let statement = statement.push(" ORDER BY f.row_id LIMIT 1 OFFSET 0 + ").bind(rest).push(") ORDER BY r.row_id");
+    Ok(statement.push(" LIMIT 0 + ").bind(i64::try_from(page.count).unwrap_or(i64::MAX)))
 }
 
 fn page_statement(connection: &Connection, search: &Search<'_>, page: Page) -> Result<Sql<RowType>> {
@@ -171,9 +223,9 @@ fn not_sortable(sort: &Sort) -> Error {
     Error::new(ErrorKind::InvalidValue, format!("sortBy: '{}' can't be sorted by.", sort.attribute))
 }
 
-/// What of a long value counts behind its head. A cursor holds it, and must fit into a URL: of values that agree in their
-/// first 1,024 characters, the resource that was created first comes first.
+/// What of a long value counts behind its head: [`SORTED_TAIL_CHARS`] of it.
 const SORTED_TAIL: &str = "substr(s.tail, 1, 768)";
+const _: () = assert!(SORTED_TAIL_CHARS == 768);
 
 /// A location is the endpoint and the id.
 fn order_by_location(search: &Search<'_>, direction: &'static str) -> (Sql, Sql) {
@@ -211,6 +263,7 @@ mod tests {
     use super::*;
     use crate::scim::Profile;
     use crate::scim::filter::{parse, resolve};
+    use crate::store::tests::{Fixture, on_each_database};
     use crate::store::{DatabaseUrl, Reach, Settings, Store};
 
     /// The plan of SQLite for a filter, one step a line.
@@ -236,6 +289,45 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(store.read(Reach::Point, explain)).expect("a plan")
+    }
+
+    #[test]
+    fn a_page_far_behind_begins_at_its_block_and_passes_the_rest_by_in_the_index() {
+        on_each_database(|Fixture { store, postgres }| async move {
+            let explain = move |connection: &mut Connection| {
+                let users = Registry::builtin().resource_type("User").expect("a built-in type");
+                let scopes = vec![Scope { resource_type: users, condition: None }];
+                let base_url = "https://example.com/scim/v2";
+                let search = Search { tenant_id: 1, scopes, sort: None, registry: Registry::builtin(), base_url };
+                let page = behind(connection, &search, users, Page { start_index: 5_001, count: 10 })?;
+                explained(connection, page, postgres)
+            };
+            let plan = store.read(Reach::Point, explain).await.expect("a plan");
+
+            // Once for the page, once for what is passed by.
+            let by_index = match postgres {
+                true => ["Index Scan using resources_live on", "Index Only Scan using resources_live on"],
+                false => ["SEARCH r USING", "SEARCH f USING"],
+            };
+            assert!(by_index.iter().all(|step| plan.contains(step)), "{plan}");
+            let terms = "resources_live (tenant_id=? AND resource_type=? AND row_id>?)";
+            assert!(postgres || plan.matches(terms).count() == 2, "{plan}");
+            assert!(!plan.contains("Sort") && !plan.contains("TEMP B-TREE"), "{plan}");
+        });
+    }
+
+    /// The plan of a statement, one step a line. Of an empty table PostgreSQL would read the whole.
+    fn explained<T>(connection: &mut Connection, statement: Sql<T>, postgres: bool) -> Result<String> {
+        let steps: Vec<String> = if postgres {
+            Sql::<()>::new("SET LOCAL enable_seqscan = off").execute(connection)?;
+            Sql::<()>::new("SET LOCAL enable_bitmapscan = off").execute(connection)?;
+            Sql::<Text>::new("EXPLAIN ").append(statement).load(connection)?
+        } else {
+            let steps: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ").append(statement);
+            let steps: Vec<(i32, i32, i32, String)> = steps.load(connection)?;
+            steps.into_iter().map(|step| step.3).collect()
+        };
+        Ok(steps.join("\n"))
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! knows one type; the stretches are merged.
 
 mod column;
+mod gathered;
+mod rank;
 mod statements;
 
 use std::borrow::Cow;
@@ -16,10 +18,10 @@ use diesel::sql_types::Text;
 
 use self::column::Column;
 use self::statements::{Statements, is_long};
-use super::{Scope, Search, count, not_sortable};
+use super::{Found, Scope, Search, count, not_sortable};
 use crate::scim::Result;
 use crate::scim::cursor::{Direction, Position};
-use crate::scim::query::Step;
+use crate::scim::query::{Page, Step};
 use crate::scim::schema::Role;
 use crate::store::Connection;
 use crate::store::resources::{Row, RowType, StoredResource};
@@ -44,11 +46,12 @@ pub struct Stretch {
 /// # Errors
 /// `invalidValue` for a sort order by something that is computed; database failures.
 pub fn walk(connection: &mut Connection, search: &Search<'_>, step: &Step) -> Result<Stretch> {
-    let walker = Walker::new(search, step.direction)?;
+    let mut walker = Walker::new(search, step.direction)?;
     let total = count(connection, search)?;
     if step.count == 0 {
         return Ok(Stretch { total, resources: Vec::new(), before: None, after: None });
     }
+    walker.gather(connection, total, step.count as u64 + 1)?;
     let mut found = walker.take(connection, step.from.as_ref(), step.count + 1)?;
     let goes_on = found.len() > step.count;
     found.truncate(step.count);
@@ -68,6 +71,30 @@ pub fn walk(connection: &mut Connection, search: &Search<'_>, step: &Step) -> Re
     Ok(Stretch { total, resources, before, after })
 }
 
+/// A page by index of one type in the order of a stored value: the page of a walk that begins at its place.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn page(connection: &mut Connection, search: &Search<'_>, page: Page) -> Result<Found> {
+    let mut walker = Walker::new(search, Direction::Forward)?;
+    let total = count(connection, search)?;
+    let nothing = Ok(Found { total, resources: Vec::new() });
+    if page.count == 0 || page.offset() >= total {
+        return nothing;
+    }
+    walker.gather(connection, total, page.offset() + page.count as u64)?;
+    let mut from = None;
+    if let (Some(rank), [scope], By::Value(path)) = (page.offset().checked_sub(1), &search.scopes[..], &walker.by) {
+        from = walker.place_at(connection, scope, path, (rank, total))?;
+        if from.is_none() {
+            return nothing;
+        }
+    }
+    let placed = walker.take(connection, from.as_ref(), page.count)?;
+    let resources = placed.into_iter().map(|placed| StoredResource::try_from(placed.row)).collect::<Result<_>>()?;
+    Ok(Found { total, resources })
+}
+
 /// A row and its place in the order.
 struct Placed {
     position: Position,
@@ -80,6 +107,8 @@ struct Walker<'a> {
     direction: Direction,
     by: By<'a>,
     statements: Statements<'a>,
+    /// The places of all that match, in order, where they are few.
+    gathered: Option<Vec<Position>>,
 }
 
 /// What is walked by.
@@ -110,11 +139,14 @@ impl<'a> Walker<'a> {
         let descending = search.sort.is_some_and(|sort| sort.descending);
         let rows_grow = direction == Direction::Forward;
         let statements = Statements { search, rows_grow, keys_grow: descending != rows_grow };
-        Ok(Walker { search, direction, by, statements })
+        Ok(Walker { search, direction, by, statements, gathered: None })
     }
 
     /// At most `limit` rows behind a place, in the order of the walk.
     fn take(&self, connection: &mut Connection, from: Option<&Position>, limit: usize) -> Result<Vec<Placed>> {
+        if let Some(gathered) = &self.gathered {
+            return self.take_gathered(connection, gathered, from, limit);
+        }
         let mut taken = Vec::new();
         for scope in &self.search.scopes {
             taken.extend(self.take_of(connection, scope, from, limit)?);
@@ -141,7 +173,8 @@ impl<'a> Walker<'a> {
                 Position { key: from.key.clone(), row_id: from.row_id.saturating_add(one_on) }
             }
         };
-        let back = Walker::new(self.search, self.direction.reversed())?;
+        let mut back = Walker::new(self.search, self.direction.reversed())?;
+        back.gathered = self.gathered.as_ref().map(|gathered| gathered.iter().rev().cloned().collect());
         let anything = !back.take(connection, Some(&place), 1)?.is_empty();
         Ok(anything.then_some(place))
     }
@@ -239,7 +272,8 @@ impl<'a> Walker<'a> {
         if keys_grow && among_valueless.is_none() {
             taken = self.with_value(connection, scope, path, within, limit)?;
         }
-        if taken.len() < limit && (keys_grow || within.is_none()) {
+        let may_lack = taken.len() < limit && (keys_grow || within.is_none());
+        if may_lack && (among_valueless.is_some() || !self.all_have_a_value(connection, scope, path)?) {
             let statement = self.statements.without_value(connection, scope, path, among_valueless);
             taken.extend(load(connection, statement, limit - taken.len(), |_| None)?);
         }

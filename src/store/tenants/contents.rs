@@ -5,8 +5,8 @@ use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 
 use crate::scim::Result;
-use crate::store::Connection;
 use crate::store::sql::Sql;
+use crate::store::{Connection, totals};
 
 /// What a tenant has at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct TypeCount {
 /// # Errors
 /// Database failures.
 pub fn contents(connection: &mut Connection, tenant_id: i64, now: NaiveDateTime) -> Result<Contents> {
-    let (live, deleted) = (by_type(connection, tenant_id, Kind::Live)?, by_type(connection, tenant_id, Kind::Buried)?);
+    let (live, deleted) = (totals::by_type(connection, tenant_id)?, buried_by_type(connection, tenant_id)?);
     let mut resources: Vec<TypeCount> =
         live.into_iter().map(|(resource_type, live)| TypeCount { resource_type, live, deleted: 0 }).collect();
     for (resource_type, deleted) in deleted {
@@ -80,10 +80,10 @@ impl Kind {
     }
 }
 
-fn by_type(connection: &mut Connection, tenant_id: i64, kind: Kind) -> Result<Vec<(String, i64)>> {
+fn buried_by_type(connection: &mut Connection, tenant_id: i64) -> Result<Vec<(String, i64)>> {
     let statement: Sql<(Text, BigInt)> =
         Sql::new("SELECT r.resource_type, count(*) FROM resources r WHERE r.tenant_id = ").bind(tenant_id);
-    Ok(statement.push(kind.condition()).push(" GROUP BY r.resource_type").load(connection)?)
+    Ok(statement.push(Kind::Buried.condition()).push(" GROUP BY r.resource_type").load(connection)?)
 }
 
 fn latest(

@@ -1,6 +1,6 @@
 //! The statements of a walk: each reads rows behind a place, and ends in an order that wants a limit.
 
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 
 use super::column::Column;
 use crate::scim::Result;
@@ -99,6 +99,34 @@ impl Statements<'_> {
         statement.push(" ORDER BY s.key").push(way).push(", s.row_id").push(way)
     }
 
+    /// The heads of a stretch of the index, each with its row, in the order of the index.
+    pub(super) fn heads(&self, connection: &Connection, scope: &Scope<'_>, path: &str) -> Sql<(Text, BigInt)> {
+        let way = direction(self.keys_grow);
+        let statement = Sql::new("SELECT s.key, s.row_id").append(self.from_values(connection, scope, path));
+        statement.push(" ORDER BY s.key").push(way).push(", s.row_id").push(way)
+    }
+
+    /// How many have a value; with a head, only of those before it.
+    pub(super) fn number(
+        &self,
+        connection: &Connection,
+        scope: &Scope<'_>,
+        path: &str,
+        head: Option<&str>,
+    ) -> Sql<BigInt> {
+        let statement = Sql::new("SELECT count(*)").append(self.from_values(connection, scope, path));
+        match head {
+            Some(head) => statement.push(" AND s.key").push(beyond(!self.keys_grow)).bind(head),
+            None => statement,
+        }
+    }
+
+    /// How many values the index has to sort by under a path, of whatever type.
+    pub(super) fn number_in_index(&self, path: &str) -> Sql<BigInt> {
+        let statement = Sql::new("SELECT count(*) FROM resource_values s WHERE s.element = 0 AND s.tenant_id = ");
+        statement.bind(self.search.tenant_id).push(" AND s.path = ").bind(path)
+    }
+
     /// The rows of a type without a value, in the order of creation.
     pub(super) fn without_value(
         &self,
@@ -126,13 +154,14 @@ impl Statements<'_> {
         statement.append(predicate_of(self.search, scope, connection))
     }
 
-    /// SQLite keeps the order of a CROSS JOIN: the index leads.
     fn select_by_value(&self, connection: &Connection, scope: &Scope<'_>, path: &str) -> Sql<(RowType, Text)> {
-        Sql::new("SELECT ")
-            .push(ROW_COLUMNS)
-            .push(", s.key || ")
-            .push(SORTED_TAIL)
-            .push(" FROM resource_values s CROSS JOIN resources r WHERE r.row_id = s.row_id AND s.element = 0 AND s.tenant_id = ")
+        let selected = Sql::new("SELECT ").push(ROW_COLUMNS).push(", s.key || ").push(SORTED_TAIL);
+        selected.append(self.from_values(connection, scope, path))
+    }
+
+    /// SQLite keeps the order of a CROSS JOIN: the index leads.
+    fn from_values(&self, connection: &Connection, scope: &Scope<'_>, path: &str) -> Sql {
+        Sql::new(" FROM resource_values s CROSS JOIN resources r WHERE r.row_id = s.row_id AND s.element = 0 AND s.tenant_id = ")
             .bind(self.search.tenant_id)
             .push(" AND s.path = ")
             .bind(path)
@@ -144,6 +173,11 @@ impl Statements<'_> {
 /// SQLite looks at a value that is bound to LIMIT itself and plans anew for each; a sum it takes as it comes.
 pub(super) fn limited<T>(statement: Sql<T>, limit: usize) -> Sql<T> {
     statement.push(" LIMIT 0 + ").bind(i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+/// One row of a statement, which so many others come before.
+pub(super) fn at<T>(statement: Sql<T>, rank: u64) -> Sql<T> {
+    limited(statement, 1).push(" OFFSET 0 + ").bind(i64::try_from(rank).unwrap_or(i64::MAX))
 }
 
 /// Whether values with this head may have tails.
@@ -236,6 +270,24 @@ mod tests {
             let terms = format!("(tenant_id=? AND path=? AND key=? AND row_id{rows}?)");
             assert_begins_at_the_place(&tie, "PRIMARY KEY", &terms);
         }
+    }
+
+    #[test]
+    fn the_place_of_a_page_by_index_is_found_in_the_index_that_has_its_order() {
+        for way in WAYS {
+            let (heads, number) = (
+                plan("User", way, |statements, connection, scope| statements.heads(connection, scope, "username")),
+                plan("User", way, |statements, connection, scope| {
+                    statements.number(connection, scope, "username", Some("m"))
+                }),
+            );
+            assert_begins_at_the_place(&heads, "PRIMARY KEY", "(tenant_id=? AND path=?)");
+            let keys = if way.0 { "<" } else { ">" };
+            assert_begins_at_the_place(&number, "PRIMARY KEY", &format!("(tenant_id=? AND path=? AND key{keys}?)"));
+        }
+        let counted = plan("User", WAYS[0], |statements, _, _| statements.number_in_index("username"));
+        assert_eq!(counted.lines().count(), 1, "no resource is looked at\n{counted}");
+        assert_begins_at_the_place(&counted, "PRIMARY KEY", "(tenant_id=? AND path=?)");
     }
 
     #[test]

@@ -58,8 +58,6 @@ fn fill(connection: &mut Connection, tenant_id: i64, first: i64) -> Result<()> {
         };
         audit::append(connection, &record)?;
     }
-    let one = [Cell::from(tenant_id), "User".into(), COUNT.into()];
-    insert_rows(connection, "live_counts", ["tenant_id", "resource_type", "live"], [one], OnConflict::Fail)?;
     let key: Sql = Sql::new(
         "INSERT INTO api_keys (key_id, tenant_id, name, secret_hash, fingerprint, last_four, scopes, profile, created_at) \
          VALUES (",
