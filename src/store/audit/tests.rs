@@ -188,7 +188,7 @@ fn a_row_with_a_new_digest_is_found_and_named() {
 #[test]
 fn deleted_swapped_and_inserted_rows_are_found_and_named() {
     const COPY: &str = "INSERT INTO audit (row_id, tenant_id, at, caller, request_id, operation, resource_type, \
-                        resource_id, version, changes, salt, digest) SELECT 100, tenant_id, at, caller, request_id, \
+                        resource_id, version, changes, salt, digest) SELECT 10000, tenant_id, at, caller, request_id, \
                         operation, resource_type, resource_id, version, changes, salt, digest FROM audit WHERE row_id = 2";
     const SWAP: &str = "UPDATE audit SET row_id = 99 WHERE row_id = 2; UPDATE audit SET row_id = 2 WHERE row_id = 3; \
                         UPDATE audit SET row_id = 3 WHERE row_id = 99";
@@ -219,10 +219,10 @@ fn deleted_swapped_and_inserted_rows_are_found_and_named() {
         settle(&store).await;
         assert_eq!(verify(&store, None).await.broken, 0);
 
-        tamper(&store, "UPDATE audit SET row_id = 50 WHERE row_id = 100").await;
+        tamper(&store, "UPDATE audit SET row_id = 9999 WHERE row_id = 10000").await;
 
         let verdict = verify(&store, None).await;
-        assert_eq!(wrong(&verdict), [(50, Wrong::Inserted), (100, Wrong::Missing)]);
+        assert_eq!(wrong(&verdict), [(9999, Wrong::Inserted), (10000, Wrong::Missing)]);
         assert!(verdict.faults[0].resource.is_some());
     });
 }
