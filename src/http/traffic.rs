@@ -2,7 +2,8 @@
 //! the time to notice, what is in flight is answered, and then the listeners close.
 //!
 //! The listeners stay open till then, so that whoever asks is told to go elsewhere, and nobody who has not heard of it yet
-//! meets a closed door.
+//! meets a closed door. Whoever comes late is served, and is not waited for: among clients that ask without a pause there
+//! is never a moment without a request.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,8 +16,12 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     draining: AtomicBool,
+    /// Whether the delay is over: who comes now is late.
+    is_late: AtomicBool,
     in_flight: AtomicUsize,
-    /// Told when the last request has left.
+    /// Those of them that are not late.
+    in_time: AtomicUsize,
+    /// Told when the last one that is not late has left.
     empty: Notify,
 }
 
@@ -26,30 +31,47 @@ impl Traffic {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Waits for a moment without a request.
+    /// Waits until those are answered that are in flight now.
     async fn ended(&self) {
-        while self.in_flight.load(Ordering::Acquire) > 0 {
+        self.is_late.store(true, Ordering::SeqCst);
+        while self.in_time.load(Ordering::SeqCst) > 0 {
             self.empty.notified().await;
+        }
+    }
+
+    fn leave_in_time(&self) {
+        if self.in_time.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.empty.notify_one();
         }
     }
 }
 
 /// A request in flight, until dropped.
 #[derive(Debug)]
-pub(super) struct Passage(Data<Traffic>);
+pub(super) struct Passage {
+    traffic: Data<Traffic>,
+    is_late: bool,
+}
 
 impl Passage {
     /// Counts a request.
     pub(super) fn enter(traffic: Data<Traffic>) -> Passage {
         traffic.in_flight.fetch_add(1, Ordering::AcqRel);
-        Passage(traffic)
+        // Counted first and asked then: whoever begins to wait at this moment sees one or the other.
+        traffic.in_time.fetch_add(1, Ordering::SeqCst);
+        let is_late = traffic.is_late.load(Ordering::SeqCst);
+        if is_late {
+            traffic.leave_in_time();
+        }
+        Passage { traffic, is_late }
     }
 }
 
 impl Drop for Passage {
     fn drop(&mut self) {
-        if self.0.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.empty.notify_one();
+        self.traffic.in_flight.fetch_sub(1, Ordering::AcqRel);
+        if !self.is_late {
+            self.traffic.leave_in_time();
         }
     }
 }
@@ -63,8 +85,8 @@ pub(super) struct Farewell {
     pub patience: Duration,
 }
 
-/// Stops the server after a signal: when the delay is over and no request is in flight any more, when patience is at its
-/// end, or at once with a second signal.
+/// Stops the server after a signal: when the delay is over and every request is answered that was in flight then, when
+/// patience is at its end, or at once with a second signal.
 pub(super) async fn stop_on_signal(
     mut signals: Signals,
     traffic: Data<Traffic>,
@@ -129,5 +151,30 @@ impl Signals {
 
     async fn next(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn whoever_comes_late_is_not_waited_for() {
+        let traffic = Data::new(Traffic::default());
+        let in_time = Passage::enter(traffic.clone());
+        let mut ended = pin!(traffic.ended());
+        assert!(ended.as_mut().now_or_never().is_none(), "a request is in flight");
+
+        let late = Passage::enter(traffic.clone());
+        drop(in_time);
+
+        assert!(ended.as_mut().now_or_never().is_some(), "though there was no moment without a request");
+        assert_eq!(traffic.in_flight.load(Ordering::Acquire), 1);
+        drop(late);
+        assert_eq!(traffic.in_flight.load(Ordering::Acquire), 0);
     }
 }
