@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::exchange::{Exchange, for_caller};
 use super::respond;
-use super::routes::{ADMIN, BASES};
+use super::routes::{ADMIN, VERSIONED_BASES};
 use crate::admin::{Asked, Route, SEGMENT, offers};
 use crate::scim::Result;
 
@@ -20,7 +20,7 @@ pub(super) async fn carry_out(place: usize, request: HttpRequest, payload: Paylo
         Ok(match offer.route.makes {
             Some(place) => {
                 let base_url = exchange.service.provider.base_url();
-                let server = base_url.strip_suffix(BASES[0]).unwrap_or_default();
+                let server = base_url.strip_suffix(VERSIONED_BASES[0]).unwrap_or_default();
                 respond::made(&format!("{server}{ADMIN}{}", filled(place, &outcome)), &outcome)
             }
             None => respond::plain_json(&outcome),

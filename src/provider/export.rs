@@ -228,7 +228,7 @@ fn deleted(
     waiting: Vec<String>,
 ) -> Result<Option<Deleted>> {
     let Some((at, by)) = stored.deleted.clone() else { return Ok(None) };
-    let relations = Relations::of(connection, tenant_id, &stored.resource_type, &stored.id, Some(until))?;
+    let relations = Relations::of(connection, tenant_id, &stored.resource_type, &stored.id, until)?;
     let Relations { groups, members, reports } = relations;
     Ok(Some(Deleted { at, by, groups, members, reports, waiting }))
 }
