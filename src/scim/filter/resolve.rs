@@ -76,7 +76,7 @@ impl Resolver<'_> {
     fn unassigned(&self, question: &Filter, error: Error) -> Result<Condition> {
         let Scope::Resource { types, .. } = self.scope else { return Err(error) };
         let can_be_asked = |other: &&'static ResourceType| {
-            let scope = Scope::Resource { resource_type: *other, types: &[] };
+            let scope = Scope::Resource { resource_type: other, types: &[] };
             Resolver { scope, profile: self.profile }.question(question).is_ok()
         };
         if error.kind() != ErrorKind::InvalidFilter || !types.iter().any(can_be_asked) {

@@ -62,9 +62,12 @@ struct Direct {
     any_nested: bool,
 }
 
+/// The rows of a member and of a group, the id and displayName of the group, and the row of a group above it.
+type DirectMembership = (BigInt, BigInt, Text, Nullable<Text>, Nullable<BigInt>);
+
 fn direct(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Direct> {
-    let rows: Vec<(i64, i64, String, Option<String>, Option<i64>)> =
-        direct_memberships(member_row_ids).load(connection)?;
+    let rows =
+        direct_memberships(member_row_ids).load::<(i64, i64, String, Option<String>, Option<i64>)>(connection)?;
     let mut direct = Direct::default();
     for (member_row_id, group_row_id, id, display_name, beyond) in rows {
         direct.above.insert(member_row_id, group_row_id, id, display_name);
@@ -83,7 +86,7 @@ fn above(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Above> {
     Ok(above)
 }
 
-fn direct_memberships(member_row_ids: &[i64]) -> Sql<(BigInt, BigInt, Text, Nullable<Text>, Nullable<BigInt>)> {
+fn direct_memberships(member_row_ids: &[i64]) -> Sql<DirectMembership> {
     let statement = Sql::new(
         "SELECT gm.member_row_id, gm.group_row_id, g.id, g.display_name, \
          (SELECT n.group_row_id FROM group_members n WHERE n.member_row_id = gm.group_row_id LIMIT 1) \

@@ -102,7 +102,7 @@ impl Statements<'_> {
     /// The heads of a stretch of the index, each with its row, in the order of the index.
     pub(super) fn heads(&self, connection: &Connection, scope: &Scope<'_>, path: &str) -> Sql<(Text, BigInt)> {
         let way = direction(self.keys_grow);
-        let statement = Sql::new("SELECT s.key, s.row_id").append(self.from_values(connection, scope, path));
+        let statement = Sql::new("SELECT s.key, s.row_id").append(self.over_values(connection, scope, path));
         statement.push(" ORDER BY s.key").push(way).push(", s.row_id").push(way)
     }
 
@@ -114,7 +114,7 @@ impl Statements<'_> {
         path: &str,
         head: Option<&str>,
     ) -> Sql<BigInt> {
-        let statement = Sql::new("SELECT count(*)").append(self.from_values(connection, scope, path));
+        let statement = Sql::new("SELECT count(*)").append(self.over_values(connection, scope, path));
         match head {
             Some(head) => statement.push(" AND s.key").push(beyond(!self.keys_grow)).bind(head),
             None => statement,
@@ -156,11 +156,11 @@ impl Statements<'_> {
 
     fn select_by_value(&self, connection: &Connection, scope: &Scope<'_>, path: &str) -> Sql<(RowType, Text)> {
         let selected = Sql::new("SELECT ").push(ROW_COLUMNS).push(", s.key || ").push(SORTED_TAIL);
-        selected.append(self.from_values(connection, scope, path))
+        selected.append(self.over_values(connection, scope, path))
     }
 
     /// SQLite keeps the order of a CROSS JOIN: the index leads.
-    fn from_values(&self, connection: &Connection, scope: &Scope<'_>, path: &str) -> Sql {
+    fn over_values(&self, connection: &Connection, scope: &Scope<'_>, path: &str) -> Sql {
         Sql::new(" FROM resource_values s CROSS JOIN resources r WHERE r.row_id = s.row_id AND s.element = 0 AND s.tenant_id = ")
             .bind(self.search.tenant_id)
             .push(" AND s.path = ")
