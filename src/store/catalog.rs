@@ -103,7 +103,7 @@ pub(super) fn tables(connection: &mut Connection) -> Result<Vec<Table>> {
 }
 
 /// The table that triggers of another one fill.
-pub(super) const COUNTS: &str = "live_counts";
+pub(super) const COUNTS: &str = "live_totals";
 const COUNTED: &str = "resources";
 
 const SQLITE: [&str; 2] = [

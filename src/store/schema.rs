@@ -99,7 +99,7 @@ diesel::table! {
 
 diesel::table! {
     /// How many live resources a tenant has, by type and block.
-    live_counts (tenant_id, resource_type, block, slot) {
+    live_totals (tenant_id, resource_type, block, slot) {
         /// Whose.
         tenant_id -> BigInt,
         /// `User`, `Group`.
@@ -267,7 +267,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit,
     credentials,
     group_members,
-    live_counts,
+    live_totals,
     outbox,
     resource_values,
     resources,

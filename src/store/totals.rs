@@ -17,7 +17,7 @@ use crate::scim::Result;
 /// # Errors
 /// Database failures.
 pub(super) fn of_type(connection: &mut Connection, tenant_id: i64, resource_type: &str) -> Result<i64> {
-    let statement: Sql<BigInt> = Sql::new("SELECT CAST(coalesce(sum(c.live), 0) AS BIGINT) FROM live_counts c WHERE ");
+    let statement: Sql<BigInt> = Sql::new("SELECT CAST(coalesce(sum(c.live), 0) AS BIGINT) FROM live_totals c WHERE ");
     Ok(statement.append(of(tenant_id, resource_type)).get_result(connection)?)
 }
 
@@ -27,7 +27,7 @@ pub(super) fn of_type(connection: &mut Connection, tenant_id: i64, resource_type
 /// Database failures.
 pub(super) fn by_type(connection: &mut Connection, tenant_id: i64) -> Result<Vec<(String, i64)>> {
     let statement: Sql<(Text, BigInt)> =
-        Sql::new("SELECT c.resource_type, CAST(sum(c.live) AS BIGINT) FROM live_counts c WHERE c.tenant_id = ");
+        Sql::new("SELECT c.resource_type, CAST(sum(c.live) AS BIGINT) FROM live_totals c WHERE c.tenant_id = ");
     let statement = statement.bind(tenant_id).push(" GROUP BY c.resource_type HAVING sum(c.live) <> 0");
     Ok(statement.load(connection)?)
 }
@@ -43,7 +43,7 @@ pub(super) fn place(connection: &mut Connection, tenant_id: i64, resource_type: 
         return Ok((0, rank));
     }
     let statement: Sql<(BigInt, BigInt)> =
-        Sql::new("SELECT c.block, CAST(sum(c.live) AS BIGINT) FROM live_counts c WHERE ");
+        Sql::new("SELECT c.block, CAST(sum(c.live) AS BIGINT) FROM live_totals c WHERE ");
     let statement = statement.append(of(tenant_id, resource_type)).push(" GROUP BY c.block ORDER BY c.block");
     let mut begin = 0;
     for (block, live) in statement.load::<(i64, i64)>(connection)? {
@@ -67,7 +67,7 @@ pub(super) fn kind_after(connection: &mut Connection, after: &(i64, String)) -> 
     let (tenant_id, resource_type) = after;
     let mut next = None;
     for source in [
-        "SELECT c.tenant_id, c.resource_type FROM live_counts c WHERE (c.tenant_id, c.resource_type) > (",
+        "SELECT c.tenant_id, c.resource_type FROM live_totals c WHERE (c.tenant_id, c.resource_type) > (",
         "SELECT c.tenant_id, c.resource_type FROM resources c WHERE c.deleted_at IS NULL AND (c.tenant_id, c.resource_type) > (",
     ] {
         let statement: Sql<(BigInt, Text)> = Sql::new(source).bind(*tenant_id).push(", ").bind(resource_type.as_str());
@@ -88,7 +88,7 @@ pub(super) fn kind_after(connection: &mut Connection, after: &(i64, String)) -> 
 /// Database failures.
 pub(super) fn is_wrong(connection: &mut Connection, tenant_id: i64, resource_type: &str) -> Result<bool> {
     let of_blocks: Sql<BigInt> =
-        Sql::new("SELECT b.block FROM (SELECT c.block, sum(c.live) AS live FROM live_counts c WHERE ");
+        Sql::new("SELECT b.block FROM (SELECT c.block, sum(c.live) AS live FROM live_totals c WHERE ");
     let of_blocks = of_blocks.append(of(tenant_id, resource_type)).push(" GROUP BY c.block) b WHERE b.live <> ");
     let of_blocks = of_blocks.append(counted(tenant_id, resource_type, true)).push(" LIMIT 1");
     if !of_blocks.load::<i64>(connection)?.is_empty() {
@@ -105,12 +105,12 @@ pub(super) fn is_wrong(connection: &mut Connection, tenant_id: i64, resource_typ
 /// # Errors
 /// Database failures.
 pub(super) fn recount(connection: &mut Connection, tenant_id: i64, resource_type: &str) -> Result<()> {
-    let statement: Sql = Sql::new("DELETE FROM live_counts WHERE tenant_id = ").bind(tenant_id);
+    let statement: Sql = Sql::new("DELETE FROM live_totals WHERE tenant_id = ").bind(tenant_id);
     statement.push(" AND resource_type = ").bind(resource_type).execute(connection)?;
     let statement: Sql = Sql::new(
         "WITH RECURSIVE blocks (block) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT block + 1 FROM blocks \
          WHERE block < (SELECT max(row_id) >> 12 FROM resources)) \
-         INSERT INTO live_counts (tenant_id, resource_type, block, slot, live) \
+         INSERT INTO live_totals (tenant_id, resource_type, block, slot, live) \
          SELECT k.tenant_id, k.resource_type, k.block, 0, k.live FROM (SELECT ",
     );
     let statement = statement
@@ -141,8 +141,6 @@ fn counted(tenant_id: i64, resource_type: &str, of_block: bool) -> Sql {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use diesel::connection::SimpleConnection;
     use diesel_migrations::MigrationHarness;
 
@@ -218,7 +216,7 @@ mod tests {
             store.write(move |c| Ok(c.batch_execute(bury)?)).await.expect("buried");
             assert_eq!(total(&store).await, 0);
             let left = |c: &mut Connection| {
-                let left: Sql<BigInt> = Sql::new("SELECT count(*) FROM live_counts");
+                let left: Sql<BigInt> = Sql::new("SELECT count(*) FROM live_totals");
                 Ok(left.get_result::<i64>(c)?)
             };
             assert_eq!(store.read(Reach::Point, left).await.expect("counted"), 0, "a block without anybody has no row");
@@ -240,7 +238,7 @@ mod tests {
 
             assert_eq!(total(&store).await, 16);
             let kept = |c: &mut Connection| {
-                let kept: Sql<(BigInt, BigInt)> = Sql::new("SELECT c.block, c.live FROM live_counts c ORDER BY 1");
+                let kept: Sql<(BigInt, BigInt)> = Sql::new("SELECT c.block, c.live FROM live_totals c ORDER BY 1");
                 Ok(kept.load::<(i64, i64)>(c)?)
             };
             let by_migration = store.read(Reach::Scan, kept).await.expect("read");
@@ -282,28 +280,18 @@ mod tests {
             if !postgres {
                 return;
             }
-            store.write(|c| insert(c, "ann").map(drop)).await.expect("written");
-            let (release, gate) = mpsc::channel::<()>();
-            let (begun, began) = mpsc::channel();
-            let first = move |c: &mut Connection| {
-                insert(c, "bob")?;
-                begun.send(()).expect("somebody waits");
-                let _ = gate.recv();
-                Ok(())
-            };
-            let (other, waiting) = (store.clone(), store.clone());
-            let first = tokio::spawn(async move { other.write(first).await });
-            tokio::task::spawn_blocking(move || began.recv().expect("begun")).await.expect("begun");
+            let open = || store.inner.connector.open(Purpose::Writer).expect("a connection");
+            let (mut first, mut second) = (open(), open());
+            // Given a count that the first one has made, and that the second one holds.
+            insert(&mut first, "ann").expect("written");
+            second.batch_execute("BEGIN").expect("begun");
+            insert(&mut second, "bob").expect("written");
 
-            let second = |c: &mut Connection| {
-                c.batch_execute("SET LOCAL lock_timeout = '2s'")?;
-                insert(c, "cid").map(drop)
-            };
-            waiting.write(second).await.expect("written while the other one is not done");
+            first.batch_execute("SET lock_timeout = '2s'").expect("set");
+            insert(&mut first, "cid").expect("written while the other one is not done");
+
             assert_eq!(total(&store).await, 2, "what is not committed is not counted");
-            drop(release);
-            first.await.expect("no panic").expect("written");
-
+            second.batch_execute("COMMIT").expect("committed");
             assert_eq!(total(&store).await, 3);
         });
     }

@@ -150,6 +150,15 @@ pub fn sorts_by(resource_type: &'static ResourceType, path: &str) -> bool {
     })
 }
 
+/// Whether resources of the type may have values under a path that sorting looks at for other types alone: each of many
+/// values, where those have one.
+pub fn has_other_values(resource_type: &'static ResourceType, path: &str) -> bool {
+    resource_type.stored_attributes().any(|whole| {
+        let parts = whole.attribute.sub_attributes.iter();
+        parts.chain([whole.attribute]).any(|attribute| attribute.index_path == path && sort_path(attribute) != path)
+    })
+}
+
 fn each_value(value: &Value) -> &[Value] {
     match value {
         Value::Array(values) => values,

@@ -17,7 +17,7 @@ use scimd::provider::{Clock, Provider, system_clock};
 use scimd::scim::Profile;
 use scimd::scim::schema::{Registry, SchemaFile};
 use scimd::store::api_keys::{self, ApiKey};
-use scimd::store::schema::{live_counts, resources};
+use scimd::store::schema::{live_totals, resources};
 use scimd::store::{Connection, Reach, Settings, Store, tenants};
 use serde_json::Value;
 use uuid::Uuid;
@@ -127,7 +127,7 @@ impl Api {
     fn check_totals(&self) {
         let tenant_id = self.tenant_id;
         let look = move |connection: &mut Connection| {
-            let kept = live_counts::table.filter(live_counts::tenant_id.eq(tenant_id)).select(live_counts::live);
+            let kept = live_totals::table.filter(live_totals::tenant_id.eq(tenant_id)).select(live_totals::live);
             let there = resources::tenant_id.eq(tenant_id).and(resources::deleted_at.is_null());
             let there: i64 = resources::table.filter(there).count().get_result(connection)?;
             Ok((kept.load::<i64>(connection)?.iter().sum::<i64>(), there))

@@ -201,10 +201,10 @@ const MENDABLE: &[Case] = &[
     ),
     ("INSERT INTO outbox (audit_row_id, event) VALUES (900, 'x')", &[(FlawKind::Event, None, "history")]),
     (
-        "UPDATE live_counts SET live = live + 1 WHERE resource_type = 'User'; \
-         UPDATE live_counts SET block = 7 WHERE resource_type = 'Group'; \
-         DELETE FROM live_counts WHERE resource_type = 'Device'; \
-         INSERT INTO live_counts (tenant_id, resource_type, block, slot, live) VALUES (1, 'Printer', 0, 0, 1)",
+        "UPDATE live_totals SET live = live + 1 WHERE resource_type = 'User'; \
+         UPDATE live_totals SET block = 7 WHERE resource_type = 'Group'; \
+         DELETE FROM live_totals WHERE resource_type = 'Device'; \
+         INSERT INTO live_totals (tenant_id, resource_type, block, slot, live) VALUES (1, 'Printer', 0, 0, 1)",
         &[
             (FlawKind::Count, None, "the type Device"),
             (FlawKind::Count, None, "the type Group"),

@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Text, Timestamp};
 use crate::scim::Result;
 use crate::store::Connection;
 use crate::store::audit;
-use crate::store::schema::{api_keys, live_counts, tenants};
+use crate::store::schema::{api_keys, live_totals, tenants};
 use crate::store::sql::Sql;
 use crate::store::statement::{Cell, delete_rows};
 
@@ -213,7 +213,7 @@ fn remove_unique_values(connection: &mut Connection, tenant_id: i64) -> Result<b
 }
 
 fn remove_row(connection: &mut Connection, tenant_id: i64) -> Result<()> {
-    diesel::delete(live_counts::table.filter(live_counts::tenant_id.eq(tenant_id))).execute(connection)?;
+    diesel::delete(live_totals::table.filter(live_totals::tenant_id.eq(tenant_id))).execute(connection)?;
     diesel::delete(api_keys::table.filter(api_keys::tenant_id.eq(tenant_id))).execute(connection)?;
     diesel::delete(tenants::table.find(tenant_id)).execute(connection)?;
     Ok(())

@@ -8,7 +8,7 @@ use super::statements::at;
 use crate::scim::Result;
 use crate::scim::cursor::Position;
 use crate::store::resources::Row;
-use crate::store::values::{sorts_by, split};
+use crate::store::values::{has_other_values, sorts_by, split};
 use crate::store::{Connection, totals};
 
 impl Walker<'_> {
@@ -92,6 +92,9 @@ impl Walker<'_> {
         for (name, live) in totals::by_type(connection, self.search.tenant_id)? {
             // One that is not served any more may have left anything there.
             let Some(resource_type) = self.search.registry.resource_type(&name) else { return Ok(None) };
+            if has_other_values(resource_type, path) {
+                return Ok(None);
+            }
             if name == scope.resource_type.name {
                 own = live;
             }

@@ -78,7 +78,7 @@ fn rows(connection: &mut Connection, tenant_id: i64) -> Result<Vec<(&'static str
         ("resource_values", " WHERE (tenant_id = "),
         ("unique_values", " WHERE (tenant_id = "),
         ("api_keys", " WHERE (tenant_id = "),
-        ("live_counts", " WHERE (tenant_id = "),
+        ("live_totals", " WHERE (tenant_id = "),
         ("tenants", " WHERE (tenant_id = "),
         ("group_members", of_groups),
         ("unresolved_members", of_groups),

@@ -5,7 +5,7 @@ LOCK TABLE tenants, resources IN ACCESS EXCLUSIVE MODE;
 -- behind, without walking through the rows before. Nobody but the trigger below writes here; where several write at
 -- once (PostgreSQL), a block has several slots, which add up.
 DROP TABLE live_counts;
-CREATE TABLE live_counts (
+CREATE TABLE live_totals (
     tenant_id BIGINT NOT NULL,
     resource_type TEXT COLLATE "C" NOT NULL,
     block BIGINT NOT NULL,
@@ -14,7 +14,7 @@ CREATE TABLE live_counts (
     PRIMARY KEY (tenant_id, resource_type, block, slot)
 ) WITH (fillfactor = 50);
 
-INSERT INTO live_counts (tenant_id, resource_type, block, slot, live)
+INSERT INTO live_totals (tenant_id, resource_type, block, slot, live)
 SELECT tenant_id, resource_type, row_id >> 12, 0, count(*) FROM resources WHERE deleted_at IS NULL
 GROUP BY tenant_id, resource_type, row_id >> 12;
 
@@ -24,12 +24,12 @@ GROUP BY tenant_id, resource_type, row_id >> 12;
 -- What comes and goes by one statement is counted at once, for each change leaves a version of its row behind.
 CREATE FUNCTION count_live_resources() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO live_counts AS l (tenant_id, resource_type, block, slot, live)
+    INSERT INTO live_totals AS l (tenant_id, resource_type, block, slot, live)
     SELECT n.tenant_id, n.resource_type, n.block, coalesce((
-        SELECT c.slot FROM live_counts AS c
+        SELECT c.slot FROM live_totals AS c
         WHERE c.tenant_id = n.tenant_id AND c.resource_type = n.resource_type AND c.block = n.block
         LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
-    ), pg_backend_pid()), TG_ARGV[0]::bigint * n.live
+    ), txid_current()), TG_ARGV[0]::bigint * n.live
     FROM (
         SELECT r.tenant_id, r.resource_type, r.row_id >> 12 AS block, count(*) AS live
         FROM changed AS r WHERE r.deleted_at IS NULL GROUP BY r.tenant_id, r.resource_type, r.row_id >> 12
@@ -48,16 +48,16 @@ DECLARE
     used BIGINT;
     remaining BIGINT;
 BEGIN
-    INSERT INTO live_counts AS l (tenant_id, resource_type, block, slot, live)
+    INSERT INTO live_totals AS l (tenant_id, resource_type, block, slot, live)
     VALUES (OLD.tenant_id, OLD.resource_type, OLD.row_id >> 12, coalesce((
-        SELECT c.slot FROM live_counts AS c
+        SELECT c.slot FROM live_totals AS c
         WHERE c.tenant_id = OLD.tenant_id AND c.resource_type = OLD.resource_type AND c.block = OLD.row_id >> 12
         LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
-    ), pg_backend_pid()), TG_ARGV[0]::bigint)
+    ), txid_current()), TG_ARGV[0]::bigint)
     ON CONFLICT (tenant_id, resource_type, block, slot) DO UPDATE SET live = l.live + excluded.live
     RETURNING l.slot, l.live INTO used, remaining;
     IF remaining = 0 THEN
-        DELETE FROM live_counts AS c
+        DELETE FROM live_totals AS c
         WHERE c.tenant_id = OLD.tenant_id AND c.resource_type = OLD.resource_type AND c.block = OLD.row_id >> 12
         AND c.slot = used;
     END IF;

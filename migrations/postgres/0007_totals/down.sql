@@ -4,7 +4,7 @@ DROP TRIGGER resources_unbury ON resources;
 DROP TRIGGER resources_insert ON resources;
 DROP FUNCTION count_live_resource;
 DROP FUNCTION count_live_resources;
-DROP TABLE live_counts;
+DROP TABLE live_totals;
 CREATE TABLE live_counts (
     tenant_id BIGINT NOT NULL REFERENCES tenants (tenant_id),
     resource_type TEXT COLLATE "C" NOT NULL,
