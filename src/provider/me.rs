@@ -2,6 +2,8 @@
 //!
 //! It is the resource itself under another name: what is found here is read and written like any other.
 
+use serde_json::Value;
+
 use super::{Call, Provider, Target};
 use crate::auth::Access;
 use crate::scim::resource::Document;
@@ -17,7 +19,8 @@ impl Provider {
     /// The resource that stands behind `/Me`, and a call that may read and write this one resource.
     ///
     /// # Errors
-    /// 404 if the key is bound to none, or to one that is deleted (ME-02); database failures.
+    /// 404 if the key is bound to none, or to one that is deleted (ME-02); 403 if it is disabled, unless the key may write
+    /// all of its type and so enable it; database failures.
     pub async fn subject(&self, call: Call, preconditions: Preconditions) -> Result<(Call, Target)> {
         let not_found = |detail| Error::new(ErrorKind::NotFound, detail);
         let Some(row_id) = call.caller.subject else {
@@ -27,12 +30,20 @@ impl Provider {
         let read = move |connection: &mut _| resources::find_row(connection, tenant_id, row_id);
         let stored = self.store.read(Reach::Point, read).await?;
         let living = stored.filter(|stored| stored.deleted.is_none());
-        let found = living.and_then(|stored| Some((self.registry.resource_type(&stored.resource_type)?, stored.id)));
-        let Some((resource_type, id)) = found else {
+        let found = living.and_then(|stored| Some((self.registry.resource_type(&stored.resource_type)?, stored)));
+        let Some((resource_type, stored)) = found else {
             return Err(not_found("The user that this API key is bound to does not exist any more."));
         };
-        Ok((Call { as_subject: true, ..call }, Target { resource_type, id, preconditions }))
+        if is_disabled(resource_type, &stored.document) && call.may(Access::Write, resource_type).is_err() {
+            return Err(Error::new(ErrorKind::Forbidden, "The user that this API key is bound to is disabled."));
+        }
+        Ok((Call { as_subject: true, ..call }, Target { resource_type, id: stored.id, preconditions }))
     }
+}
+
+fn is_disabled(resource_type: &ResourceType, document: &Document) -> bool {
+    let active = resource_type.attribute("active");
+    active.and_then(|active| document.get(active)).is_some_and(|active| active == &Value::Bool(false))
 }
 
 impl Call {

@@ -138,6 +138,23 @@ fn me_05_what_others_decide_about_oneself_takes_a_scope() {
 }
 
 #[test]
+fn me_05_who_is_disabled_has_no_way_in_but_to_be_enabled_by_others() {
+    each_profile(|api| {
+        let ines = api.created("/Users", &user("ines"));
+        let (me, granted) = (api.bound_to(&ines, "me"), api.bound_to(&ines, "users:write"));
+        let set = |active: bool| patch(json!([{"op": "replace", "path": "active", "value": active}]));
+        assert_resource(&api.patch(&path_of(&ines), &set(false)), 200);
+
+        for refused in [me.get("/Me"), me.put("/Me", &ines), me.patch("/Me", &set(true)), me.delete("/Me")] {
+            assert_error(&refused, 403, None);
+        }
+
+        assert_resource(&granted.patch("/Me", &set(true)), 200);
+        assert_eq!(me.get("/Me").status, 200);
+    });
+}
+
+#[test]
 fn me_05_the_scope_me_opens_me_alone() {
     each(|api| {
         let ines = api.created("/Users", &user("ines"));
