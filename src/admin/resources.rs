@@ -114,8 +114,10 @@ fn filled_by_others(resource_type: &ResourceType, roles: &[Role]) -> Option<Stri
     (!names.is_empty()).then(|| names.join(","))
 }
 
-/// The resource type with that endpoint: `Users`.
-fn resource_type(desk: &Desk, endpoint: &str) -> Result<&'static ResourceType> {
+/// The resource type with that endpoint: `Users`. Whoever knows other schemas than those the data is kept for does not know
+/// what must never be shown.
+async fn resource_type(desk: &Desk, endpoint: &str) -> Result<&'static ResourceType> {
+    desk.provider.check_schemas().await?;
     let types = desk.provider.registry().resource_types();
     let found = types.iter().copied().find(|resource_type| resource_type.endpoint.trim_start_matches('/') == endpoint);
     found.ok_or_else(|| {

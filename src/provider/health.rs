@@ -25,6 +25,14 @@ impl Provider {
     /// `Unavailable` if not.
     pub async fn ready(&self) -> Result<()> {
         self.store.ready().await?;
+        self.check_schemas().await
+    }
+
+    /// Whether what is stored is kept for our schemas.
+    ///
+    /// # Errors
+    /// `Unavailable` if not.
+    pub async fn check_schemas(&self) -> Result<()> {
         let registry = self.registry;
         self.store.read(Reach::Point, move |connection| tenants::check_forms(connection, registry)).await
     }

@@ -73,7 +73,7 @@ impl Forms {
         }
         let detail = format!(
             "The schemas of {} that this process knows are not those which the data is kept for; start it with the \
-             schemas of the server that was started last.",
+             `schemas` of the server that was started last.",
             resource_type.name
         );
         Err(Error::new(ErrorKind::Unavailable, detail))

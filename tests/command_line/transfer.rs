@@ -568,11 +568,17 @@ fn whoever_knows_other_schemas_can_not_tell_what_is_secret() {
         );
         talk.stop();
 
-        let refused = workplace.fail(&["export"]);
         let plain = resources(&workplace.succeed(&["export", "--schemas", "badge.json"]));
-
-        assert!(refused.contains("The schemas of User that this process knows"), "{refused}");
         assert_eq!(plain[0]["urn:example:Badge"], json!({"colour": "red"}));
+        let id = plain[0]["id"].as_str().unwrap();
+        let shown = workplace.json(&["user", "show", id, "--schemas", "badge.json", "--json"]);
+        assert_eq!(shown["resource"]["urn:example:Badge"], json!({"colour": "red"}));
+
+        let questions: [&[&str]; 4] = [&["export"], &["user", "list"], &["user", "show", id], &["user", "history", id]];
+        for question in questions {
+            let refused = workplace.fail(question);
+            assert!(refused.contains("The schemas of User that this process knows"), "{refused}");
+        }
     });
 }
 

@@ -82,7 +82,7 @@ impl Operation for History {
 
     async fn carry_out(self, desk: &Desk) -> Result<Page<Change>> {
         let tenant = desk.tenant(&self.tenant).await?;
-        let resource_type = resource_type(desk, &self.resource_type)?;
+        let resource_type = resource_type(desk, &self.resource_type).await?;
         let before = self.after.as_deref().map(str::parse).transpose().map_err(|_| no_next_page())?;
         let limit = page_size(self.limit);
         let (tenant_id, id) = (tenant.tenant_id, self.id.clone());

@@ -75,7 +75,7 @@ impl Operation for List {
 
     async fn carry_out(self, desk: &Desk) -> Result<Listing> {
         let tenant = desk.tenant(&self.tenant).await?;
-        let resource_type = resource_type(desk, &self.resource_type)?;
+        let resource_type = resource_type(desk, &self.resource_type).await?;
         let call = desk.call(&tenant);
         let list = Walk { desk, call, resource_type, which: self.which, filter: self.filter };
         let place = match &self.after {

@@ -33,7 +33,7 @@ impl Operation for Purge {
 
     async fn carry_out(self, desk: &Desk) -> Result<Purged> {
         let tenant = desk.tenant(&self.tenant).await?;
-        let resource_type = resource_type(desk, &self.resource_type)?;
+        let resource_type = resource_type(desk, &self.resource_type).await?;
         let (call, id, dry_run) = (desk.call(&tenant), self.id, self.dry_run);
         let purge = match dry_run {
             true => desk.provider.preview_purge(call, resource_type, id.clone()).await,

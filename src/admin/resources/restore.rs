@@ -65,7 +65,7 @@ impl Operation for Restore {
 
     async fn carry_out(self, desk: &Desk) -> Result<Restored> {
         let tenant = desk.tenant(&self.tenant).await?;
-        let resource_type = resource_type(desk, &self.resource_type)?;
+        let resource_type = resource_type(desk, &self.resource_type).await?;
         let look = Look { tenant_id: tenant.tenant_id, resource_type, all_members: self.all_members };
         let (id, call) = (&self.id, desk.call(&tenant));
         let restored = match desk.provider.restore(call, resource_type, id.clone(), self.at).await {

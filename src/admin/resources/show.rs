@@ -100,7 +100,7 @@ impl Operation for Show {
 
     async fn carry_out(self, desk: &Desk) -> Result<Details> {
         let tenant = desk.tenant(&self.tenant).await?;
-        let resource_type = resource_type(desk, &self.resource_type)?;
+        let resource_type = resource_type(desk, &self.resource_type).await?;
         let look = Look { tenant_id: tenant.tenant_id, resource_type, all_members: self.all_members };
         let found = match self.at {
             Some(at) => look.past(desk, &self.id, at).await?,
