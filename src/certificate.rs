@@ -52,9 +52,9 @@ impl Files {
     /// A sentence without a full stop: which file cannot be used, and why.
     pub fn read(&self) -> Result<Certificate, String> {
         let chain = chain(&self.certificate)?;
-        let (mut from, mut until) = (DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC);
-        for one in &chain {
-            let validity = validity(one).ok_or_else(|| not_readable(&self.certificate))?;
+        let (mut from, mut until) = validity(&chain[0]).ok_or_else(|| not_readable(&self.certificate))?;
+        // What stands above it may be older than the rules that we read it by, and is for clients to judge.
+        for validity in chain[1..].iter().filter_map(validity) {
             (from, until) = (from.max(validity.0), until.min(validity.1));
         }
         let certified = CertifiedKey::from_der(chain, private_key(&self.key)?, &default_provider());

@@ -48,10 +48,12 @@ pub(super) struct Renewed {
 /// How the files were.
 #[derive(Debug)]
 struct Seen {
-    /// When they were read last.
+    /// When they could be used last.
     read: State,
     /// At the last look.
     lately: State,
+    /// Why they could not be used, as the log knows by now.
+    told: Option<String>,
 }
 
 impl Renewed {
@@ -60,12 +62,13 @@ impl Renewed {
         let state = files.state();
         let certificate = files.read()?;
         warn_of_time(&certificate, now);
-        let seen = Mutex::new(Seen { read: state, lately: state });
+        let seen = Mutex::new(Seen { read: state, lately: state, told: None });
         Ok(Renewed { files: files.clone(), seen, current: RwLock::new(certificate.certified) })
     }
 
     /// Files that have changed since the last look may still be written, and are left for the next one: half of a chain
-    /// is a certificate, too. Files that do not fit each other change nothing: the old certificate stays until they do.
+    /// is a certificate, too. Files that cannot be used change nothing: the old certificate stays until they can, which the
+    /// files need not show, for who may read them is no part of their state.
     fn refresh(&self, now: DateTime<Utc>) {
         let state = self.files.state();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,15 +76,18 @@ impl Renewed {
         if !is_settled || seen.read == state {
             return;
         }
-        seen.read = state;
-        drop(seen);
         match self.files.read() {
             Ok(certificate) => {
+                (seen.read, seen.told) = (state, None);
                 tracing::info!(until = %certificate.until, "the TLS certificate has been renewed");
                 warn_of_time(&certificate, now);
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = certificate.certified;
             }
-            Err(error) => tracing::warn!(error, "the renewed TLS certificate cannot be used; the old one stays"),
+            Err(error) if seen.told.as_ref() == Some(&error) => {}
+            Err(error) => {
+                tracing::warn!(error, "the renewed TLS certificate cannot be used; the old one stays");
+                seen.told = Some(error);
+            }
         }
     }
 }
@@ -135,5 +141,15 @@ mod tests {
         assert_eq!((look(), look()), (Some(2), Some(2)));
         write(&old.cert.pem(), &old.signing_key);
         assert_eq!((look(), look()), (Some(2), None), "the first one is back");
+
+        // As when a file is given to us after it was written: it can be read by now, and looks as before.
+        let chain = chain.as_bytes();
+        write(&" ".repeat(chain.len()), &new.signing_key);
+        assert_eq!((look(), look()), (None, None));
+        let file = std::fs::OpenOptions::new().write(true).open(&files.certificate).expect("there");
+        let modified = file.metadata().expect("there").modified().expect("known");
+        std::os::unix::fs::FileExt::write_all_at(&file, chain, 0).expect("written");
+        file.set_modified(modified).expect("as before");
+        assert_eq!(look(), Some(2));
     }
 }
