@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scimd::admin::Desk;
-use scimd::auth::{Authenticator, StoredKeys};
+use scimd::auth::{Authenticator, StoredKeys, Token};
 use scimd::http::peers::Peers;
 use scimd::http::{Options, Service, bind};
 use scimd::provider::{Provider, system_clock};
@@ -188,8 +188,11 @@ fn auth_07_a_key_over_plain_http_from_elsewhere_than_a_proxy_is_refused() {
     assert_eq!(get(&elsewhere, "/scim/v2/Users", &claims).status, 403, "anybody can write a header");
     assert_eq!(get(&elsewhere, "/healthz", &[]).status, 200);
     assert_eq!(get(&here, "/scim/v2/Users", &claims).status, 401);
-    let key = [("Authorization".to_owned(), "Bearer whatever".to_owned())];
-    assert_eq!(get(&elsewhere, "/scim/v2/Users", &key).status, 403);
+    let key = Token::generate();
+    for credentials in ["Basic eDp5", "Bearer whatever", &format!("Bearer {}", key.expose())] {
+        let header = [("Authorization".to_owned(), credentials.to_owned())];
+        assert_eq!(get(&elsewhere, "/scim/v2/Users", &header).status, 403);
+    }
     let page = get(&elsewhere, "/metrics", &[]).text();
     assert!(page.contains("scimd_refused_keys_total{reason=\"insecure\"} 1\n"), "{page}");
 }

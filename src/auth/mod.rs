@@ -109,6 +109,18 @@ impl Authenticator {
         }
     }
 
+    /// Counts a request that came in the open: with something that has the form of a key, so that somebody may have read
+    /// it, or without.
+    pub fn count_in_the_open(&self, authorization: Option<&[u8]>) {
+        let credentials = authorization.and_then(bearer);
+        let reason = match credentials.map(Token::parse) {
+            None => Refusal::Missing,
+            Some(None) => Refusal::Malformed,
+            Some(Some(_)) => Refusal::Insecure,
+        };
+        self.counters.count_refusal(reason);
+    }
+
     /// Whoever may use the token in this `Authorization` header at the time `now`.
     ///
     /// Must be called within a tokio runtime. A token that was verified lately costs one SHA-256 and two cache look-ups.

@@ -17,7 +17,7 @@ use super::observe::RequestId;
 use super::routes::ADMIN;
 use super::{Service, body, respond};
 use crate::admin::Desk;
-use crate::auth::{Access, Caller, Refusal};
+use crate::auth::{Access, Caller};
 use crate::provider::{Call, Target};
 use crate::scim::projection::Projection;
 use crate::scim::query::Parameters;
@@ -72,8 +72,7 @@ pub(super) fn service_of(request: &HttpRequest) -> Data<Service> {
 pub(super) async fn authenticate(service: &Service, request: &HttpRequest) -> Result<Arc<Caller>> {
     let authorization = request.headers().get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
     if !service.peers.admit(request.peer_addr().map(|peer| peer.ip())) {
-        let reason = if authorization.is_some() { Refusal::Insecure } else { Refusal::Missing };
-        service.authenticator.counters().count_refusal(reason);
+        service.authenticator.count_in_the_open(authorization);
         let detail = "This server takes plain HTTP from its proxies alone (trusted-proxies); use https.";
         return Err(Error::new(ErrorKind::Forbidden, detail));
     }

@@ -145,7 +145,7 @@ fn auth_08_each_refusal_is_counted_by_its_reason() {
         }
         assert_eq!([bearer(&expired), bearer(&revoked), bearer(&revoked), bearer(&suspended)], [401, 401, 401, 403]);
         let made = client.call(&admin, "POST", "/admin/v1/keys", Some(&json!({"name": "y"}))).unwrap();
-        assert_eq!(made.status, 200, "{}", made.text());
+        assert_eq!(made.status, 201, "{}", made.text());
         let (_, page) = get(&client, "/metrics");
 
         let refused: Vec<(&str, f64)> = page
