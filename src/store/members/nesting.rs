@@ -135,6 +135,7 @@ impl Above {
             let Some(direct) = self.parents.get(member_row_id) else { continue };
             let mut direct = direct.clone();
             direct.sort_unstable();
+            direct.dedup();
             let indirect = walked.entry(direct.clone()).or_insert_with(|| self.beyond(&direct));
             let shown = direct.iter().map(|row_id| self.group(*row_id, None));
             let shown = shown.chain(indirect.iter().map(|(row_id, below)| self.group(*row_id, Some(*below))));
@@ -170,6 +171,8 @@ impl Above {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use diesel::sql_types::Integer;
 
     use super::*;
@@ -300,6 +303,10 @@ mod tests {
 
             assert_eq!(shown(&found[&row]), [("g1", true), ("g3", true), ("g2", false)]);
             assert_eq!(found[&row][2].through.as_deref(), Some("g1"));
+            for groups in found.values() {
+                let values: HashSet<&str> = groups.iter().map(|group| group.value.as_str()).collect();
+                assert_eq!(values.len(), groups.len(), "nobody is in a group twice, nor is a group in a circle");
+            }
         });
     }
 
