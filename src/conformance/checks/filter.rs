@@ -33,7 +33,7 @@ pub(super) const SECTION: Section = Section { title: "Filters", checks: &[
     should(&["USR-09", "CHAR-10"], "7643 §4.1.2, §8.7.1", "emails are found in whatever case", emails_have_no_case).needs(&[Feature("filter"), User("emails")]),
     should(&["FLT-10"], "7644 §3.4.2.2", "`+` between the words of a filter in a URL is a space", plus_is_a_space).needs(&[Feature("filter")]),
     must(&["FLT-05"], "7644 §3.10", "an attribute may carry the URN of its schema", qualified).needs(&[Feature("filter")]),
-    must(&["FLT-01", "RES-04"], "7643 §2.1", "a URN has no case", urn_in_other_case).needs(&[Feature("filter")]),
+    must(&["FLT-01", "RES-04"], "7644 §3.10", "a URN has no case", urn_in_other_case).needs(&[Feature("filter")]),
     must(&["FLT-05", "FLT-30"], "7644 §3.10", "attributes of an extension are found by their URN", extension).needs(&[Feature("filter"), Enterprise]),
     ours(&["FLT-29"], "7644 §3.10", "attributes of an extension are found without their URN", unqualified_extension).needs(&[Feature("filter"), Enterprise]),
     must(&["FLT-31"], "7644 Figure 2", "`schemas eq` finds who uses an extension", schemas).needs(&[Feature("filter"), Enterprise]),
