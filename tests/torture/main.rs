@@ -111,7 +111,7 @@ const SCENARIOS: [Scenario; 17] = [
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
-        SCENARIOS.iter().for_each(|(name, about, _)| println!("{name:<16}{about}"));
+        SCENARIOS.iter().for_each(|(name, about, _)| println!("{name:<20}{about}"));
         return ExitCode::SUCCESS;
     }
     let is_wanted = |name: &str| arguments.scenarios.is_empty() || arguments.scenarios.iter().any(|one| one == name);
