@@ -132,6 +132,9 @@ pub fn sort_path(attribute: &Attribute) -> Cow<'_, str> {
 
 /// The value that sorting by this path looks at, as long as it counts.
 pub fn sort_key(resource_type: &'static ResourceType, document: &Document, path: &str) -> Option<String> {
+    if has_other_values(resource_type, path) {
+        return None;
+    }
     let values = indexed_values(resource_type, document);
     let value = values.into_iter().find(|value| value.element == 0 && value.path == path)?;
     Some(value.head + sorted_tail(&value.tail))
@@ -151,7 +154,7 @@ pub fn sorts_by(resource_type: &'static ResourceType, path: &str) -> bool {
 }
 
 /// Whether resources of the type may have values under a path that sorting looks at for other types alone: each of many
-/// values, where those have one.
+/// values, where those have one. Among those, they count as resources without a value (SORT-07).
 pub fn has_other_values(resource_type: &'static ResourceType, path: &str) -> bool {
     resource_type.stored_attributes().any(|whole| {
         let parts = whole.attribute.sub_attributes.iter();

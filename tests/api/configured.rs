@@ -127,6 +127,81 @@ fn res_21_qry_04_flt_28_an_attribute_of_another_kind_refuses_no_search_of_everyt
     });
 }
 
+/// A site has one code, a depot any number of them.
+#[test]
+fn sort_03_sort_04_sort_07_an_attribute_of_one_value_here_and_of_many_there_shows_everybody_once() {
+    const SITE: &str = "urn:example:params:scim:schemas:Site";
+    const DEPOT: &str = "urn:example:params:scim:schemas:Depot";
+    let located = |codes: Value| json!({"name": "location", "type": "complex", "subAttributes": [codes]});
+    let many = json!({"name": "code", "type": "string", "multiValued": true});
+    let site = json!([
+        {"id": SITE, "name": "Site", "attributes": [attribute("label", "string"), located(attribute("code", "string"))]},
+        {"id": "Site", "endpoint": "/Sites", "schema": SITE},
+    ]);
+    let depot = json!([
+        {"id": DEPOT, "name": "Depot", "attributes": [attribute("label", "string"), located(many)]},
+        {"id": "Depot", "endpoint": "/Depots", "schema": DEPOT},
+    ]);
+    // Whichever type comes first says what the root sorts by; in the other one, nothing can be compared with that.
+    let [sites, depots] = [["b", "a"], ["e", "d"]];
+    for (first, then, root) in [(&site, &depot, sites), (&depot, &site, depots)] {
+        let objects = [first, then].map(|objects| objects.as_array().unwrap().clone()).concat();
+        Lasting::each(|lasting| {
+            let api = lasting.serve(&json!(objects)).unwrap();
+            for (label, code) in [("a", json!("2")), ("b", json!("1")), ("c", Value::Null), ("C", Value::Null)] {
+                api.created("/Sites", &json!({"label": label, "location": {"code": code}}));
+            }
+            for (label, codes) in [("d", json!(["3", "1"])), ("e", json!(["2", "9"])), ("f", json!([]))] {
+                api.created("/Depots", &json!({"label": label, "location": {"code": codes}}));
+            }
+            let without: Vec<&str> =
+                ["a", "b", "c", "C", "d", "e", "f"].into_iter().filter(|label| !root.contains(label)).collect();
+            for (path, with, without) in [
+                ("/Sites?", &sites[..], &["c", "C"][..]),
+                ("/Sites?filter=id%20pr&", &sites, &["c", "C"]),
+                ("/Depots?", &depots, &["f"]),
+                ("/Depots?filter=id%20pr&", &depots, &["f"]),
+                ("/?", &root, &without),
+                ("/?filter=id%20pr&", &root, &without),
+            ] {
+                let back: Vec<&str> = with.iter().rev().copied().collect();
+                for (order, expected) in [("ascending", [with, without]), ("descending", [without, &back])] {
+                    let path = format!("{path}sortBy=location.code&sortOrder={order}");
+                    let expected = expected.concat();
+                    assert_eq!(labels_by_index(&api, &path, expected.len()), expected, "{path}");
+                    assert_eq!(labels_by_cursor(&api, &path, expected.len()), expected, "{path}");
+                }
+            }
+        });
+    }
+}
+
+/// The labels on pages by index, each page of two, which tell this total.
+fn labels_by_index(api: &Api, path: &str, total: usize) -> Vec<String> {
+    let page = |start: usize| page_of_labels(api, &format!("{path}&startIndex={start}&count=2"), total).0;
+    (1..=total + 2).step_by(2).flat_map(page).collect()
+}
+
+/// The same, on the pages of a walk.
+fn labels_by_cursor(api: &Api, path: &str, total: usize) -> Vec<String> {
+    let (mut all, mut cursor) = (Vec::new(), Some(String::new()));
+    while let Some(place) = cursor {
+        let (labels, next) = page_of_labels(api, &format!("{path}&count=2&cursor={place}"), total);
+        all.extend(labels);
+        cursor = next;
+    }
+    all
+}
+
+fn page_of_labels(api: &Api, path: &str, total: usize) -> (Vec<String>, Option<String>) {
+    let response = api.get(path);
+    let body = response.json();
+    assert_eq!(body["totalResults"], json!(total), "{path}: {}", response.text());
+    let resources = body["Resources"].as_array().cloned().unwrap_or_default();
+    let labels = resources.iter().map(|resource| resource["label"].as_str().unwrap_or_default().to_owned());
+    (labels.collect(), body["nextCursor"].as_str().map(str::to_owned))
+}
+
 #[test]
 fn auth_05_scopes_hold_for_configured_types() {
     each_with_test_type(|api| {

@@ -514,7 +514,7 @@ fn sort_02_text_folds_and_what_is_exact_goes_by_code_point() {
 fn sort_03_sort_06_pages_by_index_follow_each_other_in_every_order() {
     each(|api| {
         let long = "é".repeat(300);
-        for number in 0..24 {
+        let created = |number: usize| {
             let title = match number % 6 {
                 0 => Value::Null,
                 1 => json!(format!("{long}b")),
@@ -523,30 +523,91 @@ fn sort_03_sort_06_pages_by_index_follow_each_other_in_every_order() {
                 _ => json!("X"),
             };
             let attributes = json!({"title": title, "active": number % 5 > 0});
-            api.created("/Users", &user_with(&format!("u{:02}", number * 7 % 24), attributes));
-        }
-        for (sort, order) in ["userName", "title", "active", "nickName"]
-            .iter()
-            .flat_map(|sort| [(sort, "ascending"), (sort, "descending")])
-        {
-            let everybody = names_at(api, &format!("/Users?sortBy={sort}&sortOrder={order}"));
-            // Few, so few that they are put in order by themselves, and those who have no value.
-            for filter in ["userName sw \"u\"", "title eq \"x\"", "userName sw \"u02\"", "not (title pr)"] {
-                let path = format!("/Users?sortBy={sort}&sortOrder={order}&filter={}", encoded(filter));
-                let matching = found(api, "/Users", filter);
-                let whole = names_at(api, &path);
-                assert_eq!(whole, everybody.iter().filter(|name| matching.contains(name)).cloned().collect::<Vec<_>>());
-                assert_eq!(pages(api, &path, 5), whole, "{path}");
-            }
+            api.created("/Users", &user_with(&format!("u{:02}", number * 7 % 24), attributes))
+        };
+        let everybody: Vec<Value> = (0..24).map(created).collect();
+        let named = |person: &Value, start: &str| person["userName"].as_str().unwrap().starts_with(start);
+        // All, some, so few that they are put in order by themselves, and those who have no title.
+        type Filter<'a> = (&'a str, &'a dyn Fn(&Value) -> bool);
+        let filters: [Filter<'_>; 5] = [
+            ("userName sw \"u\"", &|_| true),
+            ("title eq \"x\"", &|person| ["x", "X"].iter().any(|title| person["title"] == *title)),
+            ("userName sw \"u02\"", &|person| named(person, "u02")),
+            ("userName sw \"u2\"", &|person| named(person, "u2")),
+            ("not (title pr)", &|person| person["title"].is_null()),
+        ];
+        for (sort, order) in both_ways(&["userName", "title", "active", "nickName"]) {
             let path = format!("/Users?sortBy={sort}&sortOrder={order}");
-            assert_eq!(pages(api, &path, 1), everybody, "{path}");
-            assert_eq!(pages(api, &path, 7), everybody, "{path}");
+            for (filter, matches) in &filters {
+                let matching: Vec<Value> = everybody.iter().filter(|person| matches(person)).cloned().collect();
+                let path = format!("{path}&filter={}", encoded(filter));
+                assert_pages(api, &path, &in_order(&matching, sort, order), &[(1, 5), (2, 6), (2, 1), (3, 2)]);
+            }
+            assert_pages(api, &path, &in_order(&everybody, sort, order), &[(1, 1), (1, 7), (2, 6), (25, 3)]);
         }
     });
 }
 
-/// What is on all pages of 24 resources.
-fn pages(api: &Api, path: &str, count: usize) -> Vec<String> {
-    let page = |start: usize| names_at(api, &format!("{path}&startIndex={start}&count={count}"));
-    (1..=25).step_by(count).flat_map(page).collect()
+/// What the index holds at one path, it holds of both types.
+#[test]
+fn sort_03_pages_by_index_hold_one_type_where_another_has_the_attribute_too() {
+    each(|api| {
+        let assert_all = |users: &[Value], groups: &[Value]| {
+            for (endpoint, created) in [("/Users", users), ("/Groups", groups)] {
+                for (sort, order) in both_ways(&["displayName"]) {
+                    let path = format!("{endpoint}?sortBy={sort}&sortOrder={order}");
+                    assert_pages(api, &path, &in_order(created, sort, order), &[(1, 1), (1, 4), (2, 3), (5, 20)]);
+                }
+            }
+        };
+        let (mut users, mut groups) = (Vec::new(), Vec::new());
+        for (number, name) in ["Beta", "alpha", "beta", "delta", "Alpha", "gamma"].iter().enumerate() {
+            groups.push(api.created("/Groups", &group(&format!("{name}{}", number % 4), &[])));
+            users.push(api.created("/Users", &user_with(&format!("u{number}"), json!({"displayName": name}))));
+        }
+        assert_all(&users, &groups);
+
+        // As many values as there are users, but half of them are of groups.
+        users.extend((6..12).map(|number| api.created("/Users", &user(&format!("u{number:02}")))));
+        assert_all(&users, &groups);
+
+        for group in groups.drain(..) {
+            assert_eq!(api.delete(&path_of(&group)).status, 204);
+        }
+        assert_all(&users, &groups);
+    });
+}
+
+/// Each of these, ascending and descending.
+fn both_ways<'a>(sorts: &[&'a str]) -> Vec<(&'a str, &'static str)> {
+    sorts.iter().flat_map(|sort| [(*sort, "ascending"), (*sort, "descending")]).collect()
+}
+
+/// The names of these, given in the order of creation, by a value without case: those without one come last, descending
+/// first, and ties keep their order.
+fn in_order(created: &[Value], sort: &str, order: &str) -> Vec<String> {
+    let key = |resource: &Value| match &resource[sort] {
+        Value::Null => None,
+        value => Some(value.as_str().map_or(value.to_string(), str::to_lowercase)),
+    };
+    let (mut with, without): (Vec<&Value>, Vec<&Value>) = created.iter().partition(|resource| key(resource).is_some());
+    with.sort_by(|left, right| match order {
+        "ascending" => key(left).cmp(&key(right)),
+        _ => key(right).cmp(&key(left)),
+    });
+    let ordered = if order == "ascending" { [with, without] } else { [without, with] };
+    names(&ordered.concat().into_iter().cloned().collect::<Vec<_>>())
+}
+
+/// That the pages at this path hold these, in order: by where the first page begins, and how long they are.
+#[track_caller]
+fn assert_pages(api: &Api, path: &str, expected: &[String], pages: &[(usize, usize)]) {
+    for &(first, count) in pages {
+        for start in (first..=first.max(expected.len() + 1)).step_by(count) {
+            let page = api.get(&format!("{path}&startIndex={start}&count={count}"));
+            let shown: Vec<String> = expected.iter().skip(start - 1).take(count).cloned().collect();
+            assert_eq!(names(&assert_list(&page)), shown, "{path}, {count} from {start}");
+            assert_eq!(page.json()["totalResults"], json!(expected.len()), "{path}, {count} from {start}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use diesel::sql_types::BigInt;
 
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredResource};
 use super::sql::Sql;
-use super::values::{SORTED_TAIL_CHARS, sort_path};
+use super::values::{SORTED_TAIL_CHARS, has_other_values, sort_path};
 use super::{Connection, totals};
 use crate::scim::filter::{Check, Condition, Relation};
 use crate::scim::query::{Page, Sort};
@@ -240,11 +240,17 @@ fn order_by_location(search: &Search<'_>, direction: &'static str) -> (Sql, Sql)
 }
 
 fn order_by_value(search: &Search<'_>, sort: &Sort, direction: &'static str) -> (Sql, Sql) {
-    let join = Sql::new(" LEFT JOIN (SELECT row_id, key, tail FROM resource_values WHERE tenant_id = ")
+    let path = sort_path(sort.attribute.leaf());
+    let mut join = Sql::new(" LEFT JOIN (SELECT row_id, key, tail FROM resource_values WHERE tenant_id = ")
         .bind(search.tenant_id)
         .push(" AND path = ")
-        .bind(sort_path(sort.attribute.leaf()).into_owned())
+        .bind(path.clone().into_owned())
         .push(" AND element = 0) s ON s.row_id = r.row_id");
+    // Of these the index has several values there.
+    let types = search.scopes.iter().map(|scope| scope.resource_type);
+    for resource_type in types.filter(|resource_type| has_other_values(resource_type, &path)) {
+        join = join.push(" AND r.resource_type <> ").bind(resource_type.name.as_str());
+    }
     let order = Sql::new(" ORDER BY (s.key IS NULL)")
         .push(direction)
         .push(", s.key")

@@ -26,7 +26,7 @@ use crate::scim::schema::Role;
 use crate::store::Connection;
 use crate::store::resources::{Row, RowType, StoredResource};
 use crate::store::sql::Sql;
-use crate::store::values::{sort_path, split};
+use crate::store::values::{has_other_values, sort_path, split};
 
 /// A page of a walk.
 #[derive(Debug)]
@@ -293,6 +293,9 @@ impl<'a> Walker<'a> {
         limit: usize,
     ) -> Result<Vec<Placed>> {
         let mut taken = Vec::new();
+        if has_other_values(scope.resource_type, path) {
+            return Ok(taken);
+        }
         if let Some((key, row_id)) = from {
             let tie = self.statements.tie(connection, scope, path, key, Some(row_id));
             taken = load_values(connection, tie, limit)?;

@@ -8,7 +8,7 @@ use crate::store::Connection;
 use crate::store::resources::{ROW_COLUMNS, RowType};
 use crate::store::search::{SORTED_TAIL, Scope, Search, predicate_of};
 use crate::store::sql::Sql;
-use crate::store::values::{HEAD_CHARS, split};
+use crate::store::values::{HEAD_CHARS, has_other_values, split};
 
 /// Writes the statements for one way.
 pub(super) struct Statements<'a> {
@@ -135,6 +135,9 @@ impl Statements<'_> {
         path: &str,
         from: Option<i64>,
     ) -> Sql<RowType> {
+        if has_other_values(scope.resource_type, path) {
+            return self.by_creation(connection, scope, from);
+        }
         let mut statement: Sql<RowType> = Sql::new("SELECT ")
             .push(ROW_COLUMNS)
             .push(" FROM resources r LEFT JOIN (SELECT row_id FROM resource_values WHERE element = 0 AND tenant_id = ")
