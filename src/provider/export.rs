@@ -229,7 +229,8 @@ fn deleted(
 ) -> Result<Option<Deleted>> {
     let Some((at, by)) = stored.deleted.clone() else { return Ok(None) };
     let relations = Relations::of(connection, tenant_id, &stored.resource_type, &stored.id, until)?;
-    let Relations { groups, members, reports } = relations;
+    let reports = relations.all_reports().cloned().collect();
+    let Relations { groups, members, .. } = relations;
     Ok(Some(Deleted { at, by, groups, members, reports, waiting }))
 }
 

@@ -393,8 +393,8 @@ fn rejoin_all(
             joined.push(group_id.clone());
         }
     }
-    for report_id in &relations.reports {
-        reference::assign_again(connection, call, place, report_id, stored, now)?;
+    for report_id in relations.all_reports() {
+        reference::assign_again(connection, call, place, report_id, &stored.id, now)?;
     }
     record_of_groups(connection, call, Operation::Join, &joined, &stored.id, now)
 }

@@ -746,6 +746,43 @@ fn who_is_deleted_no_more_has_no_manager_who_has_been_deleted_since() {
     }
 }
 
+fn manager_of(api: &Api, user: &Value) -> Value {
+    get(api, user)[ENTERPRISE]["manager"]["value"].clone()
+}
+
+fn assigned(manager: &Value) -> Value {
+    replaced(&format!("{ENTERPRISE}:manager"), json!({"value": manager["id"]}))
+}
+
+#[test]
+fn who_is_back_without_a_manager_has_that_one_again_when_his_deletion_is_undone_too() {
+    for undone_first in [true, false] {
+        each(|api| {
+            let [boss, other] = ["boss", "other"].map(|name| api.created("/Users", &user(name)));
+            let manager = json!({ENTERPRISE: {"manager": {"value": boss["id"]}}});
+            let [ines, omar] = ["ines", "omar"].map(|name| api.created("/Users", &user_with(name, manager.clone())));
+            let since = moment();
+            let [of_reports, of_boss] = [another_key(api), another_key(api)];
+            for report in [&ines, &omar] {
+                assert_eq!(of_reports.delete(&path_of(report)).status, 204);
+            }
+            assert_eq!(of_boss.delete(&path_of(&boss)).status, 204);
+            match undone_first {
+                true => drop(undo(api, &key_of(&of_reports), since)),
+                false => [&ines, &omar].into_iter().for_each(|report| restore(api, "User", id_of(report))),
+            }
+            assert_eq!((manager_of(api, &ines), manager_of(api, &omar)), (Value::Null, Value::Null));
+            changed(api, &omar, &assigned(&other));
+
+            let undone = undo(api, &key_of(&of_boss), since);
+
+            assert_eq!(undone.conflicts.len(), 0, "{undone:#?}");
+            assert_eq!(manager_of(api, &ines), boss["id"]);
+            assert_eq!(manager_of(api, &omar), other["id"], "who has another one by now keeps that one");
+        });
+    }
+}
+
 #[test]
 fn admins_see_the_plan_and_what_was_done() {
     each(|api| {
