@@ -784,6 +784,61 @@ fn who_is_back_without_a_manager_has_that_one_again_when_his_deletion_is_undone_
 }
 
 #[test]
+fn nobody_gets_a_manager_back_whom_the_same_undo_deletes() {
+    each(|api| {
+        let [ines, omar, nina, old] = ["ines", "omar", "nina", "old"].map(|name| api.created("/Users", &user(name)));
+        let since = moment();
+        let rogue = another_key(api);
+        let [gone, needed] = ["gone", "needed"].map(|name| rogue.created("/Users", &user(name)));
+        changed(api, &ines, &assigned(&gone));
+        changed(api, &omar, &assigned(&gone));
+        changed(api, &nina, &assigned(&needed));
+        api.created("/Groups", &group("Team", &[&needed]));
+        for user in [&ines, &nina] {
+            assert_eq!(rogue.delete(&path_of(user)).status, 204);
+        }
+        changed(&rogue, &omar, &assigned(&old));
+
+        let undone = undo(api, &key_of(&rogue), since);
+
+        assert_error(&api.get(&path_of(&gone)), 404, None);
+        let path = format!("{ENTERPRISE}:manager");
+        for user in [&ines, &omar] {
+            let conflict = undone.conflicts.iter().find(|conflict| json!(conflict.id) == user["id"]).unwrap();
+            let reason = format!("'{}' is deleted by this undo.", id_of(&gone));
+            assert_eq!((&conflict.what, &conflict.reason), (&What::Attribute(path.clone()), &reason));
+        }
+        assert_eq!((manager_of(api, &ines), manager_of(api, &omar)), (Value::Null, old["id"].clone()));
+        assert_eq!(left(&undone, &needed), [What::Everything]);
+        assert_eq!(
+            (left(&undone, &nina), manager_of(api, &nina)),
+            (vec![], needed["id"].clone()),
+            "it stays after all"
+        );
+        restore(api, "User", id_of(&gone));
+        assert_eq!((manager_of(api, &ines), manager_of(api, &omar)), (gone["id"].clone(), old["id"].clone()));
+    });
+}
+
+#[test]
+fn a_member_whom_the_same_undo_deletes_is_unresolved() {
+    each(|api| {
+        let team = api.created("/Groups", &group("Team", &[]));
+        let since = moment();
+        let rogue = another_key(api);
+        let gone = rogue.created("/Users", &user("gone"));
+        changed(api, &team, &with_member(&gone));
+        changed(&rogue, &team, &without_member(&gone));
+
+        let undone = undo(api, &key_of(&rogue), since);
+
+        assert_error(&api.get(&path_of(&gone)), 404, None);
+        assert_eq!(reversal(&undone, &team).unresolved, [id_of(&gone)]);
+        assert_eq!(get(api, &team)["members"], json!([{"value": gone["id"]}]));
+    });
+}
+
+#[test]
 fn admins_see_the_plan_and_what_was_done() {
     each(|api| {
         let ines = api.created("/Users", &user_with("ines", json!({"title": "Guide"})));
