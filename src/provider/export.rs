@@ -71,7 +71,7 @@ impl Provider {
         let registry = self.registry;
         let read = move |connection: &mut Connection| {
             let _turn = turn;
-            load::begin(connection)?;
+            load::take_time(connection)?;
             let header = header(registry, &tenant, export, now);
             let tenant_id = tenant.tenant_id;
             Writing { export, tenant_id, registry, out: Output::new(take) }.run(connection, &header)

@@ -4,7 +4,7 @@ use diesel::sql_types::Integer;
 use diesel_migrations::MigrationHarness;
 
 use super::*;
-use crate::scim::resource::Document;
+use crate::scim::resource::{Document, Meta};
 use crate::scim::schema::{ENTERPRISE_URN, Registry};
 use crate::store::integrity::{Flaw, Outcome};
 use crate::store::resources::{self as rows, Place};
@@ -347,6 +347,50 @@ fn two_who_restore_her_at_once_both_find_her() {
 
         let ines = second.recv().unwrap().unwrap();
         assert!(ines.deleted.is_none(), "she is live by now");
+    });
+}
+
+#[test]
+fn an_import_keeps_nobody_from_adding_one_before_its_end_and_the_limit_is_exact() {
+    on_postgres_settings(|settings| async move {
+        let store = migrated(&settings);
+        let limits = TenantSettings { max_users: Some(2), ..TenantSettings::default() };
+        let users = Place { settings: limits, ..place("User") };
+        let now = at("2026-03-01T09:30:00").and_utc();
+        let named = |id: &str| Document::from_json(&serde_json::json!({"userName": id}).to_string()).unwrap();
+        let arrival = |id: &str| load::Arrival {
+            place: users,
+            id: id.to_owned(),
+            document: named(id),
+            meta: Meta { created: now, last_modified: now, version: 1 },
+            name: None,
+            deleted: None,
+            withheld: None,
+            password_hash: None,
+        };
+        let begun = || {
+            let mut connection = store.inner.connector.open(Purpose::Writer).unwrap();
+            connection.begin_write(Duration::ZERO).unwrap();
+            connection
+        };
+        let (mut import, mut other) = (begun(), begun());
+
+        load::insert(&mut import, &[arrival("one"), arrival("two")]).unwrap();
+        rows::insert(&mut other, users, "three", &named("three"), now).unwrap();
+        other.commit().unwrap();
+        let refused = load::hold_to_limit(&mut import, users).unwrap_err();
+
+        assert_eq!(refused.kind(), ErrorKind::LimitReached);
+        import.rollback().unwrap();
+
+        // From there on everybody waits, and counts what it has brought.
+        let mut import = begun();
+        load::insert(&mut import, &[arrival("one")]).unwrap();
+        load::hold_to_limit(&mut import, users).unwrap();
+        beside(&store, import, |c| {
+            let refused = rows::insert(c, users, "four", &named("four"), now).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::LimitReached);
+        });
     });
 }
 
