@@ -71,7 +71,7 @@ impl Provider {
         let registry = self.registry;
         let read = move |connection: &mut Connection| {
             let _turn = turn;
-            load::begin(connection)?;
+            load::take_time(connection)?;
             let header = header(registry, &tenant, export, now);
             let tenant_id = tenant.tenant_id;
             Writing { export, tenant_id, registry, out: Output::new(take) }.run(connection, &header)
@@ -229,7 +229,8 @@ fn deleted(
 ) -> Result<Option<Deleted>> {
     let Some((at, by)) = stored.deleted.clone() else { return Ok(None) };
     let relations = Relations::of(connection, tenant_id, &stored.resource_type, &stored.id, until)?;
-    let Relations { groups, members, reports } = relations;
+    let reports = relations.all_reports().cloned().collect();
+    let Relations { groups, members, .. } = relations;
     Ok(Some(Deleted { at, by, groups, members, reports, waiting }))
 }
 

@@ -11,7 +11,7 @@ mod reading;
 mod spool;
 mod users;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -281,6 +281,8 @@ struct Writing {
     /// The rows of everything that is live, and of groups among them.
     rows: Vec<i64>,
     groups: Vec<i64>,
+    /// The types of what is live.
+    types: BTreeSet<&'static str>,
     created: outcome::Counts,
 }
 
@@ -291,10 +293,20 @@ impl Writing {
         registry: &'static Registry,
         now: DateTime<Utc>,
     ) -> Result<Writing> {
-        load::begin(connection)?;
+        load::begin(connection, call.caller.tenant_id)?;
         let places = places(connection, call.caller.tenant_id, registry)?;
-        let (waiting, rows, groups) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Writing { call, registry, places, now, waiting, bytes: 0, rows, groups, created: outcome::Counts::new() })
+        Ok(Writing {
+            call,
+            registry,
+            places,
+            now,
+            waiting: Vec::new(),
+            bytes: 0,
+            rows: Vec::new(),
+            groups: Vec::new(),
+            types: BTreeSet::new(),
+            created: outcome::Counts::new(),
+        })
     }
 
     fn run(mut self, connection: &mut Connection, spool: &Spool, told: &impl Fn(u64)) -> Result<outcome::Counts> {
@@ -312,6 +324,8 @@ impl Writing {
             Ok(())
         })?;
         self.store(connection)?;
+        let places = self.types.iter().filter_map(|name| self.places.get(name));
+        places.copied().try_for_each(|place| load::hold_to_limit(connection, place))?;
         self.join(connection)?;
         Ok(self.created)
     }
@@ -329,6 +343,7 @@ impl Writing {
             load::name_members(connection, named.iter().map(|id| (*row_id, id.as_str())))?;
             if record.unseen.deleted.is_none() {
                 self.rows.push(*row_id);
+                self.types.insert(&record.resource_type.name);
                 self.groups.extend((!named.is_empty()).then_some(*row_id));
             }
             *self.created.entry(record.resource_type.name.clone()).or_default() += 1;

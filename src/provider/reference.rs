@@ -81,7 +81,7 @@ pub(super) fn assign_again(
     call: &Call,
     place: Place,
     report_id: &str,
-    target: &StoredResource,
+    target_id: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let Some(reference) = place.resource_type.reference() else {
@@ -93,7 +93,7 @@ pub(super) fn assign_again(
     };
     let before = report.document.clone();
     let mut document = before.clone();
-    document.set(reference, json!({"value": target.id}));
+    document.set(reference, json!({"value": target_id}));
     let last_modified = report.meta.last_modified;
     resources::replace(connection, place, &mut report, document, last_modified)?;
     let changes = Changes::of(place.resource_type, Some(&before), Some(&report.document));

@@ -15,8 +15,10 @@ pub struct Relations {
     pub groups: Vec<String>,
     /// The members that it listed.
     pub members: Vec<String>,
-    /// Those who referred to it, also those who came back without that reference since.
+    /// Those who referred to it when it was deleted.
     pub reports: Vec<String>,
+    /// Those who came back without their reference to it since, as [`super::reference::remember`] notes them.
+    pub later_reports: Vec<String>,
 }
 
 impl Relations {
@@ -33,14 +35,23 @@ impl Relations {
         until: Option<DateTime<Utc>>,
     ) -> Result<Relations> {
         let mut relations = Relations::default();
-        for changes in audit::since_deletion(connection, tenant_id, resource_type, id, until)? {
-            let Relations { groups, members, reports } = &mut relations;
-            for (name, ids) in [("groups", groups), ("members", members), ("reports", reports)] {
-                let told = changes["relations"][name].as_array().map(Vec::as_slice).unwrap_or_default();
-                let told: Vec<String> = told.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-                ids.extend(told);
-            }
+        let told = audit::since_deletion(connection, tenant_id, resource_type, id, until)?;
+        if let Some((deletion, since)) = told.split_first() {
+            relations.groups = ids(deletion, "groups");
+            relations.members = ids(deletion, "members");
+            relations.reports = ids(deletion, "reports");
+            relations.later_reports = since.iter().flat_map(|changes| ids(changes, "reports")).collect();
         }
         Ok(relations)
     }
+
+    /// All who are to refer to it again when it is restored.
+    pub fn all_reports(&self) -> impl Iterator<Item = &String> {
+        self.reports.iter().chain(&self.later_reports)
+    }
+}
+
+fn ids(changes: &Value, relation: &str) -> Vec<String> {
+    let told = changes["relations"][relation].as_array().map(Vec::as_slice).unwrap_or_default();
+    told.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }

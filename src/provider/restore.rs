@@ -124,7 +124,7 @@ fn restore(
     let tenant_id = call.caller.tenant_id;
     let place = place(connection, tenant_id, resource_type)?;
     let found = match then {
-        Some(_) => lock_any(connection, place, id)?,
+        Some(_) => resources::lock_any(connection, tenant_id, &resource_type.name, id)?,
         None => resources::lock_buried(connection, tenant_id, &resource_type.name, id)?,
     };
     let Some(stored) = found else {
@@ -174,14 +174,6 @@ impl Then {
         }
         let members = members.into_iter().collect();
         Ok(Then { at, document: stored.document, members, other_password, read_up_to })
-    }
-}
-
-fn lock_any(connection: &mut Connection, place: Place, id: &str) -> Result<Option<StoredResource>> {
-    let name = &place.resource_type.name;
-    match resources::lock(connection, place.tenant_id, name, id)? {
-        Some(live) => Ok(Some(live)),
-        None => resources::lock_buried(connection, place.tenant_id, name, id),
     }
 }
 
@@ -393,8 +385,8 @@ fn rejoin_all(
             joined.push(group_id.clone());
         }
     }
-    for report_id in &relations.reports {
-        reference::assign_again(connection, call, place, report_id, stored, now)?;
+    for report_id in relations.all_reports() {
+        reference::assign_again(connection, call, place, report_id, &stored.id, now)?;
     }
     record_of_groups(connection, call, Operation::Join, &joined, &stored.id, now)
 }

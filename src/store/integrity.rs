@@ -60,12 +60,14 @@ impl Store {
                 continue;
             }
             for some in flaws.chunks(MENDED_AT_ONCE) {
-                let (work, held) = (some.to_vec(), held.clone());
-                let mend_all = move |connection: &mut Connection| {
-                    let _ = &held;
-                    work.iter().map(|flaw| mend(connection, registry, flaw)).collect::<Result<Vec<_>>>()
-                };
-                let outcomes = self.write(mend_all).await?;
+                let mended = patiently(|| {
+                    let (work, held) = (some.to_vec(), held.clone());
+                    self.write(move |connection: &mut Connection| {
+                        let _ = &held;
+                        work.iter().map(|flaw| mend(connection, registry, flaw)).collect::<Result<Vec<_>>>()
+                    })
+                });
+                let outcomes = mended.await?;
                 some.iter().zip(outcomes).for_each(|(flaw, outcome)| tell(flaw.clone(), Some(outcome)));
             }
         }
@@ -73,25 +75,31 @@ impl Store {
         Ok(Inspected { tally: inspection.tally(), unchecked: inspection.unchecked().clone() })
     }
 
-    /// The requests of clients come first: who is told that the database is busy waits and asks again.
     async fn next_piece(
         &self,
         inspection: &Arc<Mutex<Inspection>>,
         held: &(impl Clone + Send + 'static),
     ) -> Result<Option<Vec<Flaw>>> {
-        let mut attempts = 0;
-        loop {
+        let look = || {
             let (inspection, held) = (Arc::clone(inspection), held.clone());
-            let look = move |connection: &mut Connection| {
+            self.read(Reach::Scan, move |connection: &mut Connection| {
                 let _held = held;
                 inspection.lock().unwrap_or_else(PoisonError::into_inner).next(connection)
-            };
-            match self.read(Reach::Scan, look).await {
-                Err(error) if error.kind() == ErrorKind::Busy && attempts < ATTEMPTS => attempts += 1,
-                outcome => return outcome,
-            }
-            tokio::time::sleep(PAUSE).await;
+            })
+        };
+        patiently(look).await
+    }
+}
+
+/// The requests of clients come first: who is told that the database is busy waits and asks again.
+async fn patiently<T, F: Future<Output = Result<T>>>(mut ask: impl FnMut() -> F) -> Result<T> {
+    let mut attempts = 0;
+    loop {
+        match ask().await {
+            Err(error) if error.kind() == ErrorKind::Busy && attempts < ATTEMPTS => attempts += 1,
+            outcome => return outcome,
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

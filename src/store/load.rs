@@ -1,6 +1,6 @@
 //! Many resources at once, as they were elsewhere: rows, search index, passwords and memberships, a batch per statement.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::RunQueryDsl;
@@ -11,7 +11,7 @@ use super::sql::Sql;
 use super::statement::{OnConflict, insert_rows};
 use super::unique::{self, UniqueValues, unique_key};
 use super::values::{self, IndexedValue, indexed_values};
-use super::{Connection, error, limits};
+use super::{Connection, error, limits, tenants};
 use crate::scim::group_name;
 use crate::scim::resource::{Document, Meta};
 use crate::scim::{Error, Result};
@@ -46,12 +46,22 @@ pub enum Obstacle {
     Value(String),
 }
 
-/// Lets a transaction that brings many resources take the time that it needs.
+/// Lets a transaction that reads or brings many resources take the time that it needs.
 ///
 /// # Errors
 /// Database failures.
-pub fn begin(connection: &mut Connection) -> Result<()> {
+pub fn take_time(connection: &mut Connection) -> Result<()> {
     Ok(connection.take_time()?)
+}
+
+/// Begins to bring many resources to a tenant, which takes the time that it needs: also where another transaction keeps
+/// the tenant to itself at the moment, for whoever comes with so much does not come again.
+///
+/// # Errors
+/// `NotFound` for a tenant that is not there, `Forbidden` for one that is being deleted; database failures.
+pub fn begin(connection: &mut Connection, tenant_id: i64) -> Result<()> {
+    take_time(connection)?;
+    tenants::lock_shared(connection, tenant_id).map(drop)
 }
 
 /// What stands in the way of these resources, by their positions. Only what is stored is looked at.
@@ -132,17 +142,17 @@ fn taken_further_value(connection: &mut Connection, arrival: &Arrival) -> Result
     Ok(None)
 }
 
-/// Stores resources in this order, which is that of their creation from now on; their rows.
+/// Stores resources in this order, which is that of their creation from now on; their rows. Whether there may be so many
+/// is [`hold_to_limit`]'s to say.
 ///
 /// # Errors
-/// `uniqueness` for an id or a unique value that is taken; 403 if the tenant may have no more; database failures.
+/// `uniqueness` for an id or a unique value that is taken; database failures.
 pub fn insert(connection: &mut Connection, arrivals: &[Arrival]) -> Result<Vec<i64>> {
     let names = names(connection, arrivals)?;
     let mut row_ids = Vec::with_capacity(arrivals.len());
     for (arrivals, names) in arrivals.chunks(ROWS_PER_STATEMENT).zip(names.chunks(ROWS_PER_STATEMENT)) {
         row_ids.extend(insert_rows_of(connection, arrivals, names)?);
     }
-    hold_to_limits(connection, arrivals)?;
     let mut index: Vec<(i64, IndexedValue)> = Vec::new();
     for (arrival, row_id) in arrivals.iter().zip(&row_ids).filter(|(arrival, _)| arrival.deleted.is_none()) {
         let Place { tenant_id, resource_type, .. } = arrival.place;
@@ -160,15 +170,13 @@ pub fn insert(connection: &mut Connection, arrivals: &[Arrival]) -> Result<Vec<i
     Ok(row_ids)
 }
 
-/// Holds the tenant to the limits that are set for it.
-fn hold_to_limits(connection: &mut Connection, arrivals: &[Arrival]) -> Result<()> {
-    let live = arrivals.iter().filter(|arrival| arrival.deleted.is_none());
-    let places: BTreeMap<&str, Place> =
-        live.map(|Arrival { place, .. }| (place.resource_type.name.as_str(), *place)).collect();
-    for Place { tenant_id, settings, resource_type } in places.into_values() {
-        limits::added(connection, tenant_id, &settings, resource_type)?;
-    }
-    Ok(())
+/// Holds a tenant to the limit that is set for a type of which resources were inserted. Once, behind the last of them: from
+/// here on everybody who adds one waits until the transaction ends.
+///
+/// # Errors
+/// 403 if the tenant may not have so many; database failures.
+pub fn hold_to_limit(connection: &mut Connection, place: Place) -> Result<()> {
+    limits::added(connection, place.tenant_id, &place.settings, place.resource_type)
 }
 
 /// Sixteen binds each.

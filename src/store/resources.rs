@@ -295,6 +295,26 @@ pub fn lock_buried(
     select_one(connection, condition.push(clause))
 }
 
+/// The resource of that id, live or buried, kept from others until the transaction ends.
+///
+/// # Errors
+/// Database failures.
+pub fn lock_any(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<StoredResource>> {
+    if let Some(live) = lock(connection, tenant_id, resource_type, id)? {
+        return Ok(Some(live));
+    }
+    match lock_buried(connection, tenant_id, resource_type, id)? {
+        Some(buried) => Ok(Some(buried)),
+        // Whoever was waited for may have brought it back.
+        None => lock(connection, tenant_id, resource_type, id),
+    }
+}
+
 /// The live resources whose reference (`manager`) is this id, kept from others until the transaction ends.
 ///
 /// # Errors

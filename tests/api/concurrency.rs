@@ -4,14 +4,15 @@ use std::sync::{Barrier, mpsc};
 
 use diesel::prelude::*;
 use scimd::scim::Result;
-use scimd::store::Connection;
 use scimd::store::resources::{self, StoredResource};
+use scimd::store::{Connection, tenants};
 use serde_json::{Value, json};
 
 use crate::harness::{Api, Database, each, each_strict, run};
 use crate::messages::*;
 use crate::passwords::rows;
 use crate::support::http::Response;
+use crate::transfer::{ask, tenant, written_by_hand};
 
 /// The answers to requests that are sent at the same moment, each on a connection of its own.
 fn together(api: &Api, requests: &[(&str, String, Option<&str>, Value)]) -> Vec<Response> {
@@ -168,7 +169,7 @@ fn del_03_a_manager_who_is_deleted_while_being_assigned_is_nobodys_manager() {
     });
 }
 
-/// A transaction on PostgreSQL that keeps a user to itself until it is let go.
+/// A transaction on PostgreSQL that keeps a user, or all of a tenant, to itself until it is let go.
 struct Keeping {
     pid: i32,
     letting_go: mpsc::Sender<()>,
@@ -183,10 +184,22 @@ impl Keeping {
         lock: fn(&mut Connection, i64, &str, &str) -> Result<Option<StoredResource>>,
     ) -> Keeping {
         let (tenant_id, id) = (api.tenant_id, user["id"].as_str().unwrap().to_owned());
+        Keeping::what(scope, api, move |connection| {
+            lock(connection, tenant_id, "User", &id)?.expect("a live user");
+            Ok(())
+        })
+    }
+
+    /// `lock` is what it does first.
+    fn what<'scope>(
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        api: &'scope Api,
+        lock: impl Fn(&mut Connection) -> Result<()> + Send + 'static,
+    ) -> Keeping {
         let (begun, began) = mpsc::channel();
         let (letting_go, gate) = mpsc::channel::<()>();
         let keep = move |connection: &mut Connection| {
-            lock(connection, tenant_id, "User", &id)?.expect("a live user");
+            lock(connection)?;
             let Connection::Postgres(postgres) = connection else { panic!("PostgreSQL only") };
             let pid = diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("pg_backend_pid()"));
             begun.send(pid.get_result::<i32>(postgres)?).unwrap();
@@ -241,4 +254,31 @@ fn del_03_a_user_who_is_enabled_again_waits_for_the_deletion_of_the_manager() {
         let enabled = post.join().unwrap();
         assert_eq!((enabled.status, &enabled.json()["id"]), (201, &ines["id"]), "{}", enabled.text());
     });
+}
+
+/// As an undo does, or a change of the settings. A write of one resource is told soon to come again; an import has been read
+/// for a while by then.
+#[test]
+fn an_import_waits_for_whoever_keeps_the_tenant_to_himself() {
+    let api = &Api::new(Database::Postgres, scimd::scim::Profile::Compat);
+    let admin = &api.with_key(api.profile, "admin");
+    let path = format!("/tenants/{}/import", tenant(api));
+    let ndjson =
+        written_by_hand(&[json!({"schemas": [USER], "id": uuid::Uuid::now_v7().to_string(), "userName": "ines"})]);
+    for (media_type, file) in [("text/csv", "userName\nmira\n".to_owned()), ("application/x-ndjson", ndjson)] {
+        std::thread::scope(|scope| {
+            let tenant_id = api.tenant_id;
+            let of_tenant = Keeping::what(scope, api, move |connection| tenants::hold(connection, tenant_id));
+            let import = scope.spawn(|| ask(admin, "POST", &path, media_type, &file));
+
+            while !import.is_finished() && !of_tenant.keeps_somebody_waiting(api) {
+                std::thread::yield_now();
+            }
+
+            of_tenant.let_go();
+            let imported = import.join().unwrap();
+            assert_eq!(imported.status, 200, "{}", imported.text());
+        });
+    }
+    assert_eq!(names_at(api, "/Users").len(), 2);
 }

@@ -11,7 +11,7 @@ use crate::restore::provider;
 use crate::support::http::Response;
 
 /// The name of the tenant of `api`.
-fn tenant(api: &Api) -> String {
+pub fn tenant(api: &Api) -> String {
     let tenant_id = api.tenant_id;
     let find = move |connection: &mut Connection| tenants::find(connection, tenant_id);
     run(api.store.read(Reach::Point, find)).expect("a tenant").name

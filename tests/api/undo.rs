@@ -746,6 +746,98 @@ fn who_is_deleted_no_more_has_no_manager_who_has_been_deleted_since() {
     }
 }
 
+fn manager_of(api: &Api, user: &Value) -> Value {
+    get(api, user)[ENTERPRISE]["manager"]["value"].clone()
+}
+
+fn assigned(manager: &Value) -> Value {
+    replaced(&format!("{ENTERPRISE}:manager"), json!({"value": manager["id"]}))
+}
+
+#[test]
+fn who_is_back_without_a_manager_has_that_one_again_when_his_deletion_is_undone_too() {
+    for undone_first in [true, false] {
+        each(|api| {
+            let [boss, other] = ["boss", "other"].map(|name| api.created("/Users", &user(name)));
+            let manager = json!({ENTERPRISE: {"manager": {"value": boss["id"]}}});
+            let [ines, omar] = ["ines", "omar"].map(|name| api.created("/Users", &user_with(name, manager.clone())));
+            let since = moment();
+            let [of_reports, of_boss] = [another_key(api), another_key(api)];
+            for report in [&ines, &omar] {
+                assert_eq!(of_reports.delete(&path_of(report)).status, 204);
+            }
+            assert_eq!(of_boss.delete(&path_of(&boss)).status, 204);
+            match undone_first {
+                true => drop(undo(api, &key_of(&of_reports), since)),
+                false => [&ines, &omar].into_iter().for_each(|report| restore(api, "User", id_of(report))),
+            }
+            assert_eq!((manager_of(api, &ines), manager_of(api, &omar)), (Value::Null, Value::Null));
+            changed(api, &omar, &assigned(&other));
+
+            let undone = undo(api, &key_of(&of_boss), since);
+
+            assert_eq!(undone.conflicts.len(), 0, "{undone:#?}");
+            assert_eq!(manager_of(api, &ines), boss["id"]);
+            assert_eq!(manager_of(api, &omar), other["id"], "who has another one by now keeps that one");
+        });
+    }
+}
+
+#[test]
+fn nobody_gets_a_manager_back_whom_the_same_undo_deletes() {
+    each(|api| {
+        let [ines, omar, nina, old] = ["ines", "omar", "nina", "old"].map(|name| api.created("/Users", &user(name)));
+        let since = moment();
+        let rogue = another_key(api);
+        let [gone, needed] = ["gone", "needed"].map(|name| rogue.created("/Users", &user(name)));
+        changed(api, &ines, &assigned(&gone));
+        changed(api, &omar, &assigned(&gone));
+        changed(api, &nina, &assigned(&needed));
+        api.created("/Groups", &group("Team", &[&needed]));
+        for user in [&ines, &nina] {
+            assert_eq!(rogue.delete(&path_of(user)).status, 204);
+        }
+        changed(&rogue, &omar, &assigned(&old));
+
+        let undone = undo(api, &key_of(&rogue), since);
+
+        assert_error(&api.get(&path_of(&gone)), 404, None);
+        let path = format!("{ENTERPRISE}:manager");
+        for user in [&ines, &omar] {
+            let conflict = undone.conflicts.iter().find(|conflict| json!(conflict.id) == user["id"]).unwrap();
+            let reason = format!("'{}' is deleted by this undo.", id_of(&gone));
+            assert_eq!((&conflict.what, &conflict.reason), (&What::Attribute(path.clone()), &reason));
+        }
+        assert_eq!((manager_of(api, &ines), manager_of(api, &omar)), (Value::Null, old["id"].clone()));
+        assert_eq!(left(&undone, &needed), [What::Everything]);
+        assert_eq!(
+            (left(&undone, &nina), manager_of(api, &nina)),
+            (vec![], needed["id"].clone()),
+            "it stays after all"
+        );
+        restore(api, "User", id_of(&gone));
+        assert_eq!((manager_of(api, &ines), manager_of(api, &omar)), (gone["id"].clone(), old["id"].clone()));
+    });
+}
+
+#[test]
+fn a_member_whom_the_same_undo_deletes_is_unresolved() {
+    each(|api| {
+        let team = api.created("/Groups", &group("Team", &[]));
+        let since = moment();
+        let rogue = another_key(api);
+        let gone = rogue.created("/Users", &user("gone"));
+        changed(api, &team, &with_member(&gone));
+        changed(&rogue, &team, &without_member(&gone));
+
+        let undone = undo(api, &key_of(&rogue), since);
+
+        assert_error(&api.get(&path_of(&gone)), 404, None);
+        assert_eq!(reversal(&undone, &team).unresolved, [id_of(&gone)]);
+        assert_eq!(get(api, &team)["members"], json!([{"value": gone["id"]}]));
+    });
+}
+
 #[test]
 fn admins_see_the_plan_and_what_was_done() {
     each(|api| {

@@ -211,7 +211,9 @@ pub struct ThenGroup {
 impl Then {
     /// What the history keeps of the deletion, with the names of the groups that are still there.
     pub(super) fn of(connection: &mut Connection, tenant_id: i64, resource_type: &str, id: &str) -> Result<Then> {
-        let Relations { groups, members, reports } = Relations::of(connection, tenant_id, resource_type, id, None)?;
+        let relations = Relations::of(connection, tenant_id, resource_type, id, None)?;
+        let reports = relations.all_reports().cloned().collect();
+        let Relations { groups, members, .. } = relations;
         let wanted: HashSet<&str> = groups.iter().map(String::as_str).collect();
         let mut names = members::display_names(connection, tenant_id, "Group", &wanted)?;
         let named = |id: String| {

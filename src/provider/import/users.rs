@@ -73,7 +73,7 @@ impl Provider {
             return Err(Error::new(ErrorKind::TooLarge, detail));
         }
         let write = move |connection: &mut Connection| {
-            load::begin(connection)?;
+            load::begin(connection, call.caller.tenant_id)?;
             let people = People::new(connection, &provider, call.clone(), Arc::clone(&table), now)?;
             let outcome = people.run(connection, &spool, &|done| progress(Progress { done, total }))?;
             let keep = !dry_run && outcome.problems.is_empty();

@@ -1,7 +1,7 @@
 //! The plan, carried out in one transaction.
 //!
 //! First what goes, and what is given up of unique values; then what comes back; then what is changed. So nothing meets
-//! something that is about to make room for it.
+//! something that is about to make room for it. Last, who came back meanwhile without somebody has him again.
 
 use chrono::{DateTime, Utc};
 
@@ -9,6 +9,7 @@ use super::draft::{Act, Draft};
 use super::plan::{Plan, operation};
 use crate::provider::membership::{self, Change};
 use crate::provider::record::record;
+use crate::provider::relations::Relations;
 use crate::provider::{Call, delete, not_found, place, reference, restore};
 use crate::scim::accept::MemberClaim;
 use crate::scim::schema::ResourceType;
@@ -33,7 +34,8 @@ pub(super) fn carry_out(
     of(Act::Bury).try_for_each(|draft| undoing.bury(draft))?;
     of(Act::Modify).filter(|draft| draft.holds != draft.wants).try_for_each(|draft| undoing.release(draft))?;
     of(Act::Revive).try_for_each(|draft| undoing.revive(draft))?;
-    of(Act::Modify).try_for_each(|draft| undoing.modify(draft))
+    of(Act::Modify).try_for_each(|draft| undoing.modify(draft))?;
+    of(Act::Revive).try_for_each(|draft| undoing.assign_again(draft))
 }
 
 struct Undoing<'a> {
@@ -110,6 +112,17 @@ impl Undoing<'_> {
             .with_members(&members.added, &members.removed)
             .with_undo(self.span);
         record(self.connection, self.call, operation, &stored, self.now, &changes)
+    }
+
+    /// Those whom the deletion itself has taken the reference from have drafts of their own, or conflicts.
+    fn assign_again(&mut self, draft: &Draft) -> Result<()> {
+        let place = self.place(draft.resource_type)?;
+        let name = &draft.resource_type.name;
+        let relations = Relations::of(self.connection, place.tenant_id, name, &draft.id, None)?;
+        for report_id in &relations.later_reports {
+            reference::assign_again(self.connection, self.call, place, report_id, &draft.id, self.now)?;
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Judged at the end state: a name is free if its holder gives it up in the same plan, so two users get their names back
 //! that were exchanged. Whatever is left alone may stand in the way of something else, so that is asked until nothing more
-//! is left alone.
+//! is left alone. What is not to be deleted after all comes first: others may refer to it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -95,10 +95,7 @@ impl Plan {
     fn settle(&mut self, surroundings: &Surroundings) {
         loop {
             let ends = Ends::of(&self.drafts, surroundings);
-            let obstacles: Vec<Vec<Obstacle>> = self.drafts.iter().map(|draft| ends.obstacles(draft)).collect();
-            if obstacles.iter().all(Vec::is_empty) {
-                return;
-            }
+            let Some(obstacles) = ends.obstacles(&self.drafts) else { return };
             let drafts = std::mem::take(&mut self.drafts);
             for (draft, obstacles) in drafts.into_iter().zip(obstacles) {
                 let draft = obstacles.into_iter().try_fold(draft, |draft, obstacle| self.yield_to(draft, obstacle));
@@ -146,7 +143,9 @@ impl Plan {
     fn unresolved(&self, surroundings: &Surroundings) -> BTreeSet<String> {
         let revived: BTreeSet<&str> =
             self.drafts.iter().filter(|draft| draft.act == Act::Revive).map(|draft| draft.id.as_str()).collect();
-        let is_live = |id: &str| surroundings.deletions.get(id).is_some_and(Option::is_none);
+        let buried: BTreeSet<&str> =
+            self.drafts.iter().filter(|draft| draft.act == Act::Bury).map(|draft| draft.id.as_str()).collect();
+        let is_live = |id: &str| surroundings.deletions.get(id).is_some_and(Option::is_none) && !buried.contains(id);
         let coming = self.drafts.iter().flat_map(Draft::coming);
         coming.filter(|id| !is_live(id) && !revived.contains(id.as_str())).cloned().collect()
     }
@@ -303,10 +302,22 @@ impl<'a> Ends<'a> {
         Ends { surroundings, drafts, claimants }
     }
 
-    fn obstacles(&self, draft: &Draft) -> Vec<Obstacle> {
-        if let Some(reason) = self.needed_by(draft) {
-            return vec![Obstacle::Whole(reason)];
-        }
+    /// What stands in the way of each draft, as far as that does not depend on what else does; `None` if nothing does.
+    fn obstacles(&self, drafts: &[Draft]) -> Option<Vec<Vec<Obstacle>>> {
+        let kinds: [fn(&Self, &Draft) -> Vec<Obstacle>; 3] = [Self::needs, Self::hindrances, Self::losses];
+        let of_kind = |kind: fn(&Self, &Draft) -> Vec<Obstacle>| -> Vec<Vec<Obstacle>> {
+            drafts.iter().map(|draft| kind(self, draft)).collect()
+        };
+        kinds.into_iter().map(of_kind).find(|found| found.iter().any(|of_draft| !of_draft.is_empty()))
+    }
+
+    /// Who needs what would be deleted.
+    fn needs(&self, draft: &Draft) -> Vec<Obstacle> {
+        self.needed_by(draft).map(Obstacle::Whole).into_iter().collect()
+    }
+
+    /// What others have, or are no more.
+    fn hindrances(&self, draft: &Draft) -> Vec<Obstacle> {
         let taken = self.taken(draft).map(Obstacle::Unique).into_iter();
         let slots = draft.slots.iter().filter_map(|(slot, change)| {
             let reason = match is_reference(draft.resource_type, slot) {
@@ -321,6 +332,22 @@ impl<'a> Ends<'a> {
         let kept = draft.kept.iter().filter(|kept| !draft.slots.contains_key(&kept.slot));
         let kept = kept.filter_map(|kept| self.gone(&kept.id, kept.since).map(Obstacle::Kept));
         taken.chain(slots).chain(members).chain(kept).collect()
+    }
+
+    /// References to what this undo deletes.
+    fn losses(&self, draft: &Draft) -> Vec<Obstacle> {
+        let reason = |id: &str| self.is_buried(id).then(|| format!("'{id}' is deleted by this undo."));
+        if draft.act == Act::Bury {
+            return Vec::new();
+        }
+        let slots = draft.slots.iter().filter(|(slot, _)| is_reference(draft.resource_type, slot));
+        let slots = slots.filter_map(|(slot, change)| {
+            let reason = reason(referred(change.then.as_ref())?)?;
+            Some(Obstacle::Slot(slot.clone(), Some(reason)))
+        });
+        let kept = draft.kept.iter().filter(|kept| !draft.slots.contains_key(&kept.slot));
+        let kept = kept.filter_map(|kept| reason(&kept.id).map(Obstacle::Kept));
+        slots.chain(kept).collect()
     }
 
     fn is_buried(&self, id: &str) -> bool {

@@ -4,8 +4,9 @@ use diesel::sql_types::Integer;
 use diesel_migrations::MigrationHarness;
 
 use super::*;
-use crate::scim::resource::Document;
+use crate::scim::resource::{Document, Meta};
 use crate::scim::schema::{ENTERPRISE_URN, Registry};
+use crate::store::integrity::{Flaw, Outcome};
 use crate::store::resources::{self as rows, Place};
 use crate::store::tenants::TenantSettings;
 use crate::store::{load, members};
@@ -157,7 +158,8 @@ fn a_tenant_that_is_free_soon_is_waited_for() {
             tenants::settings(c, 1)
         })
         .await;
-        while tries.load(Ordering::SeqCst) == 0 {
+        // The first one has been told that the tenant is held when there is a second one.
+        while tries.load(Ordering::SeqCst) < 2 {
             tokio::task::yield_now().await;
         }
 
@@ -328,6 +330,99 @@ fn del_07_who_is_named_while_being_restored_is_a_member_once() {
             assert_eq!((listed.len(), live), (1, Some(ines)), "restored first: {restored_first}");
             c.batch_execute("TRUNCATE resources CASCADE").unwrap();
         }
+    });
+}
+
+#[test]
+fn two_who_restore_her_at_once_both_find_her() {
+    on_postgres_settings(|settings| async move {
+        let store = migrated(&settings);
+        group_and_deleted_user(&store);
+        let mut first = store.inner.connector.open(Purpose::Writer).unwrap();
+        first.begin_write(Duration::ZERO).unwrap();
+        restore(&mut first);
+
+        let (found, second) = mpsc::channel();
+        beside(&store, first, |c| found.send(rows::lock_any(c, 1, "User", "ines").unwrap()).unwrap());
+
+        let ines = second.recv().unwrap().unwrap();
+        assert!(ines.deleted.is_none(), "she is live by now");
+    });
+}
+
+#[test]
+fn an_import_keeps_nobody_from_adding_one_before_its_end_and_the_limit_is_exact() {
+    on_postgres_settings(|settings| async move {
+        let store = migrated(&settings);
+        let limits = TenantSettings { max_users: Some(2), ..TenantSettings::default() };
+        let users = Place { settings: limits, ..place("User") };
+        let now = at("2026-03-01T09:30:00").and_utc();
+        let named = |id: &str| Document::from_json(&serde_json::json!({"userName": id}).to_string()).unwrap();
+        let arrival = |id: &str| load::Arrival {
+            place: users,
+            id: id.to_owned(),
+            document: named(id),
+            meta: Meta { created: now, last_modified: now, version: 1 },
+            name: None,
+            deleted: None,
+            withheld: None,
+            password_hash: None,
+        };
+        let begun = || {
+            let mut connection = store.inner.connector.open(Purpose::Writer).unwrap();
+            connection.begin_write(Duration::ZERO).unwrap();
+            connection
+        };
+        let (mut import, mut other) = (begun(), begun());
+
+        load::insert(&mut import, &[arrival("one"), arrival("two")]).unwrap();
+        rows::insert(&mut other, users, "three", &named("three"), now).unwrap();
+        other.commit().unwrap();
+        let refused = load::hold_to_limit(&mut import, users).unwrap_err();
+
+        assert_eq!(refused.kind(), ErrorKind::LimitReached);
+        import.rollback().unwrap();
+
+        // From there on everybody waits, and counts what it has brought.
+        let mut import = begun();
+        load::insert(&mut import, &[arrival("one")]).unwrap();
+        load::hold_to_limit(&mut import, users).unwrap();
+        beside(&store, import, |c| {
+            let refused = rows::insert(c, users, "four", &named("four"), now).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::LimitReached);
+        });
+    });
+}
+
+#[test]
+fn a_repair_waits_for_whoever_keeps_what_is_to_be_mended() {
+    on_postgres_settings(|settings| async move {
+        let store = migrated(&Settings { busy_timeout: Duration::from_millis(200), ..settings });
+        group_and_deleted_user(&store);
+        let mut holder = store.inner.connector.open(Purpose::Writer).unwrap();
+        holder.batch_execute("UPDATE resources SET external_id = 'x' WHERE id = 'team'").unwrap();
+        let pid = backend_pid(&mut holder).unwrap();
+        holder.begin_write(Duration::ZERO).unwrap();
+        rows::lock(&mut holder, 1, "Group", "team").unwrap().unwrap();
+        let mut operator = store.inner.connector.open(Purpose::Pool).unwrap();
+        let waits = format!("SELECT 1 FROM pg_locks WHERE NOT granted AND {pid} = ANY(pg_blocking_pids(pid))");
+        let mut is_waited_for = || diesel::sql_query(&waits).execute(&mut operator).unwrap() > 0;
+
+        let repair = std::thread::spawn(move || {
+            let (mut mended, now) = (0, at("2026-03-02T12:00:00").and_utc());
+            let tell = |_: Flaw, outcome: Option<Outcome>| mended += u32::from(outcome == Some(Outcome::Mended));
+            run(store.inspect(Registry::builtin(), now, true, (), tell)).map(|_| mended)
+        });
+        // Until the first attempt has given up.
+        while !repair.is_finished() && !is_waited_for() {
+            std::thread::yield_now();
+        }
+        while is_waited_for() {
+            std::thread::yield_now();
+        }
+        holder.rollback().unwrap();
+
+        assert!(repair.join().unwrap().unwrap() > 0);
     });
 }
 
