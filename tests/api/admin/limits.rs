@@ -9,6 +9,7 @@ use super::{admin, asked, tenant_of};
 use crate::harness::{Api, each, run};
 use crate::messages::*;
 use crate::restore::restored;
+use crate::transfer::{ask, written_by_hand};
 
 fn limit(api: &Api, limits: Value) {
     asked(&admin(api), "PATCH", &format!("/tenants/{}", tenant_of(api)), Some(&limits));
@@ -109,6 +110,27 @@ fn a_restored_resource_needs_room_as_well() {
         assert_eq!(refused.expect_err("there is no room").kind(), ErrorKind::LimitReached);
         limit(api, json!({"maxUsers": 2}));
         restore().expect("there is room");
+        assert_eq!(names_at(api, "/Users").len(), 2);
+    });
+}
+
+#[test]
+fn an_import_is_held_to_the_limit_as_a_whole() {
+    each(|api| {
+        limit(api, json!({"maxUsers": 2, "maxGroups": 0}));
+        api.created("/Users", &user("mira"));
+        let path = format!("/tenants/{}/import", tenant_of(api));
+        let import = |names: &[&str]| {
+            let of = |name: &&str| json!({"schemas": [USER], "id": uuid::Uuid::now_v7().to_string(), "userName": name});
+            let file = written_by_hand(&names.iter().map(of).collect::<Vec<Value>>());
+            ask(&admin(api), "POST", &path, "application/x-ndjson", &file)
+        };
+
+        let refused = import(&["ines", "otto"]);
+
+        assert_error(&refused, 403, None);
+        assert_eq!(names_at(api, "/Users"), ["mira"], "all of it or nothing");
+        assert_eq!(import(&["ines"]).status, 200);
         assert_eq!(names_at(api, "/Users").len(), 2);
     });
 }
