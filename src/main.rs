@@ -270,7 +270,7 @@ fn openapi(config: &Config) -> Result<String, Failure> {
 
 /// A command of the operator: beside a running server, before the first one, or asked of one elsewhere.
 fn manage(config: &Config, command: cli::Command) -> Result<(), Failure> {
-    interruption::heed(|sentence| say(format_args!("error: {sentence}")));
+    interruption::heed(config.remote.is_some(), |sentence| say(format_args!("error: {sentence}")));
     let runtime = runtime()?;
     if let Some(Remote { url, key }) = &config.remote {
         let office = Office::There(Server::new(url, key.clone())?);

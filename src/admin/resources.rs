@@ -24,7 +24,9 @@ pub use self::surroundings::{Deed, Members, Membership, Referred, ShownMember, T
 pub use self::unresolved::{ListUnresolved, Unresolved};
 use super::Desk;
 use crate::provider::deleted::Deleted;
+use crate::scim::resource::Document;
 use crate::scim::schema::{Attribute, ResourceType, Returned, Role, Type};
+use crate::scim::withheld::divide;
 use crate::scim::{Error, ErrorKind, Result};
 use crate::store::tenants::Tenant;
 
@@ -74,13 +76,14 @@ impl Status {
 }
 
 impl Entry {
-    fn live(resource_type: &ResourceType, body: Map<String, Value>, name: Option<String>) -> Entry {
+    fn live(resource_type: &'static ResourceType, body: Map<String, Value>, name: Option<String>) -> Entry {
+        let body = defined(resource_type, body);
         let label = label(resource_type, &body);
         Entry { status: Status::Live, label, name, deleted: None, deleted_by: None, resource: body }
     }
 
     /// The last state of a deleted resource.
-    fn deleted(resource_type: &ResourceType, deleted: Deleted) -> Entry {
+    fn deleted(resource_type: &'static ResourceType, deleted: Deleted) -> Entry {
         let Deleted { representation, name, at, by, .. } = deleted;
         let live = Entry::live(resource_type, representation.body, name);
         Entry { status: Status::Deleted, deleted: Some(at), deleted_by: Some(by), ..live }
@@ -95,6 +98,22 @@ impl Entry {
     pub fn text(&self, name: &str) -> &str {
         self.resource.get(name).and_then(Value::as_str).unwrap_or_default()
     }
+}
+
+/// What the schemas define. Before the first start of a server what is stored may be of other schemas than ours, and then
+/// nobody here knows whether the rest is a secret.
+fn defined(resource_type: &'static ResourceType, body: Map<String, Value>) -> Map<String, Value> {
+    let mut defined = Map::new();
+    for (name, value) in body {
+        if resource_type.attribute(&name).is_some_and(|known| known.attribute.role != Role::Stored) {
+            defined.insert(name, value);
+            continue;
+        }
+        let document = Document::of_members(Map::from_iter([(name, value)]));
+        let (document, _) = divide(resource_type, document, Map::new());
+        defined.extend(document.into_members());
+    }
+    defined
 }
 
 fn label(resource_type: &ResourceType, body: &Map<String, Value>) -> Option<String> {

@@ -89,7 +89,7 @@ async fn hand_over(
     mut take: impl FnMut(Vec<u8>) -> Result<()> + Send + 'static,
 ) -> Result<Option<String>> {
     let shown = |bar: fn() -> Bar| if with_bar { bar() } else { Bar::hidden() };
-    let last_bytes = LastBytes::default();
+    let (last_bytes, is_of_the_past) = (LastBytes::default(), question.at.is_some());
     let passing = last_bytes.clone();
     let mut take = move |piece: Vec<u8>| {
         passing.note(&piece);
@@ -112,7 +112,7 @@ async fn hand_over(
             })?;
         }
     }
-    Ok(last_bytes.end().and_then(|end| end.lack()))
+    Ok(last_bytes.end().and_then(|end| end.lack(is_of_the_past)))
 }
 
 /// The end of what goes by, whose last line tells of the whole.
@@ -195,27 +195,37 @@ impl Import {
 
 /// The bytes of a file or of standard input.
 fn opened(source: &Path) -> Result<Box<dyn Read>> {
+    Ok(match file(source)? {
+        Some(file) => Box::new(file),
+        None => Box::new(io::stdin()),
+    })
+}
+
+/// The file, opened once: a pipe with a name has no second beginning. `None` for standard input.
+fn file(source: &Path) -> Result<Option<File>> {
     let refused = |detail: String| Error::new(ErrorKind::InvalidValue, detail);
     if source == Path::new("-") {
-        return Ok(Box::new(io::stdin()));
+        return Ok(None);
     }
     if source.is_dir() {
         return Err(refused(format!("{} is a directory; name a file.", source.display())));
     }
     let file = File::open(source).map_err(|cause| refused(format!("{} cannot be read ({cause}).", source.display())));
-    Ok(Box::new(file?))
+    file.map(Some)
 }
 
 /// A file can be read twice as it is; anything else is kept first.
 fn spool(desk: &Desk, source: &Path) -> Result<Spool> {
-    match File::open(source) {
-        Ok(file) if file.metadata().is_ok_and(|file| file.is_file()) => Ok(Spool::of_file(file)),
-        _ => {
-            let source = opened(source)?;
-            let mut spool = transfer::spool(desk)?;
-            spool.fill(source).map(|()| spool)
-        }
+    match file(source)? {
+        Some(file) if file.metadata().is_ok_and(|file| file.is_file()) => Ok(Spool::of_file(file)),
+        Some(pipe) => filled(desk, pipe),
+        None => filled(desk, io::stdin()),
     }
+}
+
+fn filled(desk: &Desk, source: impl Read) -> Result<Spool> {
+    let mut spool = transfer::spool(desk)?;
+    spool.fill(source).map(|()| spool)
 }
 
 struct Watched {

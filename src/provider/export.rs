@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::Provider;
@@ -11,9 +11,11 @@ use super::history::Past;
 use super::history::many::each_past;
 use super::relations::Relations;
 use super::transfer::{Deleted, End, FORMAT, Header, Record, Unseen, VERSION};
-use crate::scim::resource::Document;
+use crate::scim::resource::{Document, is_unassigned};
 use crate::scim::schema::{Attribute, Registry, ResourceType, Returned, Role};
+use crate::scim::withheld::divide;
 use crate::scim::{Error, ErrorKind, Result};
+use crate::store::audit::MASK;
 use crate::store::resources::StoredResource;
 use crate::store::tenants::Tenant;
 use crate::store::{Connection, Reach, load, tenants, whole};
@@ -158,8 +160,9 @@ impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Writing<T> {
             let resource_type = self.resource_type(&stored)?;
             let mut withheld = withheld.remove(&row_id).unwrap_or_default();
             if !self.export.password_hashes {
-                let has_secrets = take_secrets(resource_type, &mut stored.document);
-                self.out.curtailed += u64::from(has_secrets || !withheld.is_empty());
+                // Before the first start of a server what is stored may be of other schemas than ours.
+                let is_curtailed = curtail(resource_type, &mut stored.document, is_secret);
+                self.out.curtailed += u64::from(is_curtailed || !withheld.is_empty());
                 withheld.clear();
             }
             let has_members = resource_type.attribute_in_role(Role::Members).is_some();
@@ -194,8 +197,10 @@ impl<T: FnMut(Vec<u8>, Progress) -> Result<()>> Writing<T> {
                 return Ok(());
             }
             let resource_type = self.resource_type(&stored)?;
-            // The history has a mask in their place.
-            take_secrets(resource_type, &mut stored.document);
+            // The history has a mask in the place of what was secret then.
+            let is_unknown = |attribute: &Attribute, value: &Value| is_secret(attribute, value) || value == MASK;
+            let is_curtailed = curtail(resource_type, &mut stored.document, is_unknown);
+            self.out.curtailed += u64::from(is_curtailed);
             let deleted = deleted(connection, self.tenant_id, &stored, Some(at), Vec::new())?;
             let unseen = Unseen { deleted, ..Unseen::default() };
             self.out.record(&record(resource_type, stored, members.into_iter().collect(), unseen))
@@ -234,27 +239,57 @@ fn deleted(
     Ok(Some(Deleted { at, by, groups, members, reports, waiting }))
 }
 
-/// Takes out what is never returned; whether there was any.
-fn take_secrets(resource_type: &'static ResourceType, document: &mut Document) -> bool {
-    let mut taken = false;
+/// What is never returned.
+fn is_secret(attribute: &Attribute, _: &Value) -> bool {
+    attribute.returned == Returned::Never
+}
+
+/// Takes out what no schema defines, and the values, also within others, that are to go; whether there was any.
+fn curtail(
+    resource_type: &'static ResourceType,
+    document: &mut Document,
+    goes: impl Fn(&Attribute, &Value) -> bool,
+) -> bool {
+    let (defined, undefined) = divide(resource_type, std::mem::take(document), Map::new());
+    *document = defined;
+    let mut is_curtailed = !undefined.is_empty();
     for attribute in resource_type.stored_attributes() {
-        if attribute.attribute.returned == Returned::Never {
-            taken |= document.remove(attribute).is_some();
+        let Some(value) = document.get_mut(attribute) else { continue };
+        if goes(attribute.attribute, value) {
+            document.remove(attribute);
+            is_curtailed = true;
             continue;
         }
-        let secret = |part: &&Attribute| part.returned == Returned::Never;
-        for part in attribute.attribute.sub_attributes.iter().filter(secret) {
-            let elements = match document.get_mut(attribute) {
-                Some(Value::Array(elements)) => elements.as_mut_slice(),
-                Some(element) => std::slice::from_mut(element),
-                None => continue,
-            };
-            for parts in elements.iter_mut().filter_map(Value::as_object_mut) {
-                taken |= parts.shift_remove(&part.name).is_some();
+        if take_parts(attribute.attribute, value, &goes) {
+            is_curtailed = true;
+            if is_unassigned(value) {
+                document.remove(attribute);
             }
         }
     }
-    taken
+    is_curtailed
+}
+
+fn take_parts(attribute: &Attribute, value: &mut Value, goes: impl Fn(&Attribute, &Value) -> bool) -> bool {
+    let mut are_taken = false;
+    let elements = match &mut *value {
+        Value::Array(elements) => elements.as_mut_slice(),
+        element => std::slice::from_mut(element),
+    };
+    for parts in elements.iter_mut().filter_map(Value::as_object_mut) {
+        for part in &attribute.sub_attributes {
+            if parts.get(&part.name).is_some_and(|value| goes(part, value)) {
+                parts.shift_remove(&part.name);
+                are_taken = true;
+            }
+        }
+    }
+    if let Value::Array(elements) = value
+        && are_taken
+    {
+        elements.retain(|element| !is_unassigned(element));
+    }
+    are_taken
 }
 
 /// What goes out, in pieces, with what the last line has to say of it.

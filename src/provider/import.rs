@@ -233,7 +233,7 @@ impl Check {
 
     /// The tenant that was exported may have allowed what this one does not, and the export may lack something.
     fn hint(&mut self, header: &Header, end: &End) {
-        self.outcome.notes.extend(end.lack());
+        self.outcome.notes.extend(end.lack(header.at.is_some()));
         let rule = self.places.values().next().map(|place| place.settings.group_names);
         let theirs = header.settings.map(|settings| settings.group_names);
         if self.groups_clash && theirs.is_some() && theirs != rule {

@@ -82,14 +82,18 @@ impl End {
         serde_json::from_slice(last).ok()
     }
 
-    /// What is not in the export, in a sentence for the operator.
-    pub fn lack(&self) -> Option<String> {
+    /// What is not in the export, in a sentence for the operator; one of a past state can't be had with more.
+    pub fn lack(&self, is_of_the_past: bool) -> Option<String> {
         (self.curtailed > 0).then(|| {
             let number =
                 if self.curtailed == 1 { "one resource".to_owned() } else { format!("{} resources", self.curtailed) };
+            let advice = match is_of_the_past {
+                true => "Of the past they are not known.",
+                false => "`scimd export --with-password-hashes` has them, too.",
+            };
             format!(
                 "The export lacks something of {number}: attributes that are never returned, or values that no schema \
-                 defines any more. `scimd export --with-password-hashes` has them, too."
+                 defines any more. {advice}"
             )
         })
     }

@@ -33,7 +33,7 @@ use super::sql::Sql;
 use super::statement::{OnConflict, insert_rows};
 use crate::scim::{Error, Result};
 
-pub use changes::Changes;
+pub use changes::{Changes, MASK};
 pub use erasure::{Mark, erasable, erase, erase_of_tenant};
 pub use many::{append_all, changes_at, count_steps, last_touches, steps_of_all};
 pub use past::{

@@ -1,12 +1,19 @@
 //! Export, import and backup over `/admin/v1`: who may, what is refused, and what a stream tells of its end.
 
-use scimd::admin::transfer::streams;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use scimd::admin::Desk;
+use scimd::admin::transfer::{Import, Spool, streams};
 use scimd::http::openapi::admin::document;
+use scimd::scim::Profile;
+use scimd::scim::resource::format_instant;
 use scimd::store::{Connection, Reach, tenants};
 use serde_json::{Value, json};
 
 use crate::harness::{Api, Database, Lasting, each, run};
 use crate::messages::*;
+use crate::past::moment;
 use crate::restore::provider;
 use crate::support::http::Response;
 
@@ -238,4 +245,72 @@ fn what_nobody_is_shown_comes_along() {
             assert_eq!(again.get(&path_of(&device)).json()["note"], "kept");
         });
     });
+}
+
+#[test]
+fn an_export_of_the_past_has_neither_masks_nor_what_no_schema_defines() {
+    const DEVICE: &str = "urn:example:params:scim:schemas:Device";
+    let text = |name: &str| json!({"name": name, "type": "string"});
+    let secret = |name: &str| json!({"name": name, "type": "string", "returned": "never"});
+    let lock = |code: Value| json!({"name": "lock", "type": "complex", "subAttributes": [text("label"), code]});
+    let types = |attributes: Value| {
+        json!([
+            {"id": DEVICE, "name": "Device", "attributes": attributes},
+            {"id": "Device", "endpoint": "/Devices", "schema": DEVICE},
+        ])
+    };
+    let then = types(json!([text("serial"), text("note"), secret("pin"), lock(secret("code"))]));
+    let now = types(json!([text("serial"), text("pin"), lock(text("code"))]));
+    Lasting::each(|lasting| {
+        let body = json!({"schemas": [DEVICE], "serial": "1", "note": "gone", "pin": "1234",
+            "lock": {"label": "a", "code": "77"}});
+        lasting.serve(&then).unwrap().created("/Devices", &body);
+        let at = format_instant(moment());
+        let api = lasting.serve(&now).unwrap();
+
+        let exported = get(&api.with_key(api.profile, "admin"), &format!("/tenants/{}/export?at={at}", tenant(&api)));
+
+        let text = exported.text();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let device = &lines[1];
+        assert_eq!((&device["serial"], &device["lock"]), (&json!("1"), &json!({"label": "a"})), "{text}");
+        assert_eq!((&device["note"], &device["pin"]), (&Value::Null, &Value::Null), "{text}");
+        assert_eq!(lines[2]["curtailed"], 1, "{text}");
+        let import = format!("/tenants/{}/import?dryRun=true", tenant(&api));
+        let told = ask(&api.with_key(api.profile, "admin"), "POST", &import, "application/x-ndjson", &text).json();
+        let note = told["notes"][0].as_str().unwrap();
+        assert!(note.contains("something of one resource") && !note.contains("--with-password-hashes"), "{note}");
+    });
+}
+
+/// On PostgreSQL clients go on writing meanwhile.
+#[test]
+fn what_is_deleted_while_a_table_is_read_is_told_and_keeps_everything_out() {
+    for (path, body, table, column) in [
+        ("/Groups", group("Staff", &[]), "userName,groups\na,Staff\nb,Staff\n", "groups"),
+        ("/Users", user("a"), "userName,manager\na,below\nbelow,\n", "manager"),
+    ] {
+        let api = Api::new(Database::Postgres, Profile::Compat);
+        let there = api.created(path, &body);
+        let desk = Desk::new(api.store.clone(), provider(&api));
+        let question = Import { tenant: tenant(&api), update: true, ..Import::default() };
+        let mut spool = Spool::empty(None).unwrap();
+        spool.push(table.as_bytes()).unwrap();
+        let (client, token, path) = (Mutex::new(api.connection()), api.token.clone(), path_of(&there));
+        let lines = AtomicUsize::new(0);
+        let at_each_line = move |_| {
+            if lines.fetch_add(1, Ordering::Relaxed) == 1 {
+                let deleted = client.lock().unwrap().call(&token, "DELETE", &path, None).unwrap();
+                assert_eq!(deleted.status, 204);
+            }
+        };
+
+        let outcome = run(question.carry_out_table(&desk, Arc::new(spool), at_each_line));
+
+        assert!(!outcome.imported);
+        let [problem] = &outcome.problems[..] else { panic!("{outcome:?}") };
+        assert_eq!((problem.line, problem.column.as_deref()), (2, Some(column)));
+        assert!(problem.reason.contains("was deleted meanwhile"), "{}", problem.reason);
+        assert_eq!(api.get("/Users").json()["totalResults"], 0);
+    }
 }

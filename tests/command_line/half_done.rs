@@ -83,12 +83,13 @@ fn a_full_disk_leaves_nothing_and_one_sentence() {
 #[cfg(unix)]
 #[test]
 fn a_command_that_is_interrupted_leaves_nothing_unfinished() {
+    use std::os::unix::process::ExitStatusExt as _;
     let workplace = Workplace::sqlite();
     let (path, key) = file(&workplace, "key");
     std::fs::write(&path, "scimd_key").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (signal, number) in [("-INT", 2), ("-TERM", 15)] {
         let arguments = ["export", "--output", "whole", "--url", &url, "--admin-key-file", &key];
         let mut command = workplace.command(&arguments);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -102,7 +103,37 @@ fn a_command_that_is_interrupted_leaves_nothing_unfinished() {
 
         assert!(sent.success());
         let output = child.wait_with_output().unwrap();
-        assert_eq!(ended(&output), (Some(code), String::new(), "error: Interrupted.\n".to_owned()));
+        assert_eq!(output.status.signal(), Some(number), "a shell ends its loop, too");
+        let told = "error: Interrupted; the server may go on with what it has received.\n";
+        assert_eq!(ended(&output), (None, String::new(), told.to_owned()));
         assert_eq!(names(&workplace), ["key"]);
     }
+}
+
+/// As shells start what scripts run in the background.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let workplace = Workplace::sqlite();
+    let (path, key) = file(&workplace, "key");
+    std::fs::write(&path, "scimd_key").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let program = workplace.command(&[]).get_program().to_owned();
+    let mut command = std::process::Command::new("sh");
+    command.env_clear().env("HOME", workplace.directory.path()).current_dir(workplace.directory.path());
+    let script = "trap '' INT; exec \"$0\" export --url \"$1\" --admin-key-file \"$2\"";
+    command.args(["-c", script]).arg(&program).args([&url, &key]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let waiting = listener.accept().unwrap();
+
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    assert_eq!(u64::from_str_radix(ignored.trim(), 16).unwrap() & 0b10, 0b10, "SIGINT");
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+    drop(waiting);
 }

@@ -63,6 +63,12 @@ fn users_come_from_a_table() {
         assert_eq!(by_name("mira")["emails"].as_array().unwrap().len(), 1);
         assert_eq!(by_name("bo;b"), bob);
 
+        // Whoever is new, or changed twice, counts once.
+        let further_down = "userName,title,manager\nnew,,below\nmira,Dr,below\nbo;b,,below\nbelow,,\n";
+        let (code, _, told) = feed(workplace, &["import", "-", "--csv", "--update"], further_down);
+        assert_eq!(code, Some(0), "{told}");
+        assert!(told.contains("new: 2 User; changed: 2 User"), "{told}");
+
         // A cell is about the values of its type alone.
         let home = "userName,\"emails[type eq \"\"home\"\"].value\"\nmira,home@x.org\n";
         let work = "userName;emails\nmira;\"one@x.org; two@x.org\"\n";
@@ -203,6 +209,11 @@ fn what_the_titles_do_not_cover_is_told_with_its_line() {
     };
     assert_eq!(problems("userName,\na,\nb,x\n", &[]), (3, "`x` stands where the column has no title".to_owned()));
     assert_eq!(problems("userName,password\na,x\n", &["--passwords"]).1, "is the password, which can't be imported");
+    let long = format!("userName,{}\na,b\n", "x".repeat(1_001));
+    let (code, _, told) = feed(&workplace, &["import", "-", "--csv"], &long);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("Line 1: the title of column 2 has more than 1000 characters"), "{told}");
+    assert!(problems(&long.replacen('x', "", 1), &[]).1.contains("names no attribute"));
     workplace.succeed(&["tenant", "set", "default", "--max-groups", "1"]);
     let (line, reason) = problems("userName;groups\na;G\nb;H\nc;H\n", &["--create-groups"]);
     assert!(line == 3 && reason.contains("as many resources of the type Group"), "{line}: {reason}");

@@ -582,6 +582,57 @@ fn whoever_knows_other_schemas_can_not_tell_what_is_secret() {
     });
 }
 
+#[test]
+fn before_the_first_start_nothing_is_shown_that_no_schema_defines() {
+    on_each_database(|workplace| {
+        let types = json!([
+            {"id": "urn:example:Badge", "attributes": [{"name": "pin", "type": "string", "returned": "never"}]},
+            {"id": "User", "schemaExtensions": [{"schema": "urn:example:Badge", "required": false}]},
+        ]);
+        std::fs::write(workplace.directory.path().join("badge.json"), types.to_string()).unwrap();
+        let mira = json!({"schemas": [USER, "urn:example:Badge"], "id": "m", "userName": "mira", "title": "Dr",
+            "urn:example:Badge": {"pin": "4711"}});
+        let (code, _, told) =
+            feed(workplace, &["import", "-", "--schemas", "badge.json"], &written_by_hand(&[mira.clone()]));
+        assert_eq!(code, Some(0), "{told}");
+
+        let (code, plain, told) = feed(workplace, &["export"], "");
+        assert_eq!(code, Some(0), "{told}");
+        assert!(told.contains("lacks something of one resource") && told.contains("`scimd export --with-password"));
+        let plain = resources(&plain);
+        assert_eq!((&plain[0]["title"], &plain[0]["urn:example:Badge"]), (&json!("Dr"), &Value::Null));
+        let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        for question in [
+            &["user", "list", "--json"][..],
+            &["user", "show", "m", "--json"],
+            &["user", "history", "m", "--json"],
+            &["export", "--at", &at],
+            &["user", "show", "m", "--at", &at, "--json"],
+        ] {
+            let shown = workplace.succeed(question);
+            assert!(shown.contains("mira") && !shown.contains("4711"), "{question:?}: {shown}");
+        }
+        let whole = resources(&workplace.succeed(&["export", "--with-password-hashes"]));
+        assert_eq!(whole[0]["urn:example:Badge"], mira["urn:example:Badge"], "for whoever asks for it");
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn an_import_reads_a_pipe_with_a_name_once() {
+    let workplace = Workplace::sqlite();
+    let (path, shown) = file(&workplace, "pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let mut command = workplace.command(&["import", "--csv", &shown]);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+
+    std::fs::write(&path, "userName\nmira\n").unwrap();
+
+    let (code, _, told) = ended(&child.wait_with_output().unwrap());
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("new: 1 User"), "{told}");
+}
+
 /// An export without digest, as somebody writes it by hand.
 fn written_by_hand(resources: &[Value]) -> String {
     let header = json!({"format": "scimd-export", "version": 1});

@@ -51,6 +51,9 @@ pub const MAX_TABLE: u64 = 256 * 1024 * 1024;
 /// The most columns that a table may have: more than attributes.
 const MOST_COLUMNS: usize = 1_000;
 
+/// The most characters that a title may have: more than any attribute. What is said of a column repeats it.
+const LONGEST_TITLE: usize = 1_000;
+
 impl Provider {
     /// Makes the users of a table in the caller's tenant, or finds out what would come of it. Nothing is imported where the
     /// outcome names problems.
@@ -112,12 +115,27 @@ struct People<'a> {
     groups: Option<Place>,
     outcome: Outcome,
     seen: Seen,
-    /// Whose manager stands further down: line, id of the user, and what the cell says.
-    later: Vec<(u64, String, String)>,
+    /// Whose manager stands further down.
+    later: Vec<Waiting>,
     /// Who comes into which group, and the first line that names it.
     memberships: BTreeMap<Group, (u64, Vec<String>)>,
     /// The groups by the names that the table has for them.
     known_groups: HashMap<String, std::result::Result<Group, String>>,
+}
+
+/// A user whose manager stands further down.
+struct Waiting {
+    line: u64,
+    user: Counted,
+    /// What the cell says.
+    manager: String,
+}
+
+/// A user of whom a line has told.
+struct Counted {
+    id: String,
+    /// Whether the outcome has counted it, as new or as changed.
+    is_counted: bool,
 }
 
 /// A group as a table names it.
@@ -170,6 +188,13 @@ impl<'a> People<'a> {
         if titles.len() > MOST_COLUMNS {
             let detail =
                 format!("Line {number}: a table of users has at most {MOST_COLUMNS} columns. Nothing is imported.");
+            return Err(refused(detail));
+        }
+        if let Some(at) = titles.iter().position(|title| title.chars().nth(LONGEST_TITLE).is_some()) {
+            let detail = format!(
+                "Line {number}: the title of column {} has more than {LONGEST_TITLE} characters. Nothing is imported.",
+                at + 1
+            );
             return Err(refused(detail));
         }
         let columns = match columns::columns(self.users.resource_type, &titles, &self.table.titles) {
@@ -225,21 +250,21 @@ impl<'a> People<'a> {
         let groups = groups.collect::<Result<Vec<_>>>()?;
         let groups: std::result::Result<Vec<Group>, String> = groups.into_iter().collect();
         let groups = groups.map_err(|reason| Trouble::Line(title(columns, &Meaning::Groups), reason))?;
-        let id = match known {
+        let user = match known {
             Some(stored) => self.update(connection, &said, stored, manager.as_deref()),
             None => self.create(connection, &said, manager.as_deref()),
         };
-        let id = id.map_err(|trouble| said.locate(trouble))?;
+        let user = user.map_err(|trouble| said.locate(trouble))?;
         for group in groups {
-            self.memberships.entry(group).or_insert((number, Vec::new())).1.push(id.clone());
+            self.memberships.entry(group).or_insert((number, Vec::new())).1.push(user.id.clone());
         }
         if let (Some(named), None) = (said.manager, manager) {
-            self.later.push((number, id, named));
+            self.later.push(Waiting { line: number, user, manager: named });
         }
         Ok(())
     }
 
-    fn create(&mut self, connection: &mut Connection, said: &Said<'_>, manager: Option<&str>) -> Outlook<String> {
+    fn create(&mut self, connection: &mut Connection, said: &Said<'_>, manager: Option<&str>) -> Outlook<Counted> {
         let mut body = Map::from_iter([("schemas".to_owned(), json!([USER_URN]))]);
         for (place, values) in &said.values {
             place.put(&mut body, values.clone());
@@ -250,7 +275,7 @@ impl<'a> People<'a> {
         let creation = Creation::accept(&self.call, self.users.resource_type, &body)?;
         let stored = connection.savepoint(|connection| creation.insert(connection, &self.call, self.now))?;
         *self.outcome.created.entry(stored.resource_type.clone()).or_default() += 1;
-        Ok(stored.id)
+        Ok(Counted { id: stored.id, is_counted: true })
     }
 
     fn update(
@@ -259,23 +284,31 @@ impl<'a> People<'a> {
         said: &Said<'_>,
         stored: StoredResource,
         manager: Option<&str>,
-    ) -> Outlook<String> {
+    ) -> Outlook<Counted> {
         let others = said.values.iter().filter(|(place, _)| !place.is_user_name());
         let mut operations: Vec<Value> = others.flat_map(|(place, values)| place.operations(values.clone())).collect();
         operations.extend(manager.and_then(|id| Some(assignment(self.users.resource_type.reference()?, id))));
-        self.modify(connection, self.users.resource_type, &stored, operations)?;
-        Ok(stored.id)
+        let is_changed = self.modify(connection, self.users.resource_type, &stored, operations)?;
+        if is_changed {
+            self.count_change(&stored);
+        }
+        Ok(Counted { id: stored.id, is_counted: is_changed })
     }
 
+    fn count_change(&mut self, stored: &StoredResource) {
+        *self.outcome.updated.entry(stored.resource_type.clone()).or_default() += 1;
+    }
+
+    /// Whether it changes anything.
     fn modify(
-        &mut self,
+        &self,
         connection: &mut Connection,
         resource_type: &'static ResourceType,
         stored: &StoredResource,
         operations: Vec<Value>,
-    ) -> Outlook<()> {
+    ) -> Outlook<bool> {
         if operations.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let target = Target { resource_type, id: stored.id.clone(), preconditions: Preconditions::default() };
         let message = Map::from_iter([
@@ -286,11 +319,7 @@ impl<'a> People<'a> {
         let (provider, call, now) = (self.provider, &self.call, self.now);
         let make =
             |connection: &mut Connection| modification.make(provider, connection, call, &mut Budget::full(), now);
-        let changed = connection.savepoint(make)?.meta.version != stored.meta.version;
-        if changed {
-            *self.outcome.updated.entry(stored.resource_type.clone()).or_default() += 1;
-        }
-        Ok(())
+        Ok(connection.savepoint(make)?.meta.version != stored.meta.version)
     }
 
     /// The live user of this id, or else of this userName.
@@ -329,40 +358,60 @@ impl<'a> People<'a> {
     /// Managers who stand further down than those whom they manage.
     fn assign_managers(&mut self, connection: &mut Connection, columns: &[Column]) -> Result<()> {
         let Some(reference) = self.users.resource_type.reference() else { return Ok(()) };
-        let updated = self.outcome.updated.clone();
-        for (line, id, named) in std::mem::take(&mut self.later) {
-            let column = title(columns, &Meaning::Manager);
-            let Some(manager) = self.find_user(connection, &named)? else {
-                let reason = format!("there is no user with the id or userName `{}`", short(&named));
-                self.outcome.refuse_column(line, column, reason);
-                continue;
-            };
-            let Some(user) = self.find_user(connection, &id)? else { continue };
-            let assigned =
-                self.modify(connection, self.users.resource_type, &user, vec![assignment(reference, &manager.id)]);
-            self.note(line, column, assigned)?;
+        let column = title(columns, &Meaning::Manager);
+        for Waiting { line, user, manager } in std::mem::take(&mut self.later) {
+            let assigned = self.assign(connection, reference, &user, &manager);
+            self.note(line, column.clone(), assigned)?;
         }
-        // Those who are new are counted already.
-        if !self.table.update {
-            self.outcome.updated = updated;
+        Ok(())
+    }
+
+    fn assign(
+        &mut self,
+        connection: &mut Connection,
+        reference: Resolved,
+        user: &Counted,
+        manager: &str,
+    ) -> Outlook<()> {
+        let Place { tenant_id, resource_type, .. } = self.users;
+        let manager = self.find_user(connection, manager)?.ok_or_else(|| {
+            Trouble::Line(None, format!("there is no user with the id or userName `{}`", short(manager)))
+        })?;
+        let stored = resources::find(connection, tenant_id, &resource_type.name, &user.id)?;
+        let stored = stored.ok_or_else(|| gone_meanwhile("the user"))?;
+        let assignment = assignment(reference, &manager.id);
+        if self.modify(connection, resource_type, &stored, vec![assignment])? && !user.is_counted {
+            self.count_change(&stored);
         }
         Ok(())
     }
 
     fn join(&mut self, connection: &mut Connection, columns: &[Column]) -> Result<()> {
-        let Some(Place { tenant_id, resource_type, .. }) = self.groups else { return Ok(()) };
+        let Some(place) = self.groups else { return Ok(()) };
         let column = title(columns, &Meaning::Groups);
         for (group, (line, ids)) in std::mem::take(&mut self.memberships) {
             let members: Vec<Value> = ids.into_iter().map(|id| json!({"value": id})).collect();
             let joined = match group {
-                Group::There(id) => {
-                    let Some(group) = resources::find(connection, tenant_id, GROUP, &id)? else { continue };
-                    let add = json!({"op": "add", "path": "members", "value": members});
-                    self.modify(connection, resource_type, &group, vec![add])
-                }
-                Group::ToBeMade(name) => self.make_group(connection, resource_type, &name, members),
+                Group::There(id) => self.extend_group(connection, place, &id, members),
+                Group::ToBeMade(name) => self.make_group(connection, place.resource_type, &name, members),
             };
             self.note(line, column.clone(), joined)?;
+        }
+        Ok(())
+    }
+
+    fn extend_group(
+        &mut self,
+        connection: &mut Connection,
+        place: Place,
+        id: &str,
+        members: Vec<Value>,
+    ) -> Outlook<()> {
+        let group = resources::find(connection, place.tenant_id, GROUP, id)?;
+        let group = group.ok_or_else(|| gone_meanwhile("a group that it names"))?;
+        let add = json!({"op": "add", "path": "members", "value": members});
+        if self.modify(connection, place.resource_type, &group, vec![add])? {
+            self.count_change(&group);
         }
         Ok(())
     }
@@ -392,6 +441,11 @@ impl<'a> People<'a> {
             Err(Trouble::Whole(error)) => Err(error),
         }
     }
+}
+
+/// A client has deleted it while the table was read.
+fn gone_meanwhile(what: &str) -> Trouble {
+    Trouble::Line(None, format!("{what} was deleted meanwhile"))
 }
 
 fn assignment(reference: Resolved, id: &str) -> Value {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::slot::{Slot, slots};
-use crate::store::audit::{Deed, Operation, Span};
+use crate::store::audit::{Deed, MASK, Operation, Span};
 
 /// Somebody else's change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,8 +117,6 @@ impl Fold {
         }
     }
 }
-
-const MASK: &str = "***";
 
 /// Whether the resource is there after such a change; `None` if that stays as it is.
 fn presence(operation: Operation) -> Option<bool> {

@@ -19,7 +19,7 @@ use crate::scim::{Error, Result};
 pub struct Changes(Map<String, Value>);
 
 /// What stands in the place of a value that nobody may see.
-const MASK: &str = "***";
+pub const MASK: &str = "***";
 
 impl Changes {
     /// The difference between two states; none before is a creation. What is never returned stands in it by its name

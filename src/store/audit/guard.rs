@@ -27,7 +27,10 @@ pub(super) fn missing(connection: &mut Connection) -> Result<Vec<&'static str>> 
              AND t.tgrelid IN ('audit'::regclass, 'seals'::regclass) \
              UNION ALL SELECT c.conname::text FROM pg_constraint c WHERE c.conrelid = 'audit'::regclass",
         ),
-        false => (&IN_SQLITE, "SELECT m.name FROM sqlite_master m WHERE m.type = 'trigger'"),
+        false => (
+            &IN_SQLITE,
+            "SELECT m.name FROM sqlite_master m WHERE m.type = 'trigger' AND m.tbl_name IN ('audit', 'seals')",
+        ),
     };
     let there: Vec<String> = Sql::<Text>::new(statement).load(connection)?;
     Ok(guards.iter().copied().filter(|guard| !there.iter().any(|name| name == guard)).collect())

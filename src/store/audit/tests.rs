@@ -392,6 +392,10 @@ fn what_keeps_the_history_append_only_is_missed_when_it_is_gone() {
 
         assert_eq!(unguarded.len(), if postgres { 6 } else { 5 }, "{unguarded:?}");
         assert!(unguarded.contains(&"audit_update"), "{unguarded:?}");
+        if !postgres {
+            tamper(&store, "CREATE TRIGGER audit_update BEFORE UPDATE ON tenants BEGIN SELECT 1; END").await;
+            assert_eq!(verify(&store, None).await.unguarded, unguarded, "a guard of something else");
+        }
     });
 }
 
