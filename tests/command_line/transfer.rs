@@ -593,7 +593,7 @@ fn before_the_first_start_nothing_is_shown_that_no_schema_defines() {
         let mira = json!({"schemas": [USER, "urn:example:Badge"], "id": "m", "userName": "mira", "title": "Dr",
             "urn:example:Badge": {"pin": "4711"}});
         let (code, _, told) =
-            feed(workplace, &["import", "-", "--schemas", "badge.json"], &written_by_hand(&[mira.clone()]));
+            feed(workplace, &["import", "-", "--schemas", "badge.json"], &written_by_hand(std::slice::from_ref(&mira)));
         assert_eq!(code, Some(0), "{told}");
 
         let (code, plain, told) = feed(workplace, &["export"], "");
