@@ -17,7 +17,7 @@ pub struct Relations {
     pub members: Vec<String>,
     /// Those who referred to it when it was deleted.
     pub reports: Vec<String>,
-    /// Those who came back without their reference to it since, as [`super::reference::remember`] notes them.
+    /// Those who came back without their reference to it since, as `reference::remember` notes them.
     pub later_reports: Vec<String>,
 }
 
