@@ -136,15 +136,18 @@ fn filled_by_others(resource_type: &ResourceType, roles: &[Role]) -> Option<Stri
 /// The resource type with that endpoint: `Users`. Whoever knows other schemas than those the data is kept for does not know
 /// what must never be shown.
 async fn resource_type(desk: &Desk, endpoint: &str) -> Result<&'static ResourceType> {
-    desk.provider.check_schemas().await?;
     let types = desk.provider.registry().resource_types();
     let found = types.iter().copied().find(|resource_type| resource_type.endpoint.trim_start_matches('/') == endpoint);
-    found.ok_or_else(|| {
-        let names = types.iter().map(|resource_type| format!("`{}`", resource_type.endpoint.trim_start_matches('/')));
-        let names = names.collect::<Vec<_>>().join(", ");
-        let shown: String = endpoint.chars().take(100).collect();
-        Error::new(ErrorKind::NotFound, format!("There are no resources `{shown}`. There are: {names}."))
-    })
+    let found = found.ok_or_else(|| no_such_type(types, endpoint))?;
+    desk.provider.check_schemas().await?;
+    Ok(found)
+}
+
+fn no_such_type(types: &[&ResourceType], endpoint: &str) -> Error {
+    let names = types.iter().map(|resource_type| format!("`{}`", resource_type.endpoint.trim_start_matches('/')));
+    let names = names.collect::<Vec<_>>().join(", ");
+    let shown: String = endpoint.chars().take(100).collect();
+    Error::new(ErrorKind::NotFound, format!("There are no resources `{shown}`. There are: {names}."))
 }
 
 /// What to do about a name that somebody else has by now, added to the error that tells of it; any other error as it is.
