@@ -79,8 +79,9 @@ fn a_full_disk_leaves_nothing_and_one_sentence() {
     assert!(told.starts_with("error: Standard output cannot be written"), "{told}");
 }
 
-/// Ends in the middle of an export, whoever waits for it.
-#[cfg(unix)]
+/// Ends in the middle of an export, whoever waits for it. The signals are those of a command at a terminal, whatever the
+/// tests themselves were told to ignore.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_command_that_is_interrupted_leaves_nothing_unfinished() {
     use std::os::unix::process::ExitStatusExt as _;
@@ -91,7 +92,10 @@ fn a_command_that_is_interrupted_leaves_nothing_unfinished() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     for (signal, number) in [("-INT", 2), ("-TERM", 15)] {
         let arguments = ["export", "--output", "whole", "--url", &url, "--admin-key-file", &key];
-        let mut command = workplace.command(&arguments);
+        let program = workplace.command(&[]).get_program().to_owned();
+        let mut command = std::process::Command::new("env");
+        command.env_clear().env("HOME", workplace.directory.path()).current_dir(workplace.directory.path());
+        command.arg("--default-signal=INT,TERM").arg(program).args(arguments);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (mut server, _) = listener.accept().unwrap();
         let begun =
