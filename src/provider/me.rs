@@ -2,8 +2,6 @@
 //!
 //! It is the resource itself under another name: what is found here is read and written like any other.
 
-use serde_json::Value;
-
 use super::{Call, Provider, Target};
 use crate::auth::Access;
 use crate::scim::resource::Document;
@@ -34,16 +32,11 @@ impl Provider {
         let Some((resource_type, stored)) = found else {
             return Err(not_found("The user that this API key is bound to does not exist any more."));
         };
-        if is_disabled(resource_type, &stored.document) && call.may(Access::Write, resource_type).is_err() {
+        if !stored.document.is_active() && call.may(Access::Write, resource_type).is_err() {
             return Err(Error::new(ErrorKind::Forbidden, "The user that this API key is bound to is disabled."));
         }
         Ok((Call { as_subject: true, ..call }, Target { resource_type, id: stored.id, preconditions }))
     }
-}
-
-fn is_disabled(resource_type: &ResourceType, document: &Document) -> bool {
-    let active = resource_type.attribute("active");
-    active.and_then(|active| document.get(active)).is_some_and(|active| active == &Value::Bool(false))
 }
 
 impl Call {

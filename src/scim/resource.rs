@@ -30,6 +30,11 @@ impl Document {
         serde_json::to_string(&self.0).expect("a JSON object has a text")
     }
 
+    /// Whether it is not disabled: whatever says nothing of `active` is not (RFC 7643 §4.1.1).
+    pub fn is_active(&self) -> bool {
+        self.0.get("active") != Some(&Value::Bool(false))
+    }
+
     /// The whole value of an attribute; a sub-attribute in the path is ignored.
     pub fn get(&self, attribute: Resolved) -> Option<&Value> {
         self.container(attribute)?.get(&attribute.attribute.name)

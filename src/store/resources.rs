@@ -787,7 +787,7 @@ impl Columns {
                 .display_name()
                 .and_then(|attribute| document.text(&attribute.name))
                 .map(str::to_owned),
-            active: document.members().get("active") != Some(&Value::Bool(false)),
+            active: document.is_active(),
         }
     }
 }
