@@ -147,19 +147,19 @@ fn sorted_tail(tail: &str) -> &str {
 
 /// Whether resources of the type may have values under a path that is sorted by.
 pub fn sorts_by(resource_type: &'static ResourceType, path: &str) -> bool {
-    resource_type.stored_attributes().any(|whole| {
-        let parts = whole.attribute.sub_attributes.iter();
-        parts.chain([whole.attribute]).any(|attribute| sort_path(attribute) == path)
-    })
+    stored_attributes_and_parts(resource_type).any(|attribute| sort_path(attribute) == path)
 }
 
 /// Whether resources of the type may have values under a path that sorting looks at for other types alone: each of many
 /// values, where those have one. Among those, they count as resources without a value (SORT-07).
 pub fn has_other_values(resource_type: &'static ResourceType, path: &str) -> bool {
-    resource_type.stored_attributes().any(|whole| {
-        let parts = whole.attribute.sub_attributes.iter();
-        parts.chain([whole.attribute]).any(|attribute| attribute.index_path == path && sort_path(attribute) != path)
-    })
+    stored_attributes_and_parts(resource_type)
+        .any(|attribute| attribute.index_path == path && sort_path(attribute) != path)
+}
+
+fn stored_attributes_and_parts(resource_type: &'static ResourceType) -> impl Iterator<Item = &'static Attribute> {
+    let whole = resource_type.stored_attributes().map(|whole| whole.attribute);
+    whole.flat_map(|whole| whole.sub_attributes.iter().chain([whole]))
 }
 
 fn each_value(value: &Value) -> &[Value] {

@@ -70,9 +70,9 @@ impl Walker<'_> {
 
     fn number_with_value(&self, connection: &mut Connection, scope: &Scope<'_>, path: &str) -> Result<u64> {
         if scope.condition.is_none()
-            && let Some(number) = self.number_by_index(connection, scope, path)?
+            && let Some(known) = self.known_by_index(connection, scope, path)?
         {
-            return Ok(number);
+            return Ok(known.with_value);
         }
         let number: i64 = self.statements.number(connection, scope, path, None).get_result(connection)?;
         Ok(number.unsigned_abs())
@@ -80,14 +80,13 @@ impl Walker<'_> {
 
     /// Whether every resource of a type has a value, as far as the index alone can tell.
     pub(super) fn all_have_a_value(&self, connection: &mut Connection, scope: &Scope<'_>, path: &str) -> Result<bool> {
-        let number = self.number_by_index(connection, scope, path)?;
-        let all = totals::of_type(connection, self.search.tenant_id, &scope.resource_type.name)?;
-        Ok(number == Some(all.unsigned_abs()))
+        let known = self.known_by_index(connection, scope, path)?;
+        Ok(known.is_some_and(|known| known.with_value == known.all))
     }
 
     /// How many resources of a type have a value, without a look at any of them. The index does not know of types, so it
     /// can only be told where no other type has values there, or where all have.
-    fn number_by_index(&self, connection: &mut Connection, scope: &Scope<'_>, path: &str) -> Result<Option<u64>> {
+    fn known_by_index(&self, connection: &mut Connection, scope: &Scope<'_>, path: &str) -> Result<Option<Known>> {
         let (mut all, mut own) = (0, 0);
         for (name, live) in totals::by_type(connection, self.search.tenant_id)? {
             // One that is not served any more may have left anything there.
@@ -103,10 +102,19 @@ impl Walker<'_> {
             }
         }
         let number: i64 = self.statements.number_in_index(path).get_result(connection)?;
-        Ok(match (own == all, number == all) {
-            (true, _) => Some(number.unsigned_abs()),
-            (false, true) => Some(own.unsigned_abs()),
-            (false, false) => None,
-        })
+        let with_value = match (own == all, number == all) {
+            (true, _) => number,
+            (false, true) => own,
+            (false, false) => return Ok(None),
+        };
+        Ok(Some(Known { with_value: with_value.unsigned_abs(), all: own.unsigned_abs() }))
     }
+}
+
+/// What totals and index tell of a type and a value.
+struct Known {
+    /// How many resources of the type have it.
+    with_value: u64,
+    /// How many there are.
+    all: u64,
 }
