@@ -204,6 +204,10 @@ pub fn changes_of(
         .push(" AND a.row_id < ")
         .bind(range.end)
         .push(" ORDER BY a.row_id");
+    changes(connection, statement)
+}
+
+fn changes(connection: &mut Connection, statement: Sql<Text>) -> Result<Vec<Value>> {
     let texts: Vec<String> = statement.load(connection)?;
     texts.iter().map(|text| serde_json::from_str(text).map_err(Error::internal)).collect()
 }
@@ -234,8 +238,7 @@ pub fn since_deletion(
         .push(" AND d.operation = ")
         .bind(Operation::Delete.as_str());
     let statement = until(statement, " AND d.").push(") ORDER BY a.row_id");
-    let texts: Vec<String> = statement.load(connection)?;
-    texts.iter().map(|text| serde_json::from_str(text).map_err(Error::internal)).collect()
+    changes(connection, statement)
 }
 
 /// Whether something of a resource that is never shown was changed after a time.
@@ -253,9 +256,7 @@ pub fn has_secrets_since(
     let statement = statement.append(of_resource(tenant_id, resource_type, resource_id));
     let statement = statement.push(" AND a.at > ").bind(at.naive_utc());
     // An attribute of that name may stand in it, too.
-    let texts: Vec<String> = statement.push(" AND a.changes LIKE '%\"secrets\":%'").load(connection)?;
-    let changes = texts.iter().map(|text| serde_json::from_str::<Value>(text).map_err(Error::internal));
-    let changes = changes.collect::<Result<Vec<Value>>>()?;
+    let changes = changes(connection, statement.push(" AND a.changes LIKE '%\"secrets\":%'"))?;
     Ok(changes.iter().any(|changes| changes.pointer("/secrets/0").is_some()))
 }
 
