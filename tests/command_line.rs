@@ -70,6 +70,14 @@ impl Workplace {
         command
     }
 
+    /// The same, started by another program with arguments of its own: `env`, `sh`.
+    fn command_by(&self, starter: &[&str], arguments: &[&str]) -> Command {
+        let mut command = Command::new(starter[0]);
+        command.env_clear().env("HOME", self.directory.path()).current_dir(self.directory.path());
+        command.args(&starter[1..]).arg(PROGRAM).args(arguments);
+        command
+    }
+
     fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }

@@ -92,10 +92,7 @@ fn a_command_that_is_interrupted_leaves_nothing_unfinished() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     for (signal, number) in [("-INT", 2), ("-TERM", 15)] {
         let arguments = ["export", "--output", "whole", "--url", &url, "--admin-key-file", &key];
-        let program = workplace.command(&[]).get_program().to_owned();
-        let mut command = std::process::Command::new("env");
-        command.env_clear().env("HOME", workplace.directory.path()).current_dir(workplace.directory.path());
-        command.arg("--default-signal=INT,TERM").arg(program).args(arguments);
+        let mut command = workplace.command_by(&["env", "--default-signal=INT,TERM"], &arguments);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (mut server, _) = listener.accept().unwrap();
         let begun =
@@ -124,11 +121,8 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     std::fs::write(&path, "scimd_key").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let program = workplace.command(&[]).get_program().to_owned();
-    let mut command = std::process::Command::new("sh");
-    command.env_clear().env("HOME", workplace.directory.path()).current_dir(workplace.directory.path());
-    let script = "trap '' INT; exec \"$0\" export --url \"$1\" --admin-key-file \"$2\"";
-    command.args(["-c", script]).arg(&program).args([&url, &key]);
+    let arguments = ["export", "--url", &url, "--admin-key-file", &key];
+    let mut command = workplace.command_by(&["sh", "-c", "trap '' INT; exec \"$0\" \"$@\""], &arguments);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let waiting = listener.accept().unwrap();
 
