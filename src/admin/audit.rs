@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Desk, Operation, Page, Route, keys, no_next_page, page_size};
 use crate::provider::Progress;
 use crate::scim::resource::format_instant;
-use crate::scim::{Error, ErrorKind, Result};
+use crate::scim::{Error, ErrorKind, Result, shortened};
 use crate::store::audit::{self, Entry, NO_VERSION, Place, Search, Wrong};
 
 /// A change as operators see it.
@@ -197,8 +197,7 @@ fn hash(text: &str) -> Result<String> {
     if audit::Head::is_hash(&hash) {
         return Ok(hash);
     }
-    let shown: String = hash.chars().take(100).collect();
-    let detail = format!("'{shown}' is no hash of a head: that has 64 hexadecimal digits.");
+    let detail = format!("'{}' is no hash of a head: that has 64 hexadecimal digits.", shortened(&hash));
     Err(Error::new(ErrorKind::InvalidValue, detail))
 }
 

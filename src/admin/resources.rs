@@ -27,7 +27,7 @@ use crate::provider::deleted::Deleted;
 use crate::scim::resource::Document;
 use crate::scim::schema::{Attribute, ResourceType, Returned, Role, Type};
 use crate::scim::withheld::divide;
-use crate::scim::{Error, ErrorKind, Result};
+use crate::scim::{Error, ErrorKind, Result, shortened};
 use crate::store::tenants::Tenant;
 
 /// A resource as operators see it: what clients see of it, or saw last, and what they do not.
@@ -146,7 +146,7 @@ async fn resource_type(desk: &Desk, endpoint: &str) -> Result<&'static ResourceT
 fn no_such_type(types: &[&ResourceType], endpoint: &str) -> Error {
     let names = types.iter().map(|resource_type| format!("`{}`", resource_type.endpoint.trim_start_matches('/')));
     let names = names.collect::<Vec<_>>().join(", ");
-    let shown: String = endpoint.chars().take(100).collect();
+    let shown = shortened(endpoint);
     Error::new(ErrorKind::NotFound, format!("There are no resources `{shown}`. There are: {names}."))
 }
 
@@ -164,8 +164,4 @@ fn with_a_way_out(error: Error) -> Error {
 fn not_there(resource_type: &ResourceType, id: &str, tenant: &Tenant) -> Error {
     let (name, tenant, id) = (&resource_type.name, &tenant.name, shortened(id));
     Error::new(ErrorKind::NotFound, format!("No {name}, live or deleted, has the id '{id}' in tenant `{tenant}`."))
-}
-
-fn shortened(id: &str) -> String {
-    id.chars().take(100).collect()
 }

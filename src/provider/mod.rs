@@ -36,7 +36,7 @@ use assemble::Assembler;
 use crate::auth::{Caller, Passwords};
 use crate::scim::projection::Projection;
 use crate::scim::schema::{Registry, ResourceType};
-use crate::scim::{Error, ErrorKind, Profile, Result};
+use crate::scim::{Error, ErrorKind, Profile, Result, shortened};
 use crate::store::resources::{self, Place, StoredResource};
 use crate::store::tenants;
 use crate::store::{Connection, Store};
@@ -157,8 +157,7 @@ fn log_ignored(ignored: &[String]) {
 }
 
 fn not_found(resource_type: &ResourceType, id: &str) -> Error {
-    let shown: String = id.chars().take(100).collect();
-    Error::new(ErrorKind::NotFound, format!("{} '{shown}' does not exist.", resource_type.name))
+    Error::new(ErrorKind::NotFound, format!("{} '{}' does not exist.", resource_type.name, shortened(id)))
 }
 
 /// The live resource of that id, kept from others, in the state that the caller expects (VER-04, VER-06).

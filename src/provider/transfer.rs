@@ -22,7 +22,7 @@ use crate::scim::resource::{Document, Meta, format_instant, instant};
 use crate::scim::schema::{GROUP_URN, Registry, ResourceType, Role};
 use crate::scim::version::Tag;
 use crate::scim::withheld::divide;
-use crate::scim::{Profile, path};
+use crate::scim::{Profile, path, shortened};
 use crate::store::tenants::TenantSettings;
 
 /// What every header says.
@@ -251,7 +251,7 @@ fn resource_type(
     let found = match meta["resourceType"].as_str() {
         Some(name) => {
             let found = registry.resource_type(name);
-            found.ok_or_else(|| format!("this scimd serves no resource type `{}`", short(name)))?
+            found.ok_or_else(|| format!("this scimd serves no resource type `{}`", shortened(name)))?
         }
         None => {
             let of_schema = |found: &&&ResourceType| urns.iter().any(|urn| found.schema.id.eq_ignore_ascii_case(urn));
@@ -261,7 +261,7 @@ fn resource_type(
     };
     let is_its = |urn: &&&str| found.urns().any(|schema| schema.id.eq_ignore_ascii_case(urn));
     match urns.iter().find(|urn| !is_its(urn)) {
-        Some(urn) => Err(format!("{} has no schema `{}` here", found.name, short(urn))),
+        Some(urn) => Err(format!("{} has no schema `{}` here", found.name, shortened(urn))),
         None => Ok(found),
     }
 }
@@ -352,9 +352,4 @@ fn is_computed(resource_type: &'static ResourceType, name: &str) -> bool {
         Some(path::Target::Attribute(attribute)) => attribute.attribute.role != Role::Stored,
         _ => false,
     }
-}
-
-/// As much of a name as a message shows.
-fn short(name: &str) -> String {
-    name.chars().take(100).collect()
 }

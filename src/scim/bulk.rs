@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::message::{BULK_RESPONSE, PATCH_OP, error_body};
 use super::schema::ResourceType;
-use super::{Error, Result};
+use super::{Error, Result, shortened};
 
 use reference::Substitution;
 
@@ -147,7 +147,7 @@ impl BulkRequest {
 
     /// The `bulkId` of an operation, as a message shows it.
     pub fn shown_bulk_id(&self, at: usize) -> String {
-        shown(self.operations[at].bulk_id.as_deref().unwrap_or_default())
+        shortened(self.operations[at].bulk_id.as_deref().unwrap_or_default())
     }
 
     /// The data of an operation with the ids of what is created by now. Attributes that refer to what is not are left
@@ -237,8 +237,4 @@ impl Method {
             Method::Delete => "204",
         }
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(100).collect()
 }

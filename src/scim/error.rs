@@ -7,6 +7,11 @@ use std::fmt;
 /// The outcome of anything that can fail on behalf of a caller.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// As much of a name or an id that a caller sent as an error repeats: its first hundred characters.
+pub fn shortened(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
 /// Why a request failed. A closed list: each kind has one status and at most one `scimType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {

@@ -26,5 +26,5 @@ pub mod tolerance;
 pub mod version;
 pub mod withheld;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, shortened};
 pub use profile::Profile;

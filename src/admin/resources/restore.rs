@@ -5,10 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::show::Look;
-use super::{Entry, resource_type, shortened, with_a_way_out};
+use super::{Entry, resource_type, with_a_way_out};
 use crate::admin::{Desk, Operation, Route};
 use crate::provider;
-use crate::scim::{Error, ErrorKind, Result};
+use crate::scim::{Error, ErrorKind, Result, shortened};
 
 /// Brings a deleted resource back: the same id, its last attributes, its groups or members as far as they are still there.
 /// With a time, gives a resource, live or deleted, the attributes that it had then, and a group its members of then.

@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use super::address::{self, Address};
 use super::plan::{Footprint, Key, plan};
 use super::reference::{for_each_text, last_segment, named};
-use super::{BulkRequest, Method, Operation, Target, Write, shown};
+use super::{BulkRequest, Method, Operation, Target, Write};
 use crate::scim::json::check_keys;
 use crate::scim::message::{BULK_REQUEST, MAX_OPERATIONS, check_schemas};
-use crate::scim::{Error, ErrorKind, Profile, Result};
+use crate::scim::{Error, ErrorKind, Profile, Result, shortened};
 
 /// Reads a bulk message. Names and methods in any case; unknown keys are ignored. Under `compat` also without `schemas`,
 /// and with the bare array of operations as `data` of a PATCH.
@@ -137,7 +137,7 @@ fn creations(operations: &[Parsed]) -> Result<HashMap<String, usize>> {
     for (at, operation) in operations.iter().enumerate() {
         let Some(bulk_id) = &operation.bulk_id else { continue };
         if !known.insert(bulk_id) {
-            return Err(invalid(format!("The bulkId '{}' stands twice; nothing was done.", shown(bulk_id))));
+            return Err(invalid(format!("The bulkId '{}' stands twice; nothing was done.", shortened(bulk_id))));
         }
         if operation.creates {
             creations.insert(bulk_id.clone(), at);
@@ -155,7 +155,7 @@ impl Sent {
             let at = creations.get(name).copied();
             needs.extend(at);
             if at.is_none() {
-                undefined.get_or_insert_with(|| shown(name));
+                undefined.get_or_insert_with(|| shortened(name));
             }
             at
         };
