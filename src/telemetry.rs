@@ -10,6 +10,8 @@
 
 pub mod traces;
 
+mod line;
+
 use std::any::Any;
 use std::fmt;
 use std::io::IsTerminal;
@@ -21,6 +23,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use self::line::Line;
 use self::traces::TRACES;
 
 /// The form of the log.
@@ -118,7 +121,7 @@ where
         Format::Json => false,
     };
     if !pretty {
-        return log.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed();
+        return log.json().event_format(Line::new()).boxed();
     }
     let log = log.compact().with_target(false);
     // Left alone on a terminal, the layer itself heeds NO_COLOR.
