@@ -83,10 +83,10 @@ impl Entry {
     }
 
     /// The last state of a deleted resource.
-    fn deleted(resource_type: &'static ResourceType, deleted: Deleted) -> Entry {
+    fn deleted(resource_type: &'static ResourceType, deleted: Deleted) -> Result<Entry> {
         let Deleted { representation, name, at, by, .. } = deleted;
-        let live = Entry::live(resource_type, representation.body, name);
-        Entry { status: Status::Deleted, deleted: Some(at), deleted_by: Some(by), ..live }
+        let live = Entry::live(resource_type, representation.members()?, name);
+        Ok(Entry { status: Status::Deleted, deleted: Some(at), deleted_by: Some(by), ..live })
     }
 
     /// The SCIM id.

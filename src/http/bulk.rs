@@ -22,7 +22,7 @@ pub(super) async fn bulk(request: HttpRequest, payload: Payload) -> HttpResponse
         let represent = exchange.prefers(REPRESENTATION);
         let provider = &exchange.service.provider;
         let outcomes = provider.bulk(exchange.call(), Arc::clone(&message), represent).await?;
-        let mut response = respond::json(&exchange.request, &message.response(outcomes));
+        let mut response = respond::json_text(&exchange.request, message.response(outcomes).into());
         if represent {
             respond::apply_preference(&mut response, REPRESENTATION);
         }

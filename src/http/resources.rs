@@ -31,7 +31,7 @@ pub(super) async fn create(request: HttpRequest, payload: Payload) -> HttpRespon
         let projection = exchange.projection(exchange.resource_type())?;
         let provider = &exchange.service.provider;
         let created = provider.create(exchange.call(), exchange.resource_type(), body, projection).await?;
-        Ok(respond::resource(&exchange.request, StatusCode::CREATED, &created))
+        Ok(respond::resource(&exchange.request, StatusCode::CREATED, created))
     })
     .await
 }
@@ -57,7 +57,7 @@ pub(super) async fn show(exchange: &Exchange, call: Call, target: Target) -> Res
     }
     let found = provider.read(call, resource_type, id, exchange.projection(resource_type)?).await?;
     preconditions.check_read(&found.tag)?;
-    Ok(respond::resource_unless_known(&exchange.request, preconditions.if_none_match.as_deref(), &found))
+    Ok(respond::resource_unless_known(&exchange.request, preconditions.if_none_match.as_deref(), found))
 }
 
 /// `PUT /Users/{id}`
@@ -78,7 +78,7 @@ pub(super) async fn put(
 ) -> Result<HttpResponse> {
     let projection = exchange.projection(target.resource_type)?;
     let replaced = exchange.service.provider.replace(call, target, body, projection).await?;
-    Ok(respond::resource(&exchange.request, StatusCode::OK, &replaced))
+    Ok(respond::resource(&exchange.request, StatusCode::OK, replaced))
 }
 
 /// `PATCH /Users/{id}`
@@ -103,7 +103,7 @@ pub(super) async fn patch(
     if !modified.whole {
         return Ok(respond::no_body(&modified.representation, minimal));
     }
-    Ok(respond::resource(&exchange.request, StatusCode::OK, &modified.representation))
+    Ok(respond::resource(&exchange.request, StatusCode::OK, modified.representation))
 }
 
 /// `DELETE /Users/{id}`

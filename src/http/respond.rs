@@ -15,29 +15,31 @@ use crate::scim::version::if_none_match_holds;
 use crate::scim::{Error, ErrorKind};
 
 /// One resource, with its version and its place (VER-01, RES-12).
-pub(super) fn resource(request: &HttpRequest, status: StatusCode, representation: &Representation) -> HttpResponse {
+pub(super) fn resource(request: &HttpRequest, status: StatusCode, representation: Representation) -> HttpResponse {
     let mut response = json_builder(request, status);
-    response.insert_header((header::ETAG, representation.tag.to_string()));
-    response.insert_header((header::LOCATION, representation.location.clone()));
-    response.insert_header((header::CONTENT_LOCATION, representation.location.clone()));
-    json_body(&mut response, &representation.body)
+    placed(&mut response, &representation);
+    response.body(representation.text)
 }
 
 /// One resource, or 304 if the client has this representation (VER-03).
 pub(super) fn resource_unless_known(
     request: &HttpRequest,
     if_none_match: Option<&str>,
-    representation: &Representation,
+    representation: Representation,
 ) -> HttpResponse {
     if if_none_match.is_none_or(|header| if_none_match_holds(header, &representation.tag)) {
         return resource(request, StatusCode::OK, representation);
     }
     let mut response = HttpResponse::NotModified();
-    response.insert_header((header::ETAG, representation.tag.to_string()));
-    response.insert_header((header::LOCATION, representation.location.clone()));
-    response.insert_header((header::CONTENT_LOCATION, representation.location.clone()));
+    placed(&mut response, &representation);
     cached(&mut response);
     response.finish()
+}
+
+fn placed(response: &mut HttpResponseBuilder, representation: &Representation) {
+    response.insert_header((header::ETAG, representation.tag.to_string()));
+    response.insert_header((header::LOCATION, representation.location.as_str()));
+    response.insert_header((header::CONTENT_LOCATION, representation.location.as_str()));
 }
 
 /// 304, before it is said of what.
@@ -77,11 +79,6 @@ pub(super) fn no_content() -> HttpResponse {
 /// 204, with the place of the resource that was asked for by another name.
 pub(super) fn no_content_of(location: String) -> HttpResponse {
     HttpResponse::NoContent().insert_header((header::LOCATION, location)).finish()
-}
-
-/// Any JSON document.
-pub(super) fn json(request: &HttpRequest, document: &Value) -> HttpResponse {
-    json_body(&mut json_builder(request, StatusCode::OK), document)
 }
 
 /// A JSON document that is no message of SCIM, and that only the holder of this key sees. It may hold a token, so nobody
@@ -214,10 +211,10 @@ pub(super) fn text(status: StatusCode, text: String) -> HttpResponse {
 
 /// The answer to a query.
 pub(super) fn list(request: &HttpRequest, found: Results) -> HttpResponse {
-    let resources = found.resources.into_iter().map(|representation| Value::Object(representation.body)).collect();
+    let resources: Vec<String> = found.resources.into_iter().map(|representation| representation.text).collect();
     let list = match found.paged {
-        Paged::ByIndex(start_index) => message::list_response(found.total, start_index, resources),
-        Paged::ByCursor { next, previous } => message::cursor_response(found.total, next, previous, resources),
+        Paged::ByIndex(start_index) => message::list_response(found.total, start_index, &resources),
+        Paged::ByCursor { next, previous } => message::cursor_response(found.total, next, previous, &resources),
     };
-    json(request, &list)
+    json_text(request, list.into())
 }

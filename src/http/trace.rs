@@ -14,7 +14,7 @@ use crate::telemetry::traces::{self, ROOT, TRACES};
 
 /// The span, in the caller's trace where he has one. Health and metrics, asked for all day long, have none.
 pub(super) fn begin(request: &ServiceRequest, method: &str, id: &str) -> Span {
-    if routes::is_health(request.path()) {
+    if !traces::CAN_BE_SENT || routes::is_health(request.path()) {
         return Span::none();
     }
     let span = tracing::info_span!(

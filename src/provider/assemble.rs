@@ -1,29 +1,41 @@
 //! Stored resource → the representation that a caller sees: `schemas`, `id`, groups, members, computed references and
 //! `meta`, for a whole page with one query each.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::scim::Result;
 use crate::scim::filter::{Condition, matches};
 use crate::scim::projection::Projection;
+use crate::scim::raw::{self, RawObject};
 use crate::scim::resource::format_instant;
 use crate::scim::schema::{Attribute, Registry, Resolved, ResourceType, Role};
-use crate::scim::version::Tag;
+use crate::scim::version::{Tag, Tags};
+use crate::scim::{Error, Result};
 use crate::store::Connection;
 use crate::store::members::{self, GroupOf, Member};
-use crate::store::resources::StoredResource;
+use crate::store::resources::StoredText;
 
 /// A resource as a client sees it.
 #[derive(Debug, Clone)]
 pub struct Representation {
-    /// The JSON object, projected.
-    pub body: Map<String, Value>,
+    /// The text of the JSON object, projected.
+    pub text: String,
     /// What `ETag` and `meta.version` say.
     pub tag: Tag,
     /// `meta.location`, absolute.
     pub location: String,
+}
+
+impl Representation {
+    /// The JSON object.
+    ///
+    /// # Errors
+    /// A text that is none, which nobody makes.
+    pub fn members(&self) -> Result<Map<String, Value>> {
+        serde_json::from_str(&self.text).map_err(Error::internal)
+    }
 }
 
 /// Assembles resources of one type.
@@ -40,12 +52,26 @@ pub struct Assembler<'a> {
     pub base_url: &'a str,
 }
 
+/// A stored resource on its way to a representation.
+struct Draft<'a> {
+    stored: &'a StoredText,
+    /// What is stored, its values unread.
+    members: RawObject<'a>,
+    /// The reference (`manager`), if the resource has one and the projection shows it.
+    reference: Option<Map<String, Value>>,
+}
+
 /// What a page shows of other resources.
-#[derive(Default)]
 struct Related {
-    members: HashMap<i64, Vec<Member>>,
-    groups: HashMap<i64, Vec<GroupOf>>,
-    referenced: HashMap<String, Option<String>>,
+    /// Which attribute shows the members, and the members of each group.
+    members: Option<(&'static Attribute, HashMap<i64, Vec<Member>>)>,
+    /// Which attribute shows the groups, and the groups of each resource.
+    groups: Option<(&'static Attribute, HashMap<i64, Vec<GroupOf>>)>,
+    /// Which attribute refers to another resource, and the displayName of each one that is referred to.
+    referenced: Option<(Resolved, HashMap<String, Option<String>>)>,
+    tags: Tags,
+    /// Whether the projection takes nothing away.
+    everything: bool,
 }
 
 impl Assembler<'_> {
@@ -53,18 +79,20 @@ impl Assembler<'_> {
     ///
     /// # Errors
     /// Database failures.
-    pub fn one(&self, connection: &mut Connection, stored: StoredResource) -> Result<Representation> {
-        let related = self.related(connection, std::slice::from_ref(&stored))?;
-        Ok(self.representation(stored, &related))
+    pub fn one(&self, connection: &mut Connection, stored: StoredText) -> Result<Representation> {
+        let draft = self.draft(&stored)?;
+        let related = self.related(connection, std::slice::from_ref(&draft))?;
+        Ok(self.representation(draft, &related))
     }
 
     /// The representations of a page, in order.
     ///
     /// # Errors
     /// Database failures.
-    pub fn all(&self, connection: &mut Connection, page: Vec<StoredResource>) -> Result<Vec<Representation>> {
-        let related = self.related(connection, &page)?;
-        Ok(page.into_iter().map(|stored| self.representation(stored, &related)).collect())
+    pub fn all(&self, connection: &mut Connection, page: &[StoredText]) -> Result<Vec<Representation>> {
+        let drafts = page.iter().map(|stored| self.draft(stored)).collect::<Result<Vec<Draft<'_>>>>()?;
+        let related = self.related(connection, &drafts)?;
+        Ok(drafts.into_iter().map(|draft| self.representation(draft, &related)).collect())
     }
 
     /// The representations of those of a page that satisfy a condition, in order; `None` in the place of the others. What
@@ -75,40 +103,57 @@ impl Assembler<'_> {
     pub fn matching(
         &self,
         connection: &mut Connection,
-        page: Vec<StoredResource>,
+        page: &[StoredText],
         condition: Option<&Condition>,
     ) -> Result<Vec<Option<Representation>>> {
-        let related = self.related(connection, &page)?;
-        let representation = |stored: StoredResource| {
-            let version = stored.meta.version;
-            let (whole, location) = self.whole(stored, &related);
-            let passes = condition.is_none_or(|condition| {
-                let mut whole = whole.clone();
-                Tag::of(version, self.projection, &whole).stamp(&mut whole);
-                matches(condition, &whole)
-            });
-            passes.then(|| self.projected(version, whole, location))
+        let drafts = page.iter().map(|stored| self.draft(stored)).collect::<Result<Vec<Draft<'_>>>>()?;
+        let related = self.related(connection, &drafts)?;
+        let representation = |draft: Draft<'_>| {
+            let (stored, whole) = (draft.stored, self.whole(draft, &related));
+            let passes = match condition {
+                None => true,
+                Some(condition) => {
+                    let (mut whole, tag) = (whole.clone(), related.tags.tag(stored.meta.version, &whole));
+                    whole.push("meta", self.meta(stored, &self.location_of(stored), &tag));
+                    matches(condition, &serde_json::from_str(&whole.to_text()).map_err(Error::internal)?)
+                }
+            };
+            Ok(passes.then(|| self.projected(stored, whole, &related)))
         };
-        Ok(page.into_iter().map(representation).collect())
+        drafts.into_iter().map(representation).collect()
     }
 
-    fn related(&self, connection: &mut Connection, page: &[StoredResource]) -> Result<Related> {
-        let mut related = Related::default();
-        let row_ids: Vec<i64> = page.iter().map(|stored| stored.row_id).collect();
-        if self.shown(Role::Members).is_some() {
-            related.members = members::of_groups(connection, &row_ids)?;
-        }
-        if self.shown(Role::Groups).is_some() {
-            related.groups = members::groups_of(connection, &row_ids)?;
-        }
-        if let Some(reference) = self.shown_reference() {
-            let ids: HashSet<&str> = page.iter().filter_map(|stored| referenced_id(stored, reference)).collect();
-            if !ids.is_empty() {
+    fn draft<'a>(&self, stored: &'a StoredText) -> Result<Draft<'a>> {
+        let members = RawObject::parse(&stored.document)?;
+        let reference = self.shown_reference().and_then(|reference| value_of(&members, reference));
+        Ok(Draft { stored, members, reference })
+    }
+
+    fn related(&self, connection: &mut Connection, drafts: &[Draft<'_>]) -> Result<Related> {
+        let row_ids: Vec<i64> = drafts.iter().map(|draft| draft.stored.row_id).collect();
+        let members = match self.shown(Role::Members) {
+            Some(attribute) => Some((attribute, members::of_groups(connection, &row_ids)?)),
+            None => None,
+        };
+        let groups = match self.shown(Role::Groups) {
+            Some(attribute) => Some((attribute, members::groups_of(connection, &row_ids)?)),
+            None => None,
+        };
+        let ids: HashSet<&str> = drafts.iter().filter_map(Draft::referenced_id).collect();
+        let referenced = match self.shown_reference().filter(|_| !ids.is_empty()) {
+            Some(reference) => {
                 let name = &self.resource_type.name;
-                related.referenced = members::display_names(connection, self.tenant_id, name, &ids)?;
+                Some((reference, members::display_names(connection, self.tenant_id, name, &ids)?))
             }
-        }
-        Ok(related)
+            None => None,
+        };
+        Ok(Related {
+            members,
+            groups,
+            referenced,
+            tags: Tags::of(self.projection),
+            everything: self.projection.shows_everything(),
+        })
     }
 
     /// The attribute of that role, if the type has it and the projection shows it.
@@ -123,102 +168,142 @@ impl Assembler<'_> {
         self.projection.includes(reference.attribute).then_some(reference)
     }
 
-    fn representation(&self, stored: StoredResource, related: &Related) -> Representation {
-        let version = stored.meta.version;
-        let (whole, location) = self.whole(stored, related);
-        self.projected(version, whole, location)
+    fn representation(&self, draft: Draft<'_>, related: &Related) -> Representation {
+        let stored = draft.stored;
+        self.projected(stored, self.whole(draft, related), related)
     }
 
-    fn projected(&self, version: i64, whole: Map<String, Value>, location: String) -> Representation {
-        let mut body = self.projection.apply(whole);
-        let tag = Tag::of(version, self.projection, &body);
-        tag.stamp(&mut body);
-        Representation { body, tag, location }
-    }
-
-    /// The resource before the projection takes from it, without its version; and where it is.
-    fn whole(&self, mut stored: StoredResource, related: &Related) -> (Map<String, Value>, String) {
-        let location = self.location(&self.resource_type.name, &stored.id);
-        if let Some(reference) = self.shown_reference() {
-            self.complete_reference(&mut stored, reference, related);
+    fn projected(&self, stored: &StoredText, whole: RawObject<'_>, related: &Related) -> Representation {
+        let mut body = if related.everything { whole } else { self.projection.apply_to_text(whole) };
+        let tag = related.tags.tag(stored.meta.version, &body);
+        let location = self.location_of(stored);
+        let meta = Cow::Owned(self.meta(stored, &location, &tag));
+        if let Some(meta) = if related.everything { Some(meta) } else { self.projection.member_to_text("meta", meta) } {
+            body.push("meta", meta);
         }
-        let schemas = stored.document.schemas(self.resource_type);
-        let row_id = stored.row_id;
-        let meta = stored.meta;
-        let mut body = stored.document.into_members();
-        let extensions = taken(&mut body, |name| name.contains(':'));
-        body.shift_insert(0, "schemas".to_owned(), json!(schemas));
-        body.shift_insert(1, "id".to_owned(), json!(stored.id));
-        if let Some(attribute) = self.shown(Role::Members) {
-            let members = related.members.get(&row_id).map(Vec::as_slice).unwrap_or_default();
+        Representation { text: body.to_text(), tag, location }
+    }
+
+    /// The resource before the projection takes from it, without `meta`.
+    fn whole<'a>(&self, mut draft: Draft<'a>, related: &Related) -> RawObject<'a> {
+        self.complete_reference(&mut draft, related);
+        let Draft { stored, members, .. } = draft;
+        let (mut body, mut extensions) = (RawObject::with_capacity(20), Vec::new());
+        body.push("schemas", self.schemas(&members));
+        body.push("id", raw::string(&stored.id));
+        for (name, text) in members {
+            if name.contains(':') {
+                extensions.push((name, text));
+            } else {
+                body.push(name, text);
+            }
+        }
+        if let Some((attribute, members)) = &related.members {
+            let members = members.get(&stored.row_id).map(Vec::as_slice).unwrap_or_default();
             // authentik adds users only where the key is present, so an empty list is shown as one.
-            let shown: Vec<Value> = members.iter().map(|member| self.member(member)).collect();
-            body.insert(attribute.name.clone(), Value::Array(shown));
+            body.push(attribute.name.as_str(), array(members, |member| self.member(member)));
         }
-        if let (Some(attribute), Some(groups)) = (self.shown(Role::Groups), related.groups.get(&row_id)) {
-            let shown: Vec<Value> = groups.iter().map(|group| self.group(group)).collect();
-            body.insert(attribute.name.clone(), Value::Array(shown));
+        if let Some((attribute, groups)) = &related.groups
+            && let Some(groups) = groups.get(&stored.row_id)
+        {
+            body.push(attribute.name.as_str(), array(groups, |group| self.group(group)));
         }
-        body.extend(extensions);
-        body.insert(
-            "meta".to_owned(),
-            json!({
-                "resourceType": self.resource_type.name,
-                "created": format_instant(meta.created),
-                "lastModified": format_instant(meta.last_modified),
-                "location": location,
-                "version": "",
-            }),
-        );
-        (body, location)
+        extensions.into_iter().for_each(|(name, text)| body.push(name, text));
+        body
+    }
+
+    /// The URNs of `schemas`: the base schema, required extensions, and extensions with an assigned attribute (RES-02).
+    fn schemas(&self, members: &RawObject<'_>) -> String {
+        let mut schemas = String::from("[");
+        raw::push_string(&mut schemas, &self.resource_type.schema.id);
+        for extension in &self.resource_type.extensions {
+            if extension.required || members.get(&extension.schema.id).is_some() {
+                schemas.push(',');
+                raw::push_string(&mut schemas, &extension.schema.id);
+            }
+        }
+        schemas.push(']');
+        schemas
+    }
+
+    /// What the server says of a resource (RFC 7643 §3.1).
+    fn meta(&self, stored: &StoredText, location: &str, tag: &Tag) -> String {
+        let (created, last_modified) = (format_instant(stored.meta.created), format_instant(stored.meta.last_modified));
+        let version = tag.to_string();
+        let members = [
+            (r#"{"resourceType":"#, self.resource_type.name.as_str()),
+            (r#","created":"#, &created),
+            (r#","lastModified":"#, &last_modified),
+            (r#","location":"#, location),
+            (r#","version":"#, &version),
+        ];
+        let mut meta = String::with_capacity(256);
+        for (name, text) in members {
+            meta.push_str(name);
+            raw::push_string(&mut meta, text);
+        }
+        meta.push('}');
+        meta
     }
 
     /// Adds `$ref` and `displayName` to a reference whose target is live (ENT-01, ENT-02).
-    fn complete_reference(&self, stored: &mut StoredResource, reference: Resolved, related: &Related) {
-        let Some(id) = referenced_id(stored, reference) else {
-            return;
-        };
-        let Some(display_name) = related.referenced.get(id) else {
-            return;
-        };
-        let location = self.location(&self.resource_type.name, id);
-        let Some(Value::Object(mut parts)) = stored.document.get(reference).cloned() else {
-            return;
-        };
-        parts.insert("$ref".to_owned(), json!(location));
+    fn complete_reference(&self, draft: &mut Draft<'_>, related: &Related) {
+        let Some((reference, names)) = &related.referenced else { return };
+        let Some((id, display_name)) = draft.referenced_id().and_then(|id| names.get_key_value(id)) else { return };
+        let Some(mut parts) = draft.reference.take() else { return };
+        parts.insert("$ref".to_owned(), json!(self.location(&self.resource_type.name, id)));
         if let Some(display_name) = display_name {
             parts.insert("displayName".to_owned(), json!(display_name));
         }
-        stored.document.set(reference, Value::Object(parts));
+        let (name, text) = (&reference.attribute.name, Value::Object(parts).to_string());
+        let Some(urn) = reference.container() else {
+            return draft.members.replace(name, text);
+        };
+        let extension = draft.members.get(urn).and_then(|extension| RawObject::parse(extension).ok());
+        let completed = extension.map(|mut extension| {
+            extension.replace(name, text);
+            extension.to_text()
+        });
+        if let Some(completed) = completed {
+            draft.members.replace(urn, completed);
+        }
     }
 
-    fn member(&self, member: &Member) -> Value {
-        let mut shown = Map::new();
-        shown.insert("value".to_owned(), json!(member.value));
+    fn member(&self, member: &Member) -> String {
+        let mut shown = RawObject::with_capacity(4);
+        shown.push("value", raw::string(&member.value));
         if let Some(resource) = &member.resource {
-            shown.insert("$ref".to_owned(), json!(self.location(&resource.resource_type, &member.value)));
+            shown.push("$ref", raw::string(&self.location(&resource.resource_type, &member.value)));
             if let Some(display) = &resource.display {
-                shown.insert("display".to_owned(), json!(display));
+                shown.push("display", raw::string(display));
             }
-            shown.insert("type".to_owned(), json!(resource.resource_type));
+            shown.push("type", raw::string(&resource.resource_type));
         }
-        Value::Object(shown)
+        shown.to_text()
     }
 
-    /// A member as a client sees it, for the conditions of PATCH paths.
-    pub fn members(&self, members: &[Member]) -> Vec<Value> {
-        members.iter().map(|member| self.member(member)).collect()
+    /// Members as a client sees them, for the conditions of PATCH paths.
+    ///
+    /// # Errors
+    /// A text that is no JSON, which nobody makes.
+    pub fn members(&self, members: &[Member]) -> Result<Vec<Value>> {
+        let value = |member| serde_json::from_str(&self.member(member)).map_err(Error::internal);
+        members.iter().map(value).collect()
     }
 
-    fn group(&self, group: &GroupOf) -> Value {
-        let mut shown = Map::new();
-        shown.insert("value".to_owned(), json!(group.value));
-        shown.insert("$ref".to_owned(), json!(self.location("Group", &group.value)));
+    fn group(&self, group: &GroupOf) -> String {
+        let mut shown = RawObject::with_capacity(4);
+        shown.push("value", raw::string(&group.value));
+        shown.push("$ref", raw::string(&self.location("Group", &group.value)));
         if let Some(display) = &group.display {
-            shown.insert("display".to_owned(), json!(display));
+            shown.push("display", raw::string(display));
         }
-        shown.insert("type".to_owned(), json!(if group.through.is_none() { "direct" } else { "indirect" }));
-        Value::Object(shown)
+        shown.push("type", raw::string(if group.through.is_none() { "direct" } else { "indirect" }));
+        shown.to_text()
+    }
+
+    fn location_of(&self, stored: &StoredText) -> String {
+        self.location(&self.resource_type.name, &stored.id)
     }
 
     fn location(&self, resource_type: &str, id: &str) -> String {
@@ -227,12 +312,30 @@ impl Assembler<'_> {
     }
 }
 
-/// Takes members out; the others keep their order.
-fn taken(members: &mut Map<String, Value>, is_taken: impl Fn(&str) -> bool) -> Vec<(String, Value)> {
-    let names: Vec<String> = members.keys().filter(|name| is_taken(name)).cloned().collect();
-    names.into_iter().filter_map(|name| members.shift_remove_entry(&name)).collect()
+impl Draft<'_> {
+    fn referenced_id(&self) -> Option<&str> {
+        self.reference.as_ref()?.get("value")?.as_str()
+    }
 }
 
-fn referenced_id(stored: &StoredResource, reference: Resolved) -> Option<&str> {
-    stored.document.get(reference)?.get("value")?.as_str()
+/// The complex value of an attribute among unread ones.
+fn value_of(members: &RawObject<'_>, attribute: Resolved) -> Option<Map<String, Value>> {
+    let name = &attribute.attribute.name;
+    let text = match attribute.container() {
+        None => Cow::Borrowed(members.get(name)?),
+        Some(urn) => Cow::Owned(RawObject::parse(members.get(urn)?).ok()?.get(name)?.to_owned()),
+    };
+    serde_json::from_str(&text).ok()
+}
+
+fn array<T>(elements: &[T], text: impl Fn(&T) -> String) -> String {
+    let mut array = String::from("[");
+    for (at, element) in elements.iter().enumerate() {
+        if at > 0 {
+            array.push(',');
+        }
+        array.push_str(&text(element));
+    }
+    array.push(']');
+    array
 }

@@ -20,6 +20,7 @@ use crate::scim::bulk::{self, BulkRequest, Created, Data, Method, Outcome, Step,
 use crate::scim::message::MAX_BODY;
 use crate::scim::patch::{Budget, looks};
 use crate::scim::projection::Projection;
+use crate::scim::raw::RawObject;
 use crate::scim::schema::{ResourceType, Role};
 use crate::scim::version::Preconditions;
 use crate::scim::{Error, ErrorKind, Result};
@@ -364,9 +365,9 @@ impl<'a> Bulk<'a> {
         let projection = self.projection(at, made.resource_type)?;
         let id = stored.id.clone();
         let shown = self.provider.show(connection, self.call, stored, &projection)?;
-        let Representation { body, tag, location } = shown.representation;
-        self.touched.insert(id, looks_at_others(made.resource_type, &body));
-        let response = if shown.whole { self.fit(body)? } else { None };
+        let Representation { text, tag, location } = shown.representation;
+        self.touched.insert(id, looks_at_others(made.resource_type, &text)?);
+        let response = if shown.whole { self.fit(text) } else { None };
         let success = Success { version: Some(tag.to_string()), response };
         self.outcomes[at] = Some(Outcome { location: Some(location), result: Ok(success) });
         Ok(())
@@ -383,14 +384,10 @@ impl<'a> Bulk<'a> {
     }
 
     /// The representation, if it is wanted and there is room for it.
-    fn fit(&mut self, body: Map<String, Value>) -> Result<Option<Map<String, Value>>> {
-        if self.room == 0 {
-            return Ok(None);
-        }
-        let size = serde_json::to_vec(&body).map_err(Error::internal)?.len();
-        let left = self.room.checked_sub(size);
+    fn fit(&mut self, text: String) -> Option<String> {
+        let left = self.room.checked_sub(text.len());
         self.room = left.unwrap_or(self.room);
-        Ok(left.map(|_| body))
+        left.map(|_| text)
     }
 
     fn fail(&mut self, at: usize, error: Error) -> Result<()> {
@@ -404,10 +401,12 @@ impl<'a> Bulk<'a> {
 }
 
 /// What a representation shows of other resources.
-fn looks_at_others(resource_type: &ResourceType, body: &Map<String, Value>) -> usize {
+fn looks_at_others(resource_type: &ResourceType, text: &str) -> Result<usize> {
+    let shown = RawObject::parse(text)?;
     let attributes = [Role::Members, Role::Groups].map(|role| resource_type.attribute_in_role(role));
-    let shown = attributes.into_iter().flatten().filter_map(|attribute| body.get(&attribute.name)?.as_array());
-    shown.map(looks).sum()
+    let values = attributes.into_iter().flatten().filter_map(|attribute| shown.get(&attribute.name));
+    let values = values.filter_map(|value| serde_json::from_str::<Vec<Value>>(value).ok());
+    Ok(values.map(|elements| looks(&elements)).sum())
 }
 
 #[cfg(test)]

@@ -56,7 +56,9 @@ impl Provider {
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
             let stored = creation.insert(connection, &call, now)?;
-            provider.assembler(call.caller.tenant_id, creation.resource_type, &projection).one(connection, stored)
+            provider
+                .assembler(call.caller.tenant_id, creation.resource_type, &projection)
+                .one(connection, stored.into_text())
         };
         self.store.write(write).await
     }
@@ -75,7 +77,7 @@ impl Provider {
                 return Ok(None);
             };
             let assembler = provider.assembler(call.caller.tenant_id, creation.resource_type, &projection);
-            assembler.one(connection, stored).map(Some)
+            assembler.one(connection, stored.into_text()).map(Some)
         };
         self.store.write(write).await
     }

@@ -8,7 +8,7 @@ use super::{Call, Provider, Representation};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::query::Query;
-use crate::store::resources::{self, Burial, StoredResource};
+use crate::store::resources::{self, Burial, StoredText};
 use crate::store::{Connection, Reach};
 
 /// How many resources one read takes.
@@ -86,11 +86,11 @@ impl Provider {
     ) -> Result<(Vec<Deleted>, Option<Burial>)> {
         let name = &query.resource_type.name;
         let page = resources::list_buried(connection, tenant_id, name, after, count as i64)?;
-        let burials: Vec<Burial> = page.iter().filter_map(StoredResource::burial).collect();
+        let burials: Vec<Burial> = page.iter().filter_map(StoredText::burial).collect();
         let next = burials.last().copied().filter(|_| page.len() == count);
         let known: Vec<_> = page.iter().map(|stored| (stored.name.clone(), stored.deleted.clone())).collect();
         let assembler = self.assembler(tenant_id, query.resource_type, &query.projection);
-        let shown = assembler.matching(connection, page, query.condition.as_ref())?;
+        let shown = assembler.matching(connection, &page, query.condition.as_ref())?;
         let found =
             shown.into_iter().zip(known).zip(burials).filter_map(|((representation, (name, deleted)), place)| {
                 let (at, by) = deleted?;

@@ -71,7 +71,7 @@ impl Provider {
         let brief = Projection::parse(resource_type, Some("meta"), None)?;
         let shown = if too_much { &brief } else { projection };
         let assembler = self.assembler(call.caller.tenant_id, resource_type, shown);
-        Ok(Modified { representation: assembler.one(connection, stored)?, whole: !too_much })
+        Ok(Modified { representation: assembler.one(connection, stored.into_text())?, whole: !too_much })
     }
 }
 
@@ -177,14 +177,14 @@ impl MemberSource for OtherRows<'_> {
 
     fn all(&mut self) -> Result<Vec<Value>> {
         let members = members::of_groups(self.connection, &[self.stored.row_id])?;
-        Ok(self.assembler.members(members.get(&self.stored.row_id).map(Vec::as_slice).unwrap_or_default()))
+        self.assembler.members(members.get(&self.stored.row_id).map(Vec::as_slice).unwrap_or_default())
     }
 
     fn candidates(&mut self, values: &[&str]) -> Result<Vec<Value>> {
-        Ok(self.assembler.members(&members::named(self.connection, self.assembler.tenant_id, values)?))
+        self.assembler.members(&members::named(self.connection, self.assembler.tenant_id, values)?)
     }
 
     fn shown(&mut self) -> Result<Map<String, Value>> {
-        Ok(self.assembler.one(self.connection, self.stored.clone())?.body)
+        self.assembler.one(self.connection, self.stored.clone().into_text())?.members()
     }
 }

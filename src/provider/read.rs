@@ -28,7 +28,7 @@ impl Provider {
         self.store
             .read(reach, move |connection| {
                 let tenant_id = call.caller.tenant_id;
-                let stored = resources::find(connection, tenant_id, &resource_type.name, &id)?
+                let stored = resources::find_text(connection, tenant_id, &resource_type.name, &id)?
                     .ok_or_else(|| not_found(resource_type, &id))?;
                 provider.assembler(tenant_id, resource_type, &projection).one(connection, stored)
             })

@@ -36,7 +36,7 @@ impl Provider {
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
             let stored = replacement.make(connection, &call, now)?;
-            provider.assembler(tenant_id, resource_type, &projection).one(connection, stored)
+            provider.assembler(tenant_id, resource_type, &projection).one(connection, stored.into_text())
         };
         self.store.write(write).await
     }

@@ -9,7 +9,7 @@ use crate::scim::password::Password;
 use crate::scim::query::{Page, Paging, Query, Step, Walk};
 use crate::scim::{Error, Result};
 use crate::store::credentials;
-use crate::store::resources::StoredResource;
+use crate::store::resources::StoredText;
 use crate::store::search::{Scope, Search, search, walk};
 use crate::store::{Connection, Reach};
 
@@ -42,7 +42,7 @@ pub enum Paged {
 struct Found {
     total: u64,
     paged: Paged,
-    resources: Vec<StoredResource>,
+    resources: Vec<StoredText>,
 }
 
 impl Provider {
@@ -159,18 +159,18 @@ impl Provider {
         connection: &mut Connection,
         tenant_id: i64,
         queries: &[Query],
-        page: Vec<StoredResource>,
+        page: Vec<StoredText>,
     ) -> Result<Vec<Representation>> {
         if let [query] = queries {
-            return self.assembler(tenant_id, query.resource_type, &query.projection).all(connection, page);
+            return self.assembler(tenant_id, query.resource_type, &query.projection).all(connection, &page);
         }
         let order: Vec<i64> = page.iter().map(|stored| stored.row_id).collect();
         let mut by_row: HashMap<i64, Representation> = HashMap::with_capacity(page.len());
         for query in queries {
-            let of_type: Vec<StoredResource> =
+            let of_type: Vec<StoredText> =
                 page.iter().filter(|stored| stored.resource_type == query.resource_type.name).cloned().collect();
             let row_ids: Vec<i64> = of_type.iter().map(|stored| stored.row_id).collect();
-            let shown = self.assembler(tenant_id, query.resource_type, &query.projection).all(connection, of_type)?;
+            let shown = self.assembler(tenant_id, query.resource_type, &query.projection).all(connection, &of_type)?;
             by_row.extend(row_ids.into_iter().zip(shown));
         }
         Ok(order.iter().filter_map(|row_id| by_row.remove(row_id)).collect())

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::message::{BULK_RESPONSE, PATCH_OP, error_body};
+use super::raw::{self, RawObject};
 use super::schema::ResourceType;
 use super::{Error, Result, shortened};
 
@@ -104,8 +105,8 @@ pub struct Outcome {
 pub struct Success {
     /// The version of the resource after it; `None` after a deletion.
     pub version: Option<String>,
-    /// The representation, where it is wanted.
-    pub response: Option<Map<String, Value>>,
+    /// The JSON text of the representation, where it is wanted.
+    pub response: Option<String>,
 }
 
 impl BulkRequest {
@@ -179,38 +180,39 @@ impl BulkRequest {
         }
     }
 
-    /// The answer: a result for each operation that was made, in the order of the request (BULK-01, BULK-06).
-    pub fn response(&self, outcomes: Vec<Option<Outcome>>) -> Value {
+    /// The JSON text of the answer: a result for each operation that was made, in the order of the request (BULK-01, BULK-06).
+    pub fn response(&self, outcomes: Vec<Option<Outcome>>) -> String {
         let made = self.operations.iter().zip(outcomes);
         let results = made.filter_map(|(operation, outcome)| Some(operation.result(outcome?)));
-        json!({"schemas": [BULK_RESPONSE], "Operations": results.collect::<Vec<Value>>()})
+        let results: Vec<String> = results.collect();
+        format!(r#"{{"schemas":["{BULK_RESPONSE}"],"Operations":[{}]}}"#, results.join(","))
     }
 }
 
 impl Operation {
-    fn result(&self, outcome: Outcome) -> Value {
-        let mut result = Map::new();
-        let mut say = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                result.insert(name.to_owned(), value);
+    fn result(&self, outcome: Outcome) -> String {
+        let mut result = RawObject::with_capacity(6);
+        let mut say = |name: &'static str, text: Option<String>| {
+            if let Some(text) = text {
+                result.push(name, text);
             }
         };
-        say("location", outcome.location.map(Value::from));
-        say("method", self.method.as_deref().map(Value::from));
-        say("bulkId", self.bulk_id.as_deref().map(Value::from));
+        say("location", outcome.location.as_deref().map(raw::string));
+        say("method", self.method.as_deref().map(raw::string));
+        say("bulkId", self.bulk_id.as_deref().map(raw::string));
         match outcome.result {
             Ok(success) => {
                 let status = self.write.as_ref().map_or("200", |write| write.method.status());
-                say("version", success.version.map(Value::from));
-                say("status", Some(status.into()));
-                say("response", success.response.map(Value::Object));
+                say("version", success.version.as_deref().map(raw::string));
+                say("status", Some(raw::string(status)));
+                say("response", success.response);
             }
             Err(error) => {
-                say("status", Some(error.kind().status().to_string().into()));
-                say("response", Some(error_body(&error)));
+                say("status", Some(raw::string(&error.kind().status().to_string())));
+                say("response", Some(error_body(&error).to_string()));
             }
         }
-        Value::Object(result)
+        result.to_text()
     }
 }
 

@@ -67,7 +67,8 @@ pub fn schema(registry: &Registry, urn: &str, base: &str) -> Option<Value> {
 
 /// Discovery has no pages (DISC-17).
 fn list(objects: Vec<Value>) -> Value {
-    list_response(objects.len() as u64, 1, objects)
+    let texts: Vec<String> = objects.iter().map(Value::to_string).collect();
+    serde_json::from_str(&list_response(objects.len() as u64, 1, &texts)).expect("a list is JSON")
 }
 
 fn resource_type_object(resource_type: &ResourceType, base: &str) -> Value {

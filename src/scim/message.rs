@@ -51,26 +51,44 @@ pub fn error_body(error: &Error) -> Value {
     body
 }
 
-/// The answer to a query: `total` counts all matches, `start_index` is the position of the first of these resources.
+/// The JSON text of the answer to a query: `total` counts all matches, `start_index` is the position of the first of these
+/// resources, each of them the text of a JSON object.
 ///
 /// `Resources` is there even when it is empty, and `itemsPerPage` is its length (QRY-02, PAGE-05).
-pub fn list_response(total: u64, start_index: u64, resources: Vec<Value>) -> Value {
+pub fn list_response(total: u64, start_index: u64, resources: &[impl AsRef<str>]) -> String {
     let paging = [("startIndex", json!(start_index)), ("itemsPerPage", json!(resources.len()))];
     list(total, paging, resources)
 }
 
-/// The answer to a query by cursor (RFC 9865 §2): the cursors of the pages around this one, where there are such pages.
-pub fn cursor_response(total: u64, next: Option<String>, previous: Option<String>, resources: Vec<Value>) -> Value {
+/// The same for a query by cursor (RFC 9865 §2): the cursors of the pages around this one, where there are such pages.
+pub fn cursor_response(
+    total: u64,
+    next: Option<String>,
+    previous: Option<String>,
+    resources: &[impl AsRef<str>],
+) -> String {
     let cursors = [("nextCursor", next), ("previousCursor", previous)];
     let cursors = cursors.into_iter().filter_map(|(name, cursor)| Some((name, json!(cursor?))));
     list(total, [("itemsPerPage", json!(resources.len()))].into_iter().chain(cursors), resources)
 }
 
-/// The resources are moved, not copied: a page is large.
-fn list(total: u64, paging: impl IntoIterator<Item = (&'static str, Value)>, resources: Vec<Value>) -> Value {
-    let head = [("schemas", json!([LIST_RESPONSE])), ("totalResults", json!(total))];
-    let members = head.into_iter().chain(paging).chain([("Resources", Value::Array(resources))]);
-    Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
+/// A page is large, and its resources are text already.
+fn list(total: u64, paging: impl IntoIterator<Item = (&'static str, Value)>, resources: &[impl AsRef<str>]) -> String {
+    let length: usize = resources.iter().map(|resource| resource.as_ref().len() + 1).sum();
+    let mut list = String::with_capacity(length + 512);
+    list.push_str(&format!(r#"{{"schemas":["{LIST_RESPONSE}"],"totalResults":{total}"#));
+    for (name, value) in paging {
+        list.push_str(&format!(r#","{name}":{value}"#));
+    }
+    list.push_str(r#","Resources":["#);
+    for (at, resource) in resources.iter().enumerate() {
+        if at > 0 {
+            list.push(',');
+        }
+        list.push_str(resource.as_ref());
+    }
+    list.push_str("]}");
+    list
 }
 
 #[cfg(test)]
@@ -101,23 +119,24 @@ mod tests {
     #[test]
     fn qry_02_an_empty_list_has_resources() {
         assert_eq!(
-            list_response(0, 1, Vec::new()).to_string(),
+            list_response(0, 1, &[""; 0]),
             r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":0,"startIndex":1,"itemsPerPage":0,"Resources":[]}"#
         );
     }
 
     #[test]
     fn cur_01_cur_04_a_page_of_a_walk_has_a_total_and_no_index() {
-        let list = cursor_response(3, Some("n".to_owned()), None, vec![json!({"id": "1"})]);
+        let list = cursor_response(3, Some("n".to_owned()), None, &[r#"{"id":"1"}"#]);
         assert_eq!(
-            list.to_string(),
+            list,
             r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":3,"itemsPerPage":1,"nextCursor":"n","Resources":[{"id":"1"}]}"#
         );
     }
 
     #[test]
     fn page_05_items_per_page_counts_what_is_there() {
-        let list = list_response(100, 11, vec![json!({"id": "1"}), json!({"id": "2"})]);
+        let list = list_response(100, 11, &[r#"{"id":"1"}"#, r#"{"id":"2"}"#]);
+        let list: Value = serde_json::from_str(&list).expect("JSON");
         assert_eq!(
             (&list["totalResults"], &list["startIndex"], &list["itemsPerPage"]),
             (&json!(100), &json!(11), &json!(2))

@@ -20,6 +20,7 @@ pub mod profile;
 pub mod projection;
 pub mod query;
 pub mod query_string;
+pub mod raw;
 pub mod resource;
 pub mod schema;
 pub mod tolerance;

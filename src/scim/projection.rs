@@ -6,9 +6,12 @@
 
 mod mentioned;
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::path::{self, Target};
+use super::raw::RawObject;
 use super::schema::{Attribute, ResourceType, Returned, Role};
 use super::{Error, ErrorKind, Result};
 
@@ -128,17 +131,47 @@ impl Projection {
     /// The representation has the spelling of the schema, core attributes at the top and those of an extension under its
     /// URN. What loses its last part disappears; an array that was empty before stays, as a group's `members` may.
     pub fn apply(&self, representation: Map<String, Value>) -> Map<String, Value> {
-        if self.is_default() && self.shows_all_by_default() {
+        if self.shows_everything() {
             return representation;
         }
         let shown = representation.into_iter().filter_map(|(key, value)| {
-            let value = match self.resource_type.extension(&key) {
-                Some(extension) => self.extension(&extension.schema.attributes, value),
-                None => self.value(self.resource_type.attribute(&key)?.attribute, value),
-            };
-            Some((key, value?))
+            let value = self.member(&key, value)?;
+            Some((key, value))
         });
         shown.collect()
+    }
+
+    /// The same of a representation whose values are text; of these, only what is shown in part is read.
+    pub fn apply_to_text<'a>(&self, representation: RawObject<'a>) -> RawObject<'a> {
+        if self.shows_everything() {
+            return representation;
+        }
+        representation.filter_map(|key, text| self.member_to_text(key, text))
+    }
+
+    /// What is shown of the JSON text of one member.
+    pub fn member_to_text<'a>(&self, key: &str, text: Cow<'a, str>) -> Option<Cow<'a, str>> {
+        match self.resource_type.attribute(key) {
+            Some(known) if !self.includes(known.attribute) => None,
+            Some(known) if self.includes_all_parts(known.attribute) => Some(text),
+            _ => Some(Cow::Owned(self.member(key, serde_json::from_str(&text).ok()?)?.to_string())),
+        }
+    }
+
+    /// Whether nothing is taken away from any representation.
+    pub fn shows_everything(&self) -> bool {
+        self.is_default() && self.shows_all_by_default()
+    }
+
+    fn member(&self, key: &str, value: Value) -> Option<Value> {
+        match self.resource_type.extension(key) {
+            Some(extension) => self.extension(&extension.schema.attributes, value),
+            None => self.value(self.resource_type.attribute(key)?.attribute, value),
+        }
+    }
+
+    fn includes_all_parts(&self, attribute: &Attribute) -> bool {
+        attribute.sub_attributes.iter().all(|part| self.includes_part(attribute, part))
     }
 
     /// An exclusion of nothing that is known is no exclusion. (A choice of nothing known is one: the minimum remains.)
@@ -177,7 +210,7 @@ impl Projection {
         if !self.includes(attribute) {
             return None;
         }
-        if attribute.sub_attributes.iter().all(|part| self.includes_part(attribute, part)) {
+        if self.includes_all_parts(attribute) {
             return Some(value);
         }
         match value {

@@ -11,6 +11,7 @@ mod connection;
 mod copy;
 mod database_url;
 mod forms;
+mod instant;
 mod limits;
 mod migrations;
 mod sql;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Connection;
 use super::error;
+use super::instant::Instant;
 use super::limits;
 use super::schema::resources;
 use super::sql::Sql;
@@ -22,7 +23,7 @@ use crate::scim::{Error, Result};
 
 /// A resource as the database keeps it, live or buried.
 #[derive(Debug, Clone)]
-pub struct StoredResource {
+pub struct StoredResource<D = Document> {
     /// The key inside the database; grows in the order of creation and never leaves the store's callers.
     pub row_id: i64,
     /// The SCIM id.
@@ -30,7 +31,7 @@ pub struct StoredResource {
     /// The name of the resource type.
     pub resource_type: String,
     /// The attributes.
-    pub document: Document,
+    pub document: D,
     /// Times and version.
     pub meta: Meta,
     /// The internal name of a group, for applications and people.
@@ -38,6 +39,9 @@ pub struct StoredResource {
     /// When and by which key it was deleted.
     pub deleted: Option<(DateTime<Utc>, String)>,
 }
+
+/// A resource whose attributes nobody has read yet: the text of a [`Document`].
+pub type StoredText = StoredResource<String>;
 
 /// The columns of a row `r`, in the order of [`Row`].
 pub(super) const ROW_COLUMNS: &str = "r.row_id, r.id, r.resource_type, r.document, r.version, r.created_at, r.modified_at, r.name, r.deleted_at, r.deleted_by";
@@ -47,28 +51,46 @@ pub(super) type RowType =
     (BigInt, Text, Text, Text, BigInt, Timestamp, Timestamp, Nullable<Text>, Nullable<Timestamp>, Nullable<Text>);
 
 /// [`ROW_COLUMNS`] in Rust.
-pub(super) type Row = (
-    i64,
-    String,
-    String,
-    String,
-    i64,
-    NaiveDateTime,
-    NaiveDateTime,
-    Option<String>,
-    Option<NaiveDateTime>,
-    Option<String>,
-);
+pub(super) type Row =
+    (i64, String, String, String, i64, Instant, Instant, Option<String>, Option<Instant>, Option<String>);
+
+impl From<Row> for StoredText {
+    fn from(row: Row) -> Self {
+        let (row_id, id, resource_type, document, version, created_at, modified_at, name, deleted_at, deleted_by) = row;
+        let meta = Meta { created: created_at.0.and_utc(), last_modified: modified_at.0.and_utc(), version };
+        let deleted = deleted_at.map(|Instant(at)| (at.and_utc(), deleted_by.unwrap_or_default()));
+        StoredResource { row_id, id, resource_type, document, meta, name, deleted }
+    }
+}
 
 impl TryFrom<Row> for StoredResource {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let (row_id, id, resource_type, document, version, created_at, modified_at, name, deleted_at, deleted_by) = row;
-        let document = Document::from_json(&document).map_err(Error::internal)?;
-        let meta = Meta { created: created_at.and_utc(), last_modified: modified_at.and_utc(), version };
-        let deleted = deleted_at.map(|at| (at.and_utc(), deleted_by.unwrap_or_default()));
-        Ok(StoredResource { row_id, id, resource_type, document, meta, name, deleted })
+        let text = StoredText::from(row);
+        let document = Document::from_json(&text.document).map_err(Error::internal)?;
+        Ok(text.with(document).0)
+    }
+}
+
+impl<D> StoredResource<D> {
+    /// The same with its attributes in another form; and in the one that they had.
+    fn with<E>(self, document: E) -> (StoredResource<E>, D) {
+        let StoredResource { row_id, id, resource_type, document: before, meta, name, deleted } = self;
+        (StoredResource { row_id, id, resource_type, document, meta, name, deleted }, before)
+    }
+
+    /// Its place in the list of buried resources, if it is buried.
+    pub fn burial(&self) -> Option<Burial> {
+        self.deleted.as_ref().map(|(at, _)| Burial { at: *at, row_id: self.row_id })
+    }
+}
+
+impl StoredResource {
+    /// The same with the text of its attributes.
+    pub fn into_text(self) -> StoredText {
+        let text = self.document.to_json();
+        self.with(text).0
     }
 }
 
@@ -148,6 +170,19 @@ pub fn find(
     id: &str,
 ) -> Result<Option<StoredResource>> {
     select_one(connection, of_id(live(tenant_id), resource_type, id))
+}
+
+/// The same, to be shown as it is.
+///
+/// # Errors
+/// Database failures.
+pub fn find_text(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<StoredText>> {
+    Ok(rows(connection, of_id(live(tenant_id), resource_type, id))?.pop().map(StoredText::from))
 }
 
 /// How long the document of a live resource is, in bytes, without reading it.
@@ -408,13 +443,6 @@ pub struct Burial {
     pub row_id: i64,
 }
 
-impl StoredResource {
-    /// Its place in the list of buried resources, if it is buried.
-    pub fn burial(&self) -> Option<Burial> {
-        self.deleted.as_ref().map(|(at, _)| Burial { at: *at, row_id: self.row_id })
-    }
-}
-
 /// The buried resources of a type behind a place, latest first, at most `limit`.
 ///
 /// # Errors
@@ -425,7 +453,7 @@ pub fn list_buried(
     resource_type: &str,
     after: Option<Burial>,
     limit: i64,
-) -> Result<Vec<StoredResource>> {
+) -> Result<Vec<StoredText>> {
     let mut condition = buried(tenant_id).push(" AND r.resource_type = ").bind(resource_type);
     if let Some(Burial { at, row_id }) = after {
         // The first term is a range of the index, the second one settles who was buried in the same millisecond.
@@ -433,7 +461,8 @@ pub fn list_buried(
         condition = condition.push(" AND (r.deleted_at < ").bind(at.naive_utc());
         condition = condition.push(" OR r.row_id < ").bind(row_id).push(")");
     }
-    select(connection, condition.push(" ORDER BY r.deleted_at DESC, r.row_id DESC LIMIT ").bind(limit))
+    let page = rows(connection, condition.push(" ORDER BY r.deleted_at DESC, r.row_id DESC LIMIT ").bind(limit))?;
+    Ok(page.into_iter().map(StoredText::from).collect())
 }
 
 /// How many values one statement carries.
@@ -473,9 +502,12 @@ fn select_one(connection: &mut Connection, condition: Sql) -> Result<Option<Stor
 }
 
 fn select(connection: &mut Connection, condition: Sql) -> Result<Vec<StoredResource>> {
+    rows(connection, condition)?.into_iter().map(StoredResource::try_from).collect()
+}
+
+fn rows(connection: &mut Connection, condition: Sql) -> Result<Vec<Row>> {
     let statement: Sql<RowType> = Sql::new("SELECT ").push(ROW_COLUMNS).push(" FROM resources r WHERE ");
-    let rows: Vec<Row> = statement.append(condition).load(connection)?;
-    rows.into_iter().map(StoredResource::try_from).collect()
+    Ok(statement.append(condition).load(connection)?)
 }
 
 /// Writes a changed document over the stored one, with the difference of the search index. Version and

@@ -16,6 +16,9 @@ pub const TRACES: &str = "scimd::traces";
 /// The name of the span that a trace begins with, until it is [renamed](rename).
 pub const ROOT: &str = "request";
 
+/// Whether this build can send spans at all: where it cannot, nobody need make any.
+pub const CAN_BE_SENT: bool = cfg!(feature = "otlp");
+
 /// Makes the span a part of the caller's trace, if `traceparent` is the header of one (W3C Trace Context). For a span that
 /// nobody has entered yet.
 ///

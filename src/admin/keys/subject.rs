@@ -1,6 +1,6 @@
 //! The user that a key is bound to: whom `/Me` stands for (RFC 7644 §3.11).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::User;
 use crate::admin::Desk;
@@ -94,8 +94,8 @@ async fn id_of(desk: &Desk, tenant: &Tenant, user: &'static ResourceType, user_n
     let parameters = Parameters { filter, attributes: Some("id".to_owned()), ..Parameters::default() };
     let query = Query::resolve(&parameters, user, Profile::Strict)?;
     let found = desk.provider.search(desk.call(tenant), vec![query]).await?;
-    let mut ids = found.resources.iter().filter_map(|found| found.body.get("id")?.as_str().map(str::to_owned));
-    Ok(ids.next())
+    let Some(found) = found.resources.first() else { return Ok(None) };
+    Ok(found.members()?.get("id").and_then(Value::as_str).map(str::to_owned))
 }
 
 fn user(registry: &'static Registry) -> Result<&'static ResourceType> {

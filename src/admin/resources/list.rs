@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Entry, filled_by_others, resource_type};
 use crate::admin::{Desk, Operation, Page, Route, no_next_page, page_size};
-use crate::provider::{Call, Paged};
+use crate::provider::{Call, Paged, Representation};
 use crate::scim::cursor::{Binding, Cursor, Direction, Position};
 use crate::scim::query::{Parameters, Query};
 use crate::scim::schema::{ResourceType, Role};
@@ -137,7 +137,7 @@ impl Walk<'_> {
         let count = cursor.is_empty().then_some(limit);
         let query = self.query(Some(cursor), count)?;
         let results = self.desk.provider.search(self.call.clone(), vec![query]).await?;
-        let items = self.named(results.resources.into_iter().map(|found| found.body).collect()).await?;
+        let items = self.named(results.resources.iter().map(Representation::members).collect::<Result<_>>()?).await?;
         let next = match results.paged {
             Paged::ByCursor { next: Some(cursor), .. } => Some(format!("{LIVE}{cursor}")),
             _ if self.which == Which::All && self.has_deleted().await? => Some(DELETED.to_owned()),
@@ -168,7 +168,8 @@ impl Walk<'_> {
     async fn deleted(&self, after: Option<Burial>, limit: usize) -> Result<(Vec<Entry>, Option<String>)> {
         let query = self.query(None, None)?;
         let stretch = self.desk.provider.search_deleted(&self.call, query, after, limit).await?;
-        let items = stretch.found.into_iter().map(|deleted| Entry::deleted(self.resource_type, deleted)).collect();
+        let items = stretch.found.into_iter().map(|deleted| Entry::deleted(self.resource_type, deleted));
+        let items = items.collect::<Result<_>>()?;
         Ok((items, stretch.next.map(|burial| self.seal(burial)).transpose()?))
     }
 

@@ -190,8 +190,8 @@ impl Look {
             projection: &projection,
             base_url: provider.base_url(),
         };
-        let representation = assembler.one(connection, stored)?;
-        Ok(Entry::live(self.resource_type, representation.body, name))
+        let representation = assembler.one(connection, stored.into_text())?;
+        Ok(Entry::live(self.resource_type, representation.members()?, name))
     }
 
     fn deleted_details(self, connection: &mut Connection, stored: StoredResource) -> Result<Details> {

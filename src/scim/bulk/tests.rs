@@ -279,14 +279,14 @@ fn bulk_15_t_11_compat_takes_the_bare_operations_of_a_patch() {
 #[test]
 fn bulk_06_a_result_says_what_is_known() {
     let request = read(json!([post("a", json!({})), {"method": "put"}, {"method": "DELETE", "path": "/Groups/1"}]));
-    let success = Success { version: Some("W/\"1\"".into()), response: Some(object(json!({"id": "1"}))) };
+    let success = Success { version: Some("W/\"1\"".into()), response: Some(r#"{"id":"1"}"#.to_owned()) };
     let outcomes = vec![
         Some(Outcome { location: Some("https://x/1".into()), result: Ok(success) }),
         Some(Outcome { location: None, result: Err(Error::new(ErrorKind::InvalidSyntax, "path must be a string.")) }),
         None,
     ];
     assert_eq!(
-        request.response(outcomes),
+        serde_json::from_str::<Value>(&request.response(outcomes)).expect("JSON"),
         json!({"schemas": [BULK_RESPONSE], "Operations": [
             {"location": "https://x/1", "method": "POST", "bulkId": "a", "version": "W/\"1\"", "status": "201",
                 "response": {"id": "1"}},

@@ -19,7 +19,7 @@ mod walk;
 use diesel::RunQueryDsl;
 use diesel::sql_types::BigInt;
 
-use super::resources::{ROW_COLUMNS, Row, RowType, StoredResource};
+use super::resources::{ROW_COLUMNS, Row, RowType, StoredText};
 use super::sql::Sql;
 use super::values::{SORTED_TAIL_CHARS, has_other_values, sort_path};
 use super::{Connection, totals};
@@ -60,7 +60,7 @@ pub struct Found {
     /// How many match, on all pages.
     pub total: u64,
     /// Those on this page, in order.
-    pub resources: Vec<StoredResource>,
+    pub resources: Vec<StoredText>,
 }
 
 /// Runs a search: the page and the total, as of the same moment when called within one transaction.
@@ -82,8 +82,7 @@ pub fn search(connection: &mut Connection, search: &Search<'_>, page: Page) -> R
         }
         _ => statement.load(connection)?,
     };
-    let resources = rows.into_iter().map(StoredResource::try_from).collect::<Result<_>>()?;
-    Ok(Found { total, resources })
+    Ok(Found { total, resources: rows.into_iter().map(StoredText::from).collect() })
 }
 
 /// How many match. All of a type are not counted: that number is kept.

@@ -24,7 +24,7 @@ use crate::scim::cursor::{Direction, Position};
 use crate::scim::query::{Page, Step};
 use crate::scim::schema::Role;
 use crate::store::Connection;
-use crate::store::resources::{Row, RowType, StoredResource};
+use crate::store::resources::{Row, RowType, StoredText};
 use crate::store::sql::Sql;
 use crate::store::values::{has_other_values, sort_path, split};
 
@@ -34,7 +34,7 @@ pub struct Stretch {
     /// How many match, on all pages.
     pub total: u64,
     /// Those on this page, in order.
-    pub resources: Vec<StoredResource>,
+    pub resources: Vec<StoredText>,
     /// The place that the preceding page ends at, if there is such a page.
     pub before: Option<Position>,
     /// The place that the next page begins at, if there is such a page.
@@ -67,7 +67,7 @@ pub fn walk(connection: &mut Connection, search: &Search<'_>, step: &Step) -> Re
     if step.direction == Direction::Backward {
         found.reverse();
     }
-    let resources = found.into_iter().map(|placed| StoredResource::try_from(placed.row)).collect::<Result<_>>()?;
+    let resources = found.into_iter().map(|placed| StoredText::from(placed.row)).collect();
     Ok(Stretch { total, resources, before, after })
 }
 
@@ -91,8 +91,7 @@ pub(super) fn page(connection: &mut Connection, search: &Search<'_>, page: Page)
         }
     }
     let placed = walker.take(connection, from.as_ref(), page.count)?;
-    let resources = placed.into_iter().map(|placed| StoredResource::try_from(placed.row)).collect::<Result<_>>()?;
-    Ok(Found { total, resources })
+    Ok(Found { total, resources: placed.into_iter().map(|placed| StoredText::from(placed.row)).collect() })
 }
 
 /// A row and its place in the order.

@@ -29,8 +29,8 @@ impl Column {
         let (_, id, _, _, version, created_at, modified_at, ..) = row;
         match self {
             Column::Id => id.clone(),
-            Column::Created => Key::of_instant(created_at.and_utc()).into_string(),
-            Column::LastModified => Key::of_instant(modified_at.and_utc()).into_string(),
+            Column::Created => Key::of_instant(created_at.0.and_utc()).into_string(),
+            Column::LastModified => Key::of_instant(modified_at.0.and_utc()).into_string(),
             Column::Version => format!("{version:019}"),
         }
     }

@@ -1,0 +1,280 @@
+//! JSON objects of which only the names are read. What is stored as text is sent as text: between the database and a client
+//! most values are of interest to nobody.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::{Error, Result};
+
+/// An object: its members in order, each with the JSON text of its value.
+#[derive(Debug, Clone, Default)]
+pub struct RawObject<'a> {
+    members: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> RawObject<'a> {
+    /// The members of the object in a JSON text that this program has written, without spaces between its parts.
+    ///
+    /// # Errors
+    /// 500 if the text is not that of an object.
+    pub fn parse(text: &'a str) -> Result<RawObject<'a>> {
+        let object = Scanner { text, at: 0 }.object();
+        object.ok_or_else(|| Error::internal("what is stored is not the JSON text of an object"))
+    }
+
+    /// An object without members, with room for so many.
+    pub fn with_capacity(members: usize) -> RawObject<'a> {
+        RawObject { members: Vec::with_capacity(members) }
+    }
+
+    /// Adds a member that is not there yet. The text must be that of a JSON value.
+    pub fn push(&mut self, name: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) {
+        self.members.push((name.into(), text.into()));
+    }
+
+    /// The text of the member's value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.members.iter().find(|(key, _)| key == name).map(|(_, text)| &**text)
+    }
+
+    /// Gives a member that is there another value.
+    pub fn replace(&mut self, name: &str, text: String) {
+        if let Some((_, old)) = self.members.iter_mut().find(|(key, _)| key == name) {
+            *old = Cow::Owned(text);
+        }
+    }
+
+    /// Each member: its name and the text of its value.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members.iter().map(|(name, text)| (&**name, &**text))
+    }
+
+    /// Puts another value in the place of each, `None` to leave the member out.
+    pub fn filter_map(mut self, mut value: impl FnMut(&str, Cow<'a, str>) -> Option<Cow<'a, str>>) -> RawObject<'a> {
+        self.members =
+            self.members.into_iter().filter_map(|(name, text)| value(&name, text).map(|text| (name, text))).collect();
+        self
+    }
+
+    /// The JSON text of the object.
+    pub fn to_text(&self) -> String {
+        let length: usize = self.members().map(|(name, text)| name.len() + text.len() + 4).sum();
+        let mut object = String::with_capacity(length + 2);
+        object.push('{');
+        for (at, (name, text)) in self.members().enumerate() {
+            if at > 0 {
+                object.push(',');
+            }
+            push_string(&mut object, name);
+            object.push(':');
+            object.push_str(text);
+        }
+        object.push('}');
+        object
+    }
+}
+
+impl<'a> IntoIterator for RawObject<'a> {
+    type Item = (Cow<'a, str>, Cow<'a, str>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.members.into_iter()
+    }
+}
+
+impl From<&Map<String, Value>> for RawObject<'static> {
+    fn from(members: &Map<String, Value>) -> Self {
+        let members = members.iter().map(|(name, value)| (Cow::Owned(name.clone()), Cow::Owned(value.to_string())));
+        RawObject { members: members.collect() }
+    }
+}
+
+/// Reads the members of an object and passes over their values. What stands within a value is not judged: it was when it
+/// was written.
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn object(mut self) -> Option<RawObject<'a>> {
+        // What a user of a company has, and what is added to it.
+        let mut object = RawObject::with_capacity(16);
+        self.take(b'{')?;
+        if self.peek()? == b'}' {
+            self.at += 1;
+        } else {
+            loop {
+                let name = self.name()?;
+                self.take(b':')?;
+                object.push(name, self.value()?);
+                self.at += 1;
+                match self.text.as_bytes().get(self.at - 1)? {
+                    b',' => {}
+                    b'}' => break,
+                    _ => return None,
+                }
+            }
+        }
+        (self.at == self.text.len()).then_some(object)
+    }
+
+    fn name(&mut self) -> Option<Cow<'a, str>> {
+        let start = self.at;
+        self.string()?;
+        let quoted = &self.text[start..self.at];
+        let name = &quoted[1..quoted.len() - 1];
+        if name.contains('\\') {
+            return serde_json::from_str(quoted).ok().map(Cow::Owned);
+        }
+        Some(Cow::Borrowed(name))
+    }
+
+    fn value(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        match self.peek()? {
+            b'"' => self.string()?,
+            b'{' | b'[' => self.nested()?,
+            _ => {
+                let end = memchr::memchr2(b',', b'}', &self.text.as_bytes()[start..])?;
+                serde_json::from_str::<Value>(&self.text[start..start + end]).ok()?;
+                self.at += end;
+            }
+        }
+        Some(&self.text[start..self.at])
+    }
+
+    fn string(&mut self) -> Option<()> {
+        self.take(b'"')?;
+        loop {
+            let rest = &self.text.as_bytes()[self.at..];
+            let end = memchr::memchr2(b'"', b'\\', rest)?;
+            self.at += end + 1;
+            if rest[end] == b'"' {
+                return Some(());
+            }
+            // Whatever it is, it is escaped.
+            self.at += 1;
+            if self.at > self.text.len() {
+                return None;
+            }
+        }
+    }
+
+    /// An object or an array.
+    fn nested(&mut self) -> Option<()> {
+        let mut depth = 0_usize;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Some(());
+            }
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+}
+
+/// Appends a text as a JSON string.
+pub fn push_string(json: &mut String, text: &str) {
+    // Without a way out of the loop, many bytes are looked at in one step.
+    let is_plain = text.bytes().fold(true, |all, byte| all & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'));
+    json.push('"');
+    if is_plain {
+        json.push_str(text);
+    } else {
+        let quoted = serde_json::to_string(text).expect("a text has a JSON string");
+        json.push_str(&quoted[1..quoted.len() - 1]);
+    }
+    json.push('"');
+}
+
+/// A text as a JSON string.
+pub fn string(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    push_string(&mut json, text);
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_written_again() {
+        for text in [
+            "{}",
+            r#"{"a":1,"b":[{"c":"d\"}]"}],"e":{"f":null}}"#,
+            r#"{"quo\"te":"\u0001","ümläut":"\\"}"#,
+            r#"{"number":1.50e3,"truth":true,"nothing":null,"empty":"","none":[],"last":-0.5}"#,
+        ] {
+            assert_eq!(RawObject::parse(text).expect(text).to_text(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for text in [
+            "",
+            "x",
+            "[]",
+            "null",
+            "{",
+            r#"{"a":}"#,
+            r#"{"a":1"#,
+            r#"{"a":1}}"#,
+            r#"{"a":1} x"#,
+            r#"{"a" 1}"#,
+            r#"{"a":x}"#,
+            r#"{"a":"b}"#,
+            r#"{"a":"b\"#,
+            r#"{"a":"b\"}"#,
+            r#"{"a":[1}"#,
+            r#"{"a":{"b":1}"#,
+            r#"{a:1}"#,
+            r#"{"a":1,}"#,
+            r#"{,}"#,
+            "{\"ü",
+            "{\"a\":\"\\ü",
+        ] {
+            assert!(RawObject::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_are_those_of_serde_json() {
+        for text in ["", "plain", "ümläut 🙂", "quo\"te", "back\\slash", "line\nend\u{7f}\u{2028}", "\u{0}\u{1f}"] {
+            assert_eq!(string(text), json!(text).to_string());
+        }
+    }
+
+    #[test]
+    fn values_change_and_leave() {
+        let object = RawObject::parse(r#"{"a":1,"b":2,"c":3}"#).expect("an object");
+        let mut object = object.filter_map(|name, text| (name != "b").then_some(text));
+        object.replace("c", "[4]".to_owned());
+        object.replace("missing", "5".to_owned());
+        object.push("d", "6");
+        assert_eq!((object.get("c"), object.get("b")), (Some("[4]"), None));
+        assert_eq!(object.to_text(), r#"{"a":1,"c":[4],"d":6}"#);
+    }
+}
