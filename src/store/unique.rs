@@ -43,6 +43,11 @@ fn main_attribute(resource_type: &ResourceType) -> Option<Resolved> {
     resource_type.unique.iter().find(is_main).copied()
 }
 
+/// What stands in the row of the one live resource with this key, if the attribute is the one whose key stands there.
+pub(super) fn own_key(resource_type: &ResourceType, attribute: Resolved, key: &Key) -> Option<String> {
+    (main_attribute(resource_type)? == attribute).then(|| bounded(key.as_str().to_owned()))
+}
+
 fn key_of(attribute: Resolved, value: &Value) -> Option<String> {
     Key::of_stored(attribute.leaf(), value).map(|key| bounded(key.into_string()))
 }

@@ -7,6 +7,7 @@ use crate::scim::filter::{Check, Condition, Relation, Test, matches_element};
 use crate::scim::key::Key;
 use crate::scim::schema::{Registry, Resolved, ResourceType, Role};
 use crate::store::sql::Sql;
+use crate::store::unique;
 
 /// Writes the predicates of one search.
 pub(super) struct Writer<'a> {
@@ -65,7 +66,7 @@ impl Writer<'_> {
     fn test(&self, test: &Test) -> Sql {
         let text = |expression| check::on_expression(expression, &test.check, self.position_function);
         match test.attribute.role() {
-            Role::Stored | Role::Meta => self.has_value(test.attribute.index_path(), &test.check),
+            Role::Stored | Role::Meta => self.value_passes(test),
             // No search is about what is never told; the one comparison that there is, is none of the database.
             Role::Password => Sql::new("FALSE"),
             Role::Id => text(Sql::new("r.id")),
@@ -79,6 +80,17 @@ impl Writer<'_> {
             Role::Groups => self.in_group(&Condition::Test(test.clone())),
             Role::Referenced => self.referenced_passes(test),
         }
+    }
+
+    /// The look-up of a user by name, which clients make before everything else, needs the row alone.
+    fn value_passes(&self, test: &Test) -> Sql {
+        if let Check::Compare(Relation::Eq, key) = &test.check
+            && let Some(own_key) = unique::own_key(self.resource_type, test.attribute, key)
+        {
+            // Where nothing is assigned there is no key, and no predicate is ever NULL.
+            return Sql::new("(r.unique_key IS NOT NULL AND r.unique_key = ").bind(own_key).push(")");
+        }
+        self.has_value(test.attribute.index_path(), &test.check)
     }
 
     /// Some value of the attribute passes.
