@@ -55,6 +55,37 @@ fn a_restart_of_the_server_costs_no_write() {
 }
 
 #[test]
+fn the_planner_knows_a_large_store_before_there_is_one() {
+    on_postgres(|store| async move {
+        let explain = |query: &str| format!("EXPLAIN (FORMAT TEXT) {query}");
+        let plan = move |c: &mut Connection, query: &str| -> Result<String> {
+            #[derive(QueryableByName)]
+            struct Step {
+                #[diesel(sql_type = diesel::sql_types::Text, column_name = "QUERY PLAN")]
+                step: String,
+            }
+            let Connection::Postgres(c) = c else { panic!("PostgreSQL only") };
+            let steps: Vec<Step> = diesel::sql_query(explain(query)).load(c)?;
+            Ok(steps.into_iter().map(|step| step.step + "\n").collect())
+        };
+        let look = move |c: &mut Connection| {
+            let by_id = "SELECT * FROM resources WHERE tenant_id = 1 AND deleted_at IS NULL AND resource_type = 'User' AND id = 'x'";
+            let by_value = "SELECT * FROM resources WHERE tenant_id = 1 AND deleted_at IS NULL AND resource_type = 'User' \
+                            AND row_id IN (SELECT row_id FROM resource_values WHERE tenant_id = 1 AND path = 'p' AND key = 'x') \
+                            ORDER BY row_id LIMIT 101";
+            Ok([plan(c, by_id)?, plan(c, by_value)?])
+        };
+
+        let [by_id, by_value] = store.read(Reach::Point, look).await.unwrap();
+
+        assert!(by_id.contains("resources_id"), "{by_id}");
+        assert!(by_value.contains("Nested Loop") && by_value.contains("resource_values_pkey"), "{by_value}");
+        let left = |c: &mut Connection| Ok(resources::table.count().get_result::<i64>(c)?);
+        assert_eq!(store.read(Reach::Point, left).await.unwrap(), 0, "nothing of the made-up store is left");
+    });
+}
+
+#[test]
 fn a_connection_lost_within_a_write_is_nobodys_loss() {
     on_postgres(|store| async move {
         let mut runs = 0;
