@@ -331,6 +331,43 @@ fn a_full_queue_is_busy_at_once() {
 }
 
 #[test]
+fn a_full_line_for_the_pool_is_busy_at_once_and_those_in_it_are_served() {
+    on_each_url(|settings| {
+        let store = migrated(&Settings { postgres_connections: 1, readers: 1, queue_limit: 2, ..settings });
+        run(async {
+            let (release, gate) = mpsc::channel::<()>();
+            let (begun, began) = mpsc::channel();
+            let reader = store.clone();
+            let work = move |_: &mut Connection| {
+                begun.send(()).unwrap();
+                let _ = gate.recv();
+                Ok(())
+            };
+            let long = tokio::spawn(async move { reader.read(Reach::Scan, work).await });
+            tokio::task::yield_now().await;
+            began.recv().unwrap();
+            let waiting = [0, 1].map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.read(Reach::Scan, names).await })
+            });
+            tokio::task::yield_now().await;
+
+            let started = Instant::now();
+            let refused = store.read(Reach::Scan, names).await.unwrap_err();
+            let waited = started.elapsed();
+            drop(release);
+
+            assert_eq!(refused.kind(), ErrorKind::Busy);
+            assert!(waited < PATIENCE / 2, "{waited:?}");
+            for read in waiting {
+                assert_eq!(read.await.unwrap().unwrap(), ["default"]);
+            }
+            long.await.unwrap().unwrap();
+        });
+    });
+}
+
+#[test]
 fn a_write_whose_caller_has_gone_before_it_began_is_not_done() {
     on_sqlite(|settings| async move {
         let store = migrated(&settings);

@@ -31,20 +31,11 @@ fn backend_pid(connection: &mut Connection) -> Result<i32> {
 fn a_restart_of_the_server_costs_no_write() {
     on_postgres(|store| async move {
         // Given a pool full of connections that the server has cut off.
-        let together = Arc::new(std::sync::Barrier::new(4));
-        let reads: Vec<_> = (0..4)
-            .map(|_| {
-                let (store, together) = (store.clone(), Arc::clone(&together));
-                let work = move |c: &mut Connection| {
-                    together.wait();
-                    backend_pid(c)
-                };
-                tokio::spawn(async move { store.read(Reach::Scan, work).await })
-            })
-            .collect();
+        let mut all: Vec<_> = (0..4).map(|_| store.inner.pool.get().unwrap()).collect();
+        let pids: Vec<i32> = all.iter_mut().map(|connection| backend_pid(connection).unwrap()).collect();
+        drop(all);
         let mut operator = store.inner.connector.open(Purpose::Pool).unwrap();
-        for read in reads {
-            let pid = read.await.unwrap().unwrap();
+        for pid in pids {
             operator.batch_execute(&format!("SELECT pg_terminate_backend({pid}, 5000)")).unwrap();
         }
 
