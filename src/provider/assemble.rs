@@ -1,7 +1,7 @@
 //! Stored resource → the representation that a caller sees: `schemas`, `id`, groups, members, computed references and
 //! `meta`, for a whole page with one query each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -12,6 +12,7 @@ use crate::scim::resource::format_instant;
 use crate::scim::schema::{Attribute, Registry, Resolved, ResourceType, Role};
 use crate::scim::version::Tag;
 use crate::store::Connection;
+use crate::store::glance::{Glance, Seen};
 use crate::store::members::{self, GroupOf, Member};
 use crate::store::resources::StoredResource;
 
@@ -58,6 +59,41 @@ impl Assembler<'_> {
         Ok(self.representation(stored, &related))
     }
 
+    /// The representation of a resource that the same transaction has made: nothing lists it yet.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub fn made(&self, connection: &mut Connection, stored: StoredResource) -> Result<Representation> {
+        let mut related = Related::default();
+        self.read_own(connection, std::slice::from_ref(&stored), &mut related)?;
+        Ok(self.representation(stored, &related))
+    }
+
+    /// The representations of what a glance of [`Assembler::glance`] has seen, in order.
+    pub fn seen(&self, seen: Seen) -> Vec<Representation> {
+        let Seen { resources, groups, named } = seen;
+        let related = Related { groups, referenced: named, ..Related::default() };
+        resources.into_iter().map(|stored| self.representation(stored, &related)).collect()
+    }
+
+    /// A glance at resources whose references may be to these, if one can see all that is shown of them.
+    pub fn glance<'b>(&'b self, referenced: &'b [String]) -> Option<Glance<'b>> {
+        let shows_members = self.shown(Role::Members).is_some();
+        (!shows_members).then(|| Glance {
+            tenant_id: self.tenant_id,
+            resource_type: &self.resource_type.name,
+            with_groups: self.shown(Role::Groups).is_some(),
+            named: referenced,
+        })
+    }
+
+    /// The ids that the shown references of these resources are to, each once.
+    pub fn referenced(&self, resources: &[StoredResource]) -> Vec<String> {
+        let Some(reference) = self.shown_reference() else { return Vec::new() };
+        let ids: BTreeSet<&str> = resources.iter().filter_map(|stored| referenced_id(stored, reference)).collect();
+        ids.into_iter().map(str::to_owned).collect()
+    }
+
     /// The representations of a page, in order.
     ///
     /// # Errors
@@ -94,12 +130,19 @@ impl Assembler<'_> {
 
     fn related(&self, connection: &mut Connection, page: &[StoredResource]) -> Result<Related> {
         let mut related = Related::default();
-        let row_ids: Vec<i64> = page.iter().map(|stored| stored.row_id).collect();
-        if self.shown(Role::Members).is_some() {
-            related.members = members::of_groups(connection, &row_ids)?;
-        }
         if self.shown(Role::Groups).is_some() {
+            let row_ids: Vec<i64> = page.iter().map(|stored| stored.row_id).collect();
             related.groups = members::groups_of(connection, &row_ids)?;
+        }
+        self.read_own(connection, page, &mut related)?;
+        Ok(related)
+    }
+
+    /// Reads what is shown of the others that the resources themselves name.
+    fn read_own(&self, connection: &mut Connection, page: &[StoredResource], related: &mut Related) -> Result<()> {
+        if self.shown(Role::Members).is_some() {
+            let row_ids: Vec<i64> = page.iter().map(|stored| stored.row_id).collect();
+            related.members = members::of_groups(connection, &row_ids)?;
         }
         if let Some(reference) = self.shown_reference() {
             let ids: HashSet<&str> = page.iter().filter_map(|stored| referenced_id(stored, reference)).collect();
@@ -108,7 +151,7 @@ impl Assembler<'_> {
                 related.referenced = members::display_names(connection, self.tenant_id, name, &ids)?;
             }
         }
-        Ok(related)
+        Ok(())
     }
 
     /// The attribute of that role, if the type has it and the projection shows it.

@@ -56,7 +56,7 @@ impl Provider {
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
             let stored = creation.insert(connection, &call, now)?;
-            provider.assembler(call.caller.tenant_id, creation.resource_type, &projection).one(connection, stored)
+            provider.assembler(call.caller.tenant_id, creation.resource_type, &projection).made(connection, stored)
         };
         self.store.write(write).await
     }

@@ -56,6 +56,11 @@ impl Connection {
         matches!(self, Connection::Postgres(_))
     }
 
+    /// Whether one statement can write several tables, which spares a round trip for each. SQLite has neither.
+    pub(super) fn writes_at_once(&self) -> bool {
+        matches!(self, Connection::Postgres(_))
+    }
+
     /// Whether a column holds values of its own type alone. SQLite's take any.
     pub(super) fn keeps_types(&self) -> bool {
         matches!(self, Connection::Postgres(_))

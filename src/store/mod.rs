@@ -24,6 +24,7 @@ pub mod audit;
 pub mod condition;
 pub mod credentials;
 pub mod error;
+pub mod glance;
 pub mod integrity;
 pub mod kept;
 pub mod load;
@@ -208,6 +209,28 @@ impl Store {
         self.inner.on_blocking_thread(&self.inner.reads, move || run_read(inner.begin_read()?, work)).await
     }
 
+    /// Whether each statement is a round trip, so that one of them instead of a transaction is worth a [`Store::ask`].
+    pub fn counts_round_trips(&self) -> bool {
+        self.inner.writer.is_none()
+    }
+
+    /// Answers a question that is a single statement: it sees one moment by itself, so on PostgreSQL no transaction is begun
+    /// and ended around it, at a round trip each. `None` where these cost nothing: [`Store::read`] answers there.
+    ///
+    /// The question may be asked more than once, when a connection turns out to be dead. Fails as [`Store::read`] does.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl Fn(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        if self.inner.writer.is_some() {
+            return Ok(None);
+        }
+        let _trace = tracing::info_span!(target: TRACES, "store.read", scimd.reach = ?Reach::Point);
+        self.inner.check_open()?;
+        let inner = Arc::clone(&self.inner);
+        self.inner.on_blocking_thread(&self.inner.reads, move || inner.ask(question)).await.map(Some)
+    }
+
     /// Runs `work` in a transaction and answers after it is durable; on an error nothing of it is stored.
     ///
     /// The work may run more than once, each time on a fresh transaction, when a concurrent one was in the way
@@ -319,6 +342,19 @@ impl Inner {
                 Ok(()) => return Ok(connection),
                 Err(failure) if error::is_connection_lost(&failure) => {}
                 Err(failure) => return Err(failure.into()),
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "The database cannot be reached at the moment."))
+    }
+
+    /// Asks on a connection of the pool. A dead one shows by its answer, and is dropped as in [`Inner::begin`].
+    fn ask<T>(&self, question: impl Fn(&mut Connection) -> Result<T>) -> Result<T> {
+        for _ in 0..=self.pool.max_size() {
+            let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
+            let outcome = catch_unwind(AssertUnwindSafe(|| question(&mut connection)));
+            match outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload))) {
+                Err(failure) if error::may_run_again(&failure) => {}
+                outcome => return outcome,
             }
         }
         Err(Error::new(ErrorKind::Unavailable, "The database cannot be reached at the moment."))

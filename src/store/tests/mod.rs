@@ -40,6 +40,16 @@ pub(crate) fn on_each_database<F: Future<Output = ()>>(test: impl Fn(Fixture) ->
     });
 }
 
+/// The same with a pool of one connection.
+pub(crate) fn on_each_database_with_one_connection<F: Future<Output = ()>>(test: impl Fn(Fixture) -> F) {
+    on_each_url(|settings| {
+        let postgres = !settings.database_url.has_single_writer();
+        let store = migrated(&Settings { postgres_connections: 1, readers: 1, ..settings });
+        run(test(Fixture { store: store.clone(), postgres }));
+        store.close();
+    });
+}
+
 /// A time, from `2026-03-01T09:30:00.123`.
 pub(crate) fn at(text: &str) -> NaiveDateTime {
     text.parse().unwrap()
@@ -74,6 +84,19 @@ fn migrated(settings: &Settings) -> Store {
 
 fn run<F: Future>(test: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+}
+
+/// Counts what is sent to PostgreSQL from now on; of a store with one connection.
+pub(crate) fn statements_of(store: &Store) -> Arc<AtomicUsize> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let count_queries = move |event: diesel::connection::InstrumentationEvent<'_>| {
+        if matches!(event, diesel::connection::InstrumentationEvent::StartQuery { .. }) {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    store.inner.pool.get().unwrap().set_instrumentation(count_queries);
+    count
 }
 
 fn insert(connection: &mut Connection, name: &str) -> Result<()> {

@@ -46,6 +46,24 @@ fn a_restart_of_the_server_costs_no_write() {
 }
 
 #[test]
+fn a_question_asked_on_a_connection_that_was_cut_off_is_answered_on_another() {
+    on_postgres(|store| async move {
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&runs);
+        let question = move |c: &mut Connection| {
+            if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+                c.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())")?;
+            }
+            names(c)
+        };
+
+        let answer = store.ask(question).await.unwrap();
+
+        assert_eq!((answer.unwrap(), runs.load(Ordering::SeqCst)), (vec!["default".to_owned()], 2));
+    });
+}
+
+#[test]
 fn the_planner_knows_a_large_store_before_there_is_one() {
     on_postgres(|store| async move {
         let explain = |query: &str| format!("EXPLAIN (FORMAT TEXT) {query}");
