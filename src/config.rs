@@ -128,7 +128,7 @@ impl Config {
             trusted_proxies: sources.parse("trusted-proxies", values::networks)?.unwrap_or_default(),
             public_url: sources.parse("public-url", values::public_url)?,
             database_url: database_url(&sources, &data_dir)?,
-            postgres_connections: sources.parse("postgres-connections", values::count)?.unwrap_or(10),
+            postgres_connections: sources.parse("postgres-connections", values::count)?.unwrap_or(32),
             open_discovery: sources.parse("open-discovery", values::boolean)?.unwrap_or(false),
             schemas: sources.parse("schemas", |text| Ok(values::paths(text)))?.unwrap_or_default(),
             passwords: sources.parse("passwords", values::boolean)?.unwrap_or(false),

@@ -55,7 +55,7 @@ pub struct Settings {
     /// Keep the passwords that clients set, as hashes [env: SCIMD_PASSWORDS] [default: false]
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub passwords: Option<String>,
-    /// Most connections to PostgreSQL [env: SCIMD_POSTGRES_CONNECTIONS] [default: 10]
+    /// Most connections to PostgreSQL [env: SCIMD_POSTGRES_CONNECTIONS] [default: 32]
     #[arg(long, global = true, value_name = "COUNT")]
     pub postgres_connections: Option<String>,
     /// Files with further schemas and resource types, or directories of *.json, separated by commas [env: SCIMD_SCHEMAS]

@@ -60,7 +60,7 @@ fn without_any_setting_everything_has_its_default() {
     assert_eq!(config.base_url(config.listen), "http://127.0.0.1:8080");
     assert_eq!(config.data_dir, Path::new("/home/ada/.local/share/scimd"));
     assert_eq!(config.database_url.expose(), "sqlite:/home/ada/.local/share/scimd/scimd.db");
-    assert_eq!((config.postgres_connections, config.open_discovery), (10, false));
+    assert_eq!((config.postgres_connections, config.open_discovery), (32, false));
     assert!(config.workers >= 1);
     assert_eq!((config.shutdown_delay, config.shutdown_timeout), (Duration::ZERO, Duration::from_secs(30)));
     assert_eq!(config.otlp_endpoint, None);

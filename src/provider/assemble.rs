@@ -2,7 +2,7 @@
 //! `meta`, for a whole page with one query each.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -14,6 +14,7 @@ use crate::scim::schema::{Attribute, Registry, Resolved, ResourceType, Role};
 use crate::scim::version::{Tag, Tags};
 use crate::scim::{Error, Result};
 use crate::store::Connection;
+use crate::store::glance::{Glance, Seen};
 use crate::store::members::{self, GroupOf, Member};
 use crate::store::resources::StoredText;
 
@@ -85,12 +86,59 @@ impl Assembler<'_> {
         Ok(self.representation(draft, &related))
     }
 
+    /// The representation of a resource that the same transaction has made: nothing lists it yet.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub fn made(&self, connection: &mut Connection, stored: StoredText) -> Result<Representation> {
+        let (draft, mut related) = (self.draft(&stored)?, self.unrelated());
+        self.read_own(connection, std::slice::from_ref(&draft), &mut related)?;
+        Ok(self.representation(draft, &related))
+    }
+
+    /// The representations of what a glance of [`Assembler::glance`] has seen, in order.
+    ///
+    /// # Errors
+    /// What is stored and cannot be read.
+    pub fn seen(&self, seen: Seen) -> Result<Vec<Representation>> {
+        let mut related = self.unrelated();
+        if let Some((_, groups)) = &mut related.groups {
+            *groups = seen.groups;
+        }
+        if let Some((_, names)) = &mut related.referenced {
+            *names = seen.named;
+        }
+        let drafts = self.drafts(&seen.resources)?.into_iter();
+        Ok(drafts.map(|draft| self.representation(draft, &related)).collect())
+    }
+
+    /// A glance at resources whose references may be to these, if one can see all that is shown of them.
+    pub fn glance<'b>(&'b self, referenced: &'b [String]) -> Option<Glance<'b>> {
+        let shows_members = self.shown(Role::Members).is_some();
+        (!shows_members).then(|| Glance {
+            tenant_id: self.tenant_id,
+            resource_type: &self.resource_type.name,
+            with_groups: self.shown(Role::Groups).is_some(),
+            named: referenced,
+        })
+    }
+
+    /// The ids that the shown references of these resources are to, each once.
+    ///
+    /// # Errors
+    /// What is stored and cannot be read.
+    pub fn referenced(&self, resources: &[StoredText]) -> Result<Vec<String>> {
+        let drafts = self.drafts(resources)?;
+        let ids: BTreeSet<&str> = drafts.iter().filter_map(Draft::referenced_id).collect();
+        Ok(ids.into_iter().map(str::to_owned).collect())
+    }
+
     /// The representations of a page, in order.
     ///
     /// # Errors
     /// Database failures.
     pub fn all(&self, connection: &mut Connection, page: &[StoredText]) -> Result<Vec<Representation>> {
-        let drafts = page.iter().map(|stored| self.draft(stored)).collect::<Result<Vec<Draft<'_>>>>()?;
+        let drafts = self.drafts(page)?;
         let related = self.related(connection, &drafts)?;
         Ok(drafts.into_iter().map(|draft| self.representation(draft, &related)).collect())
     }
@@ -106,7 +154,7 @@ impl Assembler<'_> {
         page: &[StoredText],
         condition: Option<&Condition>,
     ) -> Result<Vec<Option<Representation>>> {
-        let drafts = page.iter().map(|stored| self.draft(stored)).collect::<Result<Vec<Draft<'_>>>>()?;
+        let drafts = self.drafts(page)?;
         let related = self.related(connection, &drafts)?;
         let representation = |draft: Draft<'_>| {
             let (stored, whole) = (draft.stored, self.whole(draft, &related));
@@ -129,31 +177,44 @@ impl Assembler<'_> {
         Ok(Draft { stored, members, reference })
     }
 
-    fn related(&self, connection: &mut Connection, drafts: &[Draft<'_>]) -> Result<Related> {
-        let row_ids: Vec<i64> = drafts.iter().map(|draft| draft.stored.row_id).collect();
-        let members = match self.shown(Role::Members) {
-            Some(attribute) => Some((attribute, members::of_groups(connection, &row_ids)?)),
-            None => None,
-        };
-        let groups = match self.shown(Role::Groups) {
-            Some(attribute) => Some((attribute, members::groups_of(connection, &row_ids)?)),
-            None => None,
-        };
-        let ids: HashSet<&str> = drafts.iter().filter_map(Draft::referenced_id).collect();
-        let referenced = match self.shown_reference().filter(|_| !ids.is_empty()) {
-            Some(reference) => {
-                let name = &self.resource_type.name;
-                Some((reference, members::display_names(connection, self.tenant_id, name, &ids)?))
-            }
-            None => None,
-        };
-        Ok(Related {
-            members,
-            groups,
-            referenced,
+    fn drafts<'a>(&self, page: &'a [StoredText]) -> Result<Vec<Draft<'a>>> {
+        page.iter().map(|stored| self.draft(stored)).collect()
+    }
+
+    /// What a page shows of nobody.
+    fn unrelated(&self) -> Related {
+        Related {
+            members: self.shown(Role::Members).map(|attribute| (attribute, HashMap::new())),
+            groups: self.shown(Role::Groups).map(|attribute| (attribute, HashMap::new())),
+            referenced: self.shown_reference().map(|reference| (reference, HashMap::new())),
             tags: Tags::of(self.projection),
             everything: self.projection.shows_everything(),
-        })
+        }
+    }
+
+    fn related(&self, connection: &mut Connection, drafts: &[Draft<'_>]) -> Result<Related> {
+        let mut related = self.unrelated();
+        if let Some((_, groups)) = &mut related.groups {
+            *groups = members::groups_of(connection, &row_ids(drafts))?;
+        }
+        self.read_own(connection, drafts, &mut related)?;
+        Ok(related)
+    }
+
+    /// Reads what is shown of the others that the resources themselves name.
+    fn read_own(&self, connection: &mut Connection, drafts: &[Draft<'_>], related: &mut Related) -> Result<()> {
+        if let Some((_, members)) = &mut related.members {
+            *members = members::of_groups(connection, &row_ids(drafts))?;
+        }
+        if let Some((_, names)) = &mut related.referenced {
+            let ids: HashSet<&str> = drafts.iter().filter_map(Draft::referenced_id).collect();
+            if !ids.is_empty() {
+                let name = &self.resource_type.name;
+                let name = &self.resource_type.name;
+                *names = members::display_names(connection, self.tenant_id, name, &ids)?;
+            }
+        }
+        Ok(())
     }
 
     /// The attribute of that role, if the type has it and the projection shows it.
@@ -316,6 +377,10 @@ impl Draft<'_> {
     fn referenced_id(&self) -> Option<&str> {
         self.reference.as_ref()?.get("value")?.as_str()
     }
+}
+
+fn row_ids(drafts: &[Draft<'_>]) -> Vec<i64> {
+    drafts.iter().map(|draft| draft.stored.row_id).collect()
 }
 
 /// The complex value of an attribute among unread ones.

@@ -56,9 +56,8 @@ impl Provider {
         let (provider, now) = (self.clone(), self.now());
         let write = move |connection: &mut Connection| {
             let stored = creation.insert(connection, &call, now)?;
-            provider
-                .assembler(call.caller.tenant_id, creation.resource_type, &projection)
-                .one(connection, stored.into_text())
+            let assembler = provider.assembler(call.caller.tenant_id, creation.resource_type, &projection);
+            assembler.made(connection, stored.into_text())
         };
         self.store.write(write).await
     }

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use super::record::{record, record_of_groups};
-use super::{Call, Provider, Target, expected, place, reference};
+use super::{Call, Provider, Target, lock_to_delete, reference};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::store::Connection;
@@ -45,10 +45,7 @@ impl Deletion {
     /// # Errors
     /// 404; 412; database failures.
     pub(super) fn make(&self, connection: &mut Connection, call: &Call, now: DateTime<Utc>) -> Result<()> {
-        let Target { resource_type, id, preconditions } = &self.target;
-        let place = place(connection, call.caller.tenant_id, resource_type)?;
-        let found = resources::lock_for_deletion(connection, place.tenant_id, &resource_type.name, id)?;
-        let stored = expected(place, id, found, preconditions)?;
+        let (place, stored) = lock_to_delete(connection, call, &self.target)?;
         bury(connection, call, place, &stored, Changes::default(), now)
     }
 }

@@ -131,9 +131,8 @@ fn add(
 ) -> Result<Vec<String>> {
     let (rows, unresolved) = split(ids.iter().copied(), targets);
     // An id can have been unresolved when it was added, and be one of a live resource by now.
-    let resolved: Vec<&str> = rows.values().copied().collect();
-    members::remove_unresolved(connection, group_row_id, &resolved)?;
-    let mut added = names(members::add(connection, group_row_id, &row_ids(&rows))?, &rows);
+    let resolved: Vec<(i64, &str)> = row_ids(&rows).into_iter().map(|row_id| (row_id, rows[&row_id])).collect();
+    let mut added = names(members::add_resolved(connection, group_row_id, &resolved)?, &rows);
     added.extend(members::add_unresolved(connection, group_row_id, &unresolved)?);
     Ok(added)
 }

@@ -22,6 +22,8 @@ mod reference;
 pub mod relations;
 mod replace;
 mod restore;
+#[cfg(test)]
+mod round_trips;
 mod search;
 pub mod transfer;
 pub mod undo;
@@ -160,15 +162,28 @@ fn not_found(resource_type: &ResourceType, id: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("{} '{}' does not exist.", resource_type.name, shortened(id)))
 }
 
-/// The live resource of that id, kept from others, in the state that the caller expects (VER-04, VER-06).
-fn lock_expected(
+/// The live resource of the target, kept from others, in the state that the caller expects (VER-04, VER-06), and the rules
+/// of the place where it lives.
+fn lock_expected(connection: &mut Connection, call: &Call, target: &Target) -> Result<(Place, StoredResource)> {
+    lock(connection, call, target, false)
+}
+
+/// The same, for a resource that is about to be deleted.
+fn lock_to_delete(connection: &mut Connection, call: &Call, target: &Target) -> Result<(Place, StoredResource)> {
+    lock(connection, call, target, true)
+}
+
+fn lock(
     connection: &mut Connection,
-    place: Place,
-    id: &str,
-    preconditions: &Preconditions,
-) -> Result<StoredResource> {
-    let found = resources::lock(connection, place.tenant_id, &place.resource_type.name, id)?;
-    expected(place, id, found, preconditions)
+    call: &Call,
+    target: &Target,
+    is_deletion: bool,
+) -> Result<(Place, StoredResource)> {
+    let Target { resource_type, id, preconditions } = target;
+    let tenant_id = call.caller.tenant_id;
+    let (settings, found) = resources::lock_in_tenant(connection, tenant_id, resource_type, id, is_deletion)?;
+    let place = Place { tenant_id, settings, resource_type };
+    Ok((place, expected(place, id, found, preconditions)?))
 }
 
 fn expected(

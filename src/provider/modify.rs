@@ -7,7 +7,7 @@ use super::assemble::Assembler;
 use super::credential::Hashed;
 use super::membership::{self, Change};
 use super::record::record;
-use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
+use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, reference};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::patch::{self, Budget, MemberSource, PatchRequest};
@@ -110,9 +110,8 @@ impl Modification {
         budget: &mut Budget,
         now: DateTime<Utc>,
     ) -> Result<StoredResource> {
-        let Target { resource_type, id, preconditions } = &self.target;
-        let place = place(connection, call.caller.tenant_id, resource_type)?;
-        let mut stored = lock_expected(connection, place, id, preconditions)?;
+        let resource_type = self.target.resource_type;
+        let (place, mut stored) = lock_expected(connection, call, &self.target)?;
         let everything = Projection::everything(resource_type);
         let assembler = provider.assembler(place.tenant_id, resource_type, &everything);
         let identity = identity(&stored, resource_type);

@@ -1,11 +1,14 @@
 //! GET of one resource (RFC 7644 §3.4.1).
 
+use std::sync::Arc;
+
 use super::{Call, Provider, Representation, not_found};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::projection::Projection;
 use crate::scim::schema::{ResourceType, Role};
-use crate::store::{Reach, resources};
+use crate::store::glance::{Glance, Seen};
+use crate::store::{Connection, Reach, resources};
 
 impl Provider {
     /// The live resource of that id.
@@ -25,6 +28,14 @@ impl Provider {
         let members = resource_type.attribute_in_role(Role::Members);
         let shows_members = members.is_some_and(|members| projection.includes(members));
         let reach = if shows_members { Reach::Scan } else { Reach::Point };
+        let projection = Arc::new(projection);
+        if self.store.counts_round_trips() {
+            let looked_for = id.clone();
+            let at_id = move |connection: &mut Connection, glance: &Glance<'_>| glance.at(connection, &looked_for);
+            if let Some(seen) = self.glance(call.caller.tenant_id, resource_type, &projection, at_id).await? {
+                return seen.into_iter().next().ok_or_else(|| not_found(resource_type, &id));
+            }
+        }
         self.store
             .read(reach, move |connection| {
                 let tenant_id = call.caller.tenant_id;
@@ -33,5 +44,41 @@ impl Provider {
                 provider.assembler(tenant_id, resource_type, &projection).one(connection, stored)
             })
             .await
+    }
+
+    /// The representations of what a look-up finds, by one statement, or by two where these refer to others; `None` if it
+    /// takes a transaction to tell, or nothing is gained without one.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub(super) async fn glance(
+        &self,
+        tenant_id: i64,
+        resource_type: &'static ResourceType,
+        projection: &Arc<Projection>,
+        look: impl Fn(&mut Connection, &Glance<'_>) -> Result<Option<Seen>> + Clone + Send + 'static,
+    ) -> Result<Option<Vec<Representation>>> {
+        if self.assembler(tenant_id, resource_type, projection).glance(&[]).is_none() {
+            return Ok(None);
+        }
+        let mut referenced = Vec::new();
+        for _ in 0..2 {
+            let (provider, projection, look) = (self.clone(), Arc::clone(projection), look.clone());
+            let question = move |connection: &mut Connection| {
+                let assembler = provider.assembler(tenant_id, resource_type, &projection);
+                let Some(glance) = assembler.glance(&referenced) else { return Ok(None) };
+                let Some(seen) = look(connection, &glance)? else { return Ok(None) };
+                // Whom they refer to is known only now, and has to be seen at the same moment.
+                let wanted = assembler.referenced(&seen.resources)?;
+                let is_all = wanted.iter().all(|id| referenced.contains(id));
+                Ok(Some(if is_all { Ok(assembler.seen(seen)?) } else { Err(wanted) }))
+            };
+            match self.store.ask(question).await?.flatten() {
+                Some(Err(wanted)) => referenced = wanted,
+                Some(Ok(shown)) => return Ok(Some(shown)),
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
     }
 }

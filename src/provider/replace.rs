@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::credential::Hashed;
 use super::membership::{self, Change};
 use super::record::record;
-use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, place, reference};
+use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, reference};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::accept;
@@ -71,9 +71,8 @@ impl Replacement {
     /// `invalidValue`, `invalidSyntax` for what the schema refuses; `mutability`; `uniqueness`; 404; 412; database
     /// failures.
     pub(super) fn make(&self, connection: &mut Connection, call: &Call, now: DateTime<Utc>) -> Result<StoredResource> {
-        let Target { resource_type, id, preconditions } = &self.target;
-        let place = place(connection, call.caller.tenant_id, resource_type)?;
-        let mut stored = lock_expected(connection, place, id, preconditions)?;
+        let resource_type = self.target.resource_type;
+        let (place, mut stored) = lock_expected(connection, call, &self.target)?;
         let accepted = accept::replace(resource_type, &self.body, &stored.document, call.profile())?;
         log_ignored(&accepted.ignored);
         reference::check(connection, place, Some(&stored.document), &accepted.document, call.profile())?;

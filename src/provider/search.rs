@@ -1,6 +1,7 @@
 //! GET of a list and `.search`: filter, sort, page (RFC 7644 §3.4.2, §3.4.3, RFC 9865).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::{Call, Provider, Representation};
 use crate::auth::Access;
@@ -9,6 +10,7 @@ use crate::scim::password::Password;
 use crate::scim::query::{Page, Paging, Query, Step, Walk};
 use crate::scim::{Error, Result};
 use crate::store::credentials;
+use crate::store::glance::Glance;
 use crate::store::resources::StoredText;
 use crate::store::search::{Scope, Search, search, walk};
 use crate::store::{Connection, Reach};
@@ -63,10 +65,41 @@ impl Provider {
         {
             return self.search_by_password(call, query.clone(), password).await;
         }
+        if let Some(results) = self.look_up(&call, &queries).await? {
+            return Ok(results);
+        }
         let provider = self.clone();
         let reach =
             if matches!(queries.as_slice(), [query] if query.is_look_up()) { Reach::Point } else { Reach::Scan };
         self.store.read(reach, move |connection| provider.run(connection, &call, &queries)).await
+    }
+
+    /// The first page of a look-up, if it is the whole answer, and a glance tells it.
+    async fn look_up(&self, call: &Call, queries: &[Query]) -> Result<Option<Results>> {
+        let [query] = queries else { return Ok(None) };
+        let (Paging::Index(page), None) = (&query.page, &query.sort) else { return Ok(None) };
+        let is_whole = page.offset() == 0 && page.count > 0 && query.is_look_up();
+        if !is_whole || !self.store.counts_round_trips() {
+            return Ok(None);
+        }
+        let (tenant_id, resource_type) = (call.caller.tenant_id, query.resource_type);
+        let (provider, condition) = (self.clone(), query.condition.clone());
+        // One more would be on another page.
+        let limit = i64::try_from(page.count).unwrap_or(i64::MAX).saturating_add(1);
+        let look = move |connection: &mut Connection, glance: &Glance<'_>| {
+            let scope = Scope { resource_type, condition: condition.as_ref() };
+            let (registry, base_url) = (provider.registry, &*provider.base_url);
+            let wanted = Search { tenant_id, scopes: vec![scope], sort: None, registry, base_url };
+            glance.for_those(connection, &wanted, &scope, limit)
+        };
+        let projection = Arc::new(query.projection.clone());
+        let found = self.glance(tenant_id, resource_type, &projection, look).await?;
+        let whole = found.filter(|found| found.len() <= page.count);
+        Ok(whole.map(|resources| Results {
+            total: resources.len() as u64,
+            paged: Paged::ByIndex(page.start_index),
+            resources,
+        }))
     }
 
     /// The one user of that name, if the password is right (FLT-33). The database is asked first and let go; then one

@@ -201,7 +201,7 @@ impl Written {
 /// Database failures.
 pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
     let Written { at, changes, salt, digest } = Written::of(record)?;
-    let statement: Sql<BigInt> = Sql::new(
+    let statement: Sql = Sql::new(
         "INSERT INTO audit (tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes, \
          salt, digest) VALUES (",
     );
@@ -222,8 +222,15 @@ pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
         .push(", ")
         .bind_list([changes, salt, digest])
         .push(") RETURNING row_id");
-    let audit_row_id: i64 = statement.get_result(connection)?;
-    let Some(event) = record.operation.event() else { return Ok(()) };
+    let event = record.operation.event();
+    if let Some(event) = event.filter(|_| connection.writes_at_once()) {
+        let statement: Sql = Sql::new("WITH made AS (").append(statement);
+        let statement = statement.push(") INSERT INTO outbox (audit_row_id, event) SELECT made.row_id, ").bind(event);
+        statement.push(" FROM made").execute(connection)?;
+        return Ok(());
+    }
+    let audit_row_id: i64 = Sql::<BigInt>::default().append(statement).get_result(connection)?;
+    let Some(event) = event else { return Ok(()) };
     let statement: Sql = Sql::new("INSERT INTO outbox (audit_row_id, event) VALUES (");
     let statement = statement.bind(audit_row_id).push(", ").bind(event).push(")");
     statement.execute(connection)?;

@@ -56,6 +56,11 @@ impl Connection {
         matches!(self, Connection::Postgres(_))
     }
 
+    /// Whether one statement can write several tables, which spares a round trip for each. SQLite has neither.
+    pub(super) fn writes_at_once(&self) -> bool {
+        matches!(self, Connection::Postgres(_))
+    }
+
     /// Whether a column holds values of its own type alone. SQLite's take any.
     pub(super) fn keeps_types(&self) -> bool {
         matches!(self, Connection::Postgres(_))
@@ -456,11 +461,17 @@ fn check_existence(file: &Path) -> Result<()> {
 /// so elsewhere a deadlock on a server that speaks another one is reported as our fault instead of run again.
 ///
 /// To compile a query never pays here: what PostgreSQL takes for expensive are recursions, whose rows it can't foresee.
+///
+/// A plan is kept with its statement. One that was made while a table was small would read the whole of it, and do so
+/// until PostgreSQL has gathered statistics, when a first synchronisation has long made it large: so every plan is one for
+/// a large table, by the indexes that each of our questions has.
 const POSTGRES_SETTINGS: &str = "
     SET statement_timeout = '30s';
     SET idle_in_transaction_session_timeout = '60s';
     SET TIME ZONE 'UTC';
     SET jit = off;
+    SET enable_seqscan = off;
+    SET random_page_cost = 1.1;
     SELECT set_config('application_name', 'scimd', false) WHERE current_setting('application_name') = '';
     SELECT set_config('lc_messages', 'C', false) WHERE current_setting('is_superuser') = 'on'";
 

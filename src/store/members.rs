@@ -9,9 +9,10 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamp};
 
 pub use nesting::{GroupOf, groups_of};
+pub(super) use nesting::{Membership, groups_of_direct};
 
 use super::Connection;
 use super::sql::Sql;
@@ -92,13 +93,36 @@ fn in_few_lengths(row_ids: &[i64]) -> impl Iterator<Item = i64> {
 pub fn add(connection: &mut Connection, group_row_id: i64, member_row_ids: &[i64]) -> Result<Vec<i64>> {
     let mut added = Vec::new();
     for chunk in member_row_ids.chunks(CHUNK) {
-        let mut statement: Sql<BigInt> = Sql::new("INSERT INTO group_members (group_row_id, member_row_id) VALUES ");
-        for (index, member_row_id) in chunk.iter().enumerate() {
-            statement = statement.push(if index == 0 { "(" } else { ", (" }).bind(group_row_id);
-            statement = statement.push(", ").bind(*member_row_id).push(")");
+        added.extend(kept(addition(group_row_id, chunk), chunk).load::<i64>(connection)?);
+    }
+    Ok(added)
+}
+
+fn addition(group_row_id: i64, member_row_ids: &[i64]) -> Sql<BigInt> {
+    let mut statement: Sql<BigInt> = Sql::new("INSERT INTO group_members (group_row_id, member_row_id) VALUES ");
+    for (index, member_row_id) in member_row_ids.iter().enumerate() {
+        statement = statement.push(if index == 0 { "(" } else { ", (" }).bind(group_row_id);
+        statement = statement.push(", ").bind(*member_row_id).push(")");
+    }
+    statement.push(" ON CONFLICT DO NOTHING RETURNING member_row_id")
+}
+
+/// Adds members by their rows, of which the group may have the ids as unresolved members: these go. Returns the rows that
+/// were not members before.
+///
+/// # Errors
+/// Database failures.
+pub fn add_resolved(connection: &mut Connection, group_row_id: i64, members: &[(i64, &str)]) -> Result<Vec<i64>> {
+    let mut added = Vec::new();
+    for chunk in members.chunks(CHUNK) {
+        let (row_ids, ids): (Vec<i64>, Vec<&str>) = chunk.iter().copied().unzip();
+        if !connection.writes_at_once() {
+            remove_unresolved(connection, group_row_id, &ids)?;
+            added.extend(add(connection, group_row_id, &row_ids)?);
+            continue;
         }
-        let statement = kept(statement.push(" ON CONFLICT DO NOTHING RETURNING member_row_id"), chunk);
-        added.extend(statement.load::<i64>(connection)?);
+        let statement = addition(group_row_id, &row_ids).beside([removal_of_unresolved(group_row_id, &ids)]);
+        added.extend(kept(statement, chunk).load::<i64>(connection)?);
     }
     Ok(added)
 }
@@ -146,15 +170,15 @@ pub fn add_unresolved(connection: &mut Connection, group_row_id: i64, values: &[
 pub fn remove_unresolved(connection: &mut Connection, group_row_id: i64, values: &[&str]) -> Result<Vec<String>> {
     let mut removed = Vec::new();
     for chunk in values.chunks(CHUNK) {
-        let statement: Sql<Text> = Sql::new("DELETE FROM unresolved_members WHERE group_row_id = ");
-        let statement = statement
-            .bind(group_row_id)
-            .push(" AND value IN (")
-            .bind_list(chunk.iter().copied())
-            .push(") RETURNING value");
+        let statement: Sql<Text> = removal_of_unresolved(group_row_id, chunk);
         removed.extend(kept(statement, chunk).load::<String>(connection)?);
     }
     Ok(removed)
+}
+
+fn removal_of_unresolved<Row>(group_row_id: i64, values: &[&str]) -> Sql<Row> {
+    let statement = Sql::new("DELETE FROM unresolved_members WHERE group_row_id = ").bind(group_row_id);
+    statement.push(" AND value IN (").bind_list(values.iter().copied()).push(") RETURNING value")
 }
 
 /// Which of these ids the group has as members, resolved or not. Costs what the ids cost, not what the group does.
@@ -305,6 +329,41 @@ pub struct Forgotten {
 /// # Errors
 /// Database failures.
 pub fn forget(connection: &mut Connection, row_id: i64) -> Result<Forgotten> {
+    let (mut groups, mut members) = match connection.writes_at_once() {
+        true => forget_at_once(connection, row_id)?,
+        false => forget_in_turn(connection, row_id)?,
+    };
+    groups.sort_unstable();
+    members.sort_unstable();
+    Ok(Forgotten { groups, members })
+}
+
+/// The groups and the members, in any order.
+fn forget_at_once(connection: &mut Connection, row_id: i64) -> Result<(Vec<String>, Vec<String>)> {
+    let statement: Sql<(Bool, Text)> = Sql::new("WITH g AS (DELETE FROM group_members WHERE member_row_id = ");
+    let statement = statement
+        .bind(row_id)
+        .push(
+            " RETURNING (SELECT r.id FROM resources r WHERE r.row_id = group_row_id) AS id), \
+             m AS (DELETE FROM group_members WHERE group_row_id = ",
+        )
+        .bind(row_id)
+        .push(
+            " RETURNING (SELECT r.id FROM resources r WHERE r.row_id = member_row_id) AS id), \
+             u AS (DELETE FROM unresolved_members WHERE group_row_id = ",
+        )
+        .bind(row_id)
+        .push(
+            " RETURNING value) SELECT TRUE, g.id FROM g UNION ALL SELECT FALSE, m.id FROM m \
+             UNION ALL SELECT FALSE, u.value FROM u",
+        );
+    let rows: Vec<(bool, String)> = statement.load(connection)?;
+    let (groups, members): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(is_group, _)| *is_group);
+    let ids = |rows: Vec<(bool, String)>| rows.into_iter().map(|(_, id)| id).collect();
+    Ok((ids(groups), ids(members)))
+}
+
+fn forget_in_turn(connection: &mut Connection, row_id: i64) -> Result<(Vec<String>, Vec<String>)> {
     let statements: [Sql<Text>; 3] = [
         Sql::new("DELETE FROM group_members WHERE member_row_id = ")
             .bind(row_id)
@@ -315,11 +374,9 @@ pub fn forget(connection: &mut Connection, row_id: i64) -> Result<Forgotten> {
         Sql::new("DELETE FROM unresolved_members WHERE group_row_id = ").bind(row_id).push(" RETURNING value"),
     ];
     let [groups, members, unresolved] = statements.map(|statement| statement.load::<String>(connection));
-    let (mut groups, mut members) = (groups?, members?);
+    let (groups, mut members) = (groups?, members?);
     members.extend(unresolved?);
-    groups.sort_unstable();
-    members.sort_unstable();
-    Ok(Forgotten { groups, members })
+    Ok((groups, members))
 }
 
 /// Makes members of what was named before it existed again: the unresolved members with the id of a restored resource.

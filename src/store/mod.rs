@@ -13,6 +13,7 @@ mod database_url;
 mod forms;
 mod instant;
 mod limits;
+mod line;
 mod migrations;
 mod sql;
 mod totals;
@@ -24,6 +25,7 @@ pub mod audit;
 pub mod condition;
 pub mod credentials;
 pub mod error;
+pub mod glance;
 pub mod integrity;
 pub mod kept;
 pub mod load;
@@ -45,20 +47,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 pub use self::commit::{CHANGES_PER_COMMIT, COMMIT_SECONDS};
 pub use self::conform::Conformed;
 pub use self::connection::{Connection, MultiBackend};
 use self::connection::{Connector, Purpose};
 pub use self::copy::CopiedTable;
 pub use self::database_url::DatabaseUrl;
+use self::line::{Line, PATIENCE, busy};
 use self::writer::Writer;
 use crate::scim::{Error, ErrorKind, Result};
 use crate::telemetry::traces::TRACES;
-
-/// How long somebody waits for a connection before he is told to come back.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long somebody waits first before he looks again whether a tenant is free, and how long at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -78,7 +76,7 @@ pub struct Settings {
     pub readers: u32,
     /// How long a write waits while somebody else holds what it needs: SQLite's lock; on PostgreSQL a row, or the tenant.
     pub busy_timeout: Duration,
-    /// How many writes may wait for SQLite's writer; one more is told to come back.
+    /// How many may wait for SQLite's writer, and how many for a connection of the pool; one more is told to come back.
     pub queue_limit: usize,
     /// Whether to take the database as it is: no file is made, and none put into another mode.
     pub as_it_is: bool,
@@ -87,15 +85,11 @@ pub struct Settings {
 impl Settings {
     /// The defaults, for this database.
     pub fn new(database_url: DatabaseUrl) -> Self {
-        let busy_timeout = if database_url.has_single_writer() { Duration::from_secs(5) } else { PATIENCE };
-        Settings {
-            database_url,
-            postgres_connections: 16,
-            readers: 8,
-            busy_timeout,
-            queue_limit: 4096,
-            as_it_is: false,
-        }
+        let single_writer = database_url.has_single_writer();
+        let busy_timeout = if single_writer { Duration::from_secs(5) } else { PATIENCE };
+        // What commits together goes faster through the line: either is done with it within a fraction of a second.
+        let queue_limit = if single_writer { 4096 } else { 1024 };
+        Settings { database_url, postgres_connections: 32, readers: 8, busy_timeout, queue_limit, as_it_is: false }
     }
 }
 
@@ -129,8 +123,10 @@ pub struct Store {
 struct Inner {
     connector: Connector,
     pool: Pool,
-    /// Bounds what runs on blocking threads, and on SQLite leaves connections free for point reads.
-    permits: Arc<Semaphore>,
+    /// Bounds the reads on blocking threads and those that wait, and on SQLite leaves connections free for point reads.
+    reads: Line,
+    /// Bounds the writes on connections of the pool and those that wait.
+    writes: Line,
     /// Where one connection does all the writing.
     writer: Option<Writer>,
     closed: AtomicBool,
@@ -151,12 +147,13 @@ impl Store {
             false => connector.open(Purpose::Pool).map(|_| None)?,
         };
         let size = if single_writer { settings.readers } else { settings.postgres_connections }.max(1);
-        let permits = if single_writer { size - size / 4 } else { size };
+        let [reads, writes] = if single_writer { [size - size / 4, 1] } else { shares(size) };
         Ok(Store {
             inner: Arc::new(Inner {
                 pool: open_pool(connector.clone(), size, single_writer),
                 connector,
-                permits: Arc::new(Semaphore::new(permits as usize)),
+                reads: Line::new(reads, settings.queue_limit),
+                writes: Line::new(writes, settings.queue_limit),
                 writer,
                 closed: AtomicBool::new(false),
             }),
@@ -194,7 +191,7 @@ impl Store {
     /// Runs `work` on one consistent snapshot of the database; it cannot write.
     ///
     /// On SQLite a [`Reach::Point`] runs in place, because the hop to another thread costs more than the read. Fails with
-    /// [`ErrorKind::Busy`] when no connection comes free within two seconds.
+    /// [`ErrorKind::Busy`] at once when too many wait for a connection, and when none comes free within two seconds.
     pub async fn read<T: Send + 'static>(
         &self,
         reach: Reach,
@@ -210,7 +207,29 @@ impl Store {
             return run_read(connection, work);
         }
         let inner = Arc::clone(&self.inner);
-        self.inner.on_blocking_thread(move || run_read(inner.begin_read()?, work)).await
+        self.inner.on_blocking_thread(&self.inner.reads, move || run_read(inner.begin_read()?, work)).await
+    }
+
+    /// Whether each statement is a round trip, so that one of them instead of a transaction is worth a [`Store::ask`].
+    pub fn counts_round_trips(&self) -> bool {
+        self.inner.writer.is_none()
+    }
+
+    /// Answers a question that is a single statement: it sees one moment by itself, so on PostgreSQL no transaction is begun
+    /// and ended around it, at a round trip each. `None` where these cost nothing: [`Store::read`] answers there.
+    ///
+    /// The question may be asked more than once, when a connection turns out to be dead. Fails as [`Store::read`] does.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl Fn(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        if self.inner.writer.is_some() {
+            return Ok(None);
+        }
+        let _trace = tracing::info_span!(target: TRACES, "store.read", scimd.reach = ?Reach::Point);
+        self.inner.check_open()?;
+        let inner = Arc::clone(&self.inner);
+        self.inner.on_blocking_thread(&self.inner.reads, move || inner.ask(question)).await.map(Some)
     }
 
     /// Runs `work` in a transaction and answers after it is durable; on an error nothing of it is stored.
@@ -252,7 +271,7 @@ impl Store {
             Ok(false)
         };
         match self.inner.writer {
-            Some(_) => self.inner.on_blocking_thread(empty).await,
+            Some(_) => self.inner.on_blocking_thread(&self.inner.reads, empty).await,
             None => Ok(true),
         }
     }
@@ -299,13 +318,13 @@ impl Inner {
 
     async fn on_blocking_thread<T: Send + 'static>(
         &self,
+        line: &Line,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned());
-        let permit = permit.await.map_err(|_| busy())?.expect("nobody closes the semaphore");
+        let turn = line.turn().await?;
         let span = tracing::Span::current();
         let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _turn = turn;
             span.in_scope(work)
         });
         task.await.unwrap_or_else(|cause| Err(Error::internal(cause)))
@@ -324,6 +343,19 @@ impl Inner {
                 Ok(()) => return Ok(connection),
                 Err(failure) if error::is_connection_lost(&failure) => {}
                 Err(failure) => return Err(failure.into()),
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "The database cannot be reached at the moment."))
+    }
+
+    /// Asks on a connection of the pool. A dead one shows by its answer, and is dropped as in [`Inner::begin`].
+    fn ask<T>(&self, question: impl Fn(&mut Connection) -> Result<T>) -> Result<T> {
+        for _ in 0..=self.pool.max_size() {
+            let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
+            let outcome = catch_unwind(AssertUnwindSafe(|| question(&mut connection)));
+            match outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload))) {
+                Err(failure) if error::may_run_again(&failure) => {}
+                outcome => return outcome,
             }
         }
         Err(Error::new(ErrorKind::Unavailable, "The database cannot be reached at the moment."))
@@ -349,13 +381,15 @@ impl Inner {
                 let outcome = inner.write(&mut work);
                 Ok((work, outcome))
             };
-            let (same, outcome) = self.on_blocking_thread(attempt).await?;
+            let (same, outcome) = self.on_blocking_thread(&self.writes, attempt).await?;
             if left.is_zero() || !outcome.as_ref().is_err_and(error::is_held) {
                 return outcome;
             }
             work = same;
             pause = pause.min(left);
+            let place = self.writes.place()?;
             tokio::time::sleep(pause).await;
+            drop(place);
             left -= pause;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -385,8 +419,11 @@ impl Drop for Inner {
     }
 }
 
-fn busy() -> Error {
-    Error::new(ErrorKind::Busy, "The server is busy; please try again shortly.")
+/// How many of the connections to PostgreSQL reads use at once, and how many writes. A read keeps the processor at work, and
+/// gains nothing from more company than that has cores; a write mostly waits for the disk, which one sync serves for all who
+/// wait together.
+fn shares(connections: u32) -> [u32; 2] {
+    [connections.div_ceil(3).max(2).min(connections), connections - connections / 3]
 }
 
 fn open_pool(connector: Connector, size: u32, keep_all: bool) -> Pool {

@@ -13,7 +13,7 @@ use super::instant::Instant;
 use super::limits;
 use super::schema::resources;
 use super::sql::Sql;
-use super::tenants::TenantSettings;
+use super::tenants::{self, TenantSettings};
 use super::unique::{self, UniqueValues, unique_key};
 use super::values;
 use crate::scim::group_name;
@@ -117,12 +117,43 @@ pub fn insert(
     now: DateTime<Utc>,
 ) -> Result<StoredResource> {
     let name = internal_name(connection, place, document, None)?;
+    let row = new_row(place, id, document, name.clone(), now);
+    let difference = values::Difference::between(place.resource_type, None, Some(document));
+    let indexed_beside = connection.writes_at_once().then(|| difference.of_made(place.tenant_id)).flatten();
+    let is_indexed = indexed_beside.is_some();
+    let row: Sql<BigInt> = match indexed_beside {
+        Some(indexed) => Sql::new("WITH made AS (")
+            .append(row)
+            .push("), indexed AS (")
+            .append(indexed)
+            .push(") SELECT row_id FROM made"),
+        None => Sql::default().append(row),
+    };
+    let row_id: i64 = row.get_result(connection).map_err(|error| conflict(error, place, document))?;
+    limits::added(connection, place.tenant_id, &place.settings, place.resource_type)?;
+    hold_unique(connection, place, row_id, None, Some(document))?;
+    if !is_indexed {
+        difference.write(connection, place.tenant_id, row_id)?;
+    }
+    Ok(StoredResource {
+        row_id,
+        id: id.to_owned(),
+        resource_type: place.resource_type.name.clone(),
+        document: document.clone(),
+        meta: Meta { created: now, last_modified: now, version: 1 },
+        name,
+        deleted: None,
+    })
+}
+
+/// The insertion of a live resource, which returns its row.
+fn new_row(place: Place, id: &str, document: &Document, name: Option<String>, now: DateTime<Utc>) -> Sql {
     let columns = Columns::of(place, document);
-    let statement: Sql<BigInt> = Sql::new(
+    let statement = Sql::new(
         "INSERT INTO resources (tenant_id, id, resource_type, unique_key, name, external_id, display_name, active, \
          document, version, created_at, modified_at) VALUES (",
     );
-    let statement = statement
+    statement
         .bind(place.tenant_id)
         .push(", ")
         .bind(id)
@@ -131,7 +162,7 @@ pub fn insert(
         .push(", ")
         .bind(columns.unique_key)
         .push(", ")
-        .bind(name.clone())
+        .bind(name)
         .push(", ")
         .bind(columns.external_id)
         .push(", ")
@@ -144,19 +175,7 @@ pub fn insert(
         .bind(now.naive_utc())
         .push(", ")
         .bind(now.naive_utc())
-        .push(") RETURNING row_id");
-    let row_id: i64 = statement.get_result(connection).map_err(|error| conflict(error, place, document))?;
-    limits::added(connection, place.tenant_id, &place.settings, place.resource_type)?;
-    index(connection, place, row_id, None, Some(document))?;
-    Ok(StoredResource {
-        row_id,
-        id: id.to_owned(),
-        resource_type: place.resource_type.name.clone(),
-        document: document.clone(),
-        meta: Meta { created: now, last_modified: now, version: 1 },
-        name,
-        deleted: None,
-    })
+        .push(") RETURNING row_id")
 }
 
 /// The live resource of that id.
@@ -182,7 +201,13 @@ pub fn find_text(
     resource_type: &str,
     id: &str,
 ) -> Result<Option<StoredText>> {
-    Ok(rows(connection, of_id(live(tenant_id), resource_type, id))?.pop().map(StoredText::from))
+    Ok(row_of(tenant_id, resource_type, id).load::<Row>(connection)?.pop().map(StoredText::from))
+}
+
+/// The statement for the row `r` of the live resource of that id.
+pub(super) fn row_of(tenant_id: i64, resource_type: &str, id: &str) -> Sql<RowType> {
+    let statement: Sql<RowType> = Sql::new("SELECT ").push(ROW_COLUMNS).push(" FROM resources r WHERE ");
+    statement.append(of_id(live(tenant_id), resource_type, id))
 }
 
 /// How long the document of a live resource is, in bytes, without reading it.
@@ -226,6 +251,36 @@ pub fn lock(
     let clause = connection.lock_clause();
     let condition = of_id(live(tenant_id), resource_type, id);
     select_one(connection, condition.push(clause))
+}
+
+/// What is set for a tenant, as [`tenants::settings_for`] tells before a write, and the live resource of that id, kept from
+/// others as by [`lock`], or as by [`lock_for_deletion`] if it is about to be deleted.
+///
+/// # Errors
+/// Those of [`tenants::settings_for`]; database failures.
+pub fn lock_in_tenant(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &ResourceType,
+    id: &str,
+    is_deletion: bool,
+) -> Result<(TenantSettings, Option<StoredResource>)> {
+    let name = &resource_type.name;
+    if connection.writes_at_once() {
+        let clause = if is_deletion { connection.deletion_clause() } else { connection.lock_clause() };
+        let statement: Sql<(tenants::KeptType, RowType)> = Sql::new("SELECT ").push(tenants::KEPT_COLUMNS).push(", ");
+        let statement = statement.push(ROW_COLUMNS).push(" FROM tenants t CROSS JOIN resources r WHERE t.tenant_id = ");
+        let statement = statement.bind(tenant_id).push(" AND ").append(of_id(live(tenant_id), name, id));
+        // The tenant comes first, as it does in every write.
+        let statement = statement.push(" FOR SHARE OF t SKIP LOCKED").push(clause).push(" OF r");
+        if let Some((kept, row)) = statement.load::<(tenants::Kept, Row)>(connection)?.pop() {
+            return Ok((tenants::check_kept(kept, resource_type)?, Some(row.try_into()?)));
+        }
+        // One of the two is not there, or another transaction keeps the tenant to itself.
+    }
+    let settings = tenants::settings_for(connection, tenant_id, resource_type)?;
+    let lock = if is_deletion { lock_for_deletion } else { lock };
+    Ok((settings, lock(connection, tenant_id, name, id)?))
 }
 
 /// As [`lock`], for a resource that is about to be deleted: those who would make it a member at the moment wait.
@@ -525,20 +580,26 @@ pub fn replace(
     let now = now.max(stored.meta.last_modified);
     let name = internal_name(connection, place, &document, Some(stored))?;
     let columns = Columns::of(place, &document);
-    diesel::update(resources::table.find(stored.row_id))
-        .set((
-            resources::unique_key.eq(columns.unique_key),
-            resources::name.eq(name.clone()),
-            resources::external_id.eq(columns.external_id),
-            resources::display_name.eq(columns.display_name),
-            resources::active.eq(columns.active),
-            resources::document.eq(document.to_json()),
-            resources::version.eq(stored.meta.version + 1),
-            resources::modified_at.eq(now.naive_utc()),
-        ))
-        .execute(connection)
-        .map_err(|error| conflict(error, place, &document))?;
-    index(connection, place, stored.row_id, Some(&stored.document), Some(&document))?;
+    let statement = Sql::new("UPDATE resources SET unique_key = ")
+        .bind(columns.unique_key)
+        .push(", name = ")
+        .bind(name.clone())
+        .push(", external_id = ")
+        .bind(columns.external_id)
+        .push(", display_name = ")
+        .bind(columns.display_name)
+        .push(", active = ")
+        .bind(columns.active)
+        .push(", document = ")
+        .bind(document.to_json())
+        .push(", version = ")
+        .bind(stored.meta.version + 1)
+        .push(", modified_at = ")
+        .bind(now.naive_utc())
+        .push(" WHERE row_id = ")
+        .bind(stored.row_id);
+    let refusal = |error| conflict(error, place, &document);
+    write_and_index(connection, place, statement, stored.row_id, [Some(&stored.document), Some(&document)], refusal)?;
     stored.document = document;
     stored.name = name;
     stored.meta.version += 1;
@@ -622,14 +683,15 @@ pub fn bury(
     deleted_by: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    diesel::update(resources::table.find(stored.row_id))
-        .set((
-            resources::active.eq(false),
-            resources::deleted_at.eq(Some(now.naive_utc())),
-            resources::deleted_by.eq(Some(deleted_by)),
-        ))
-        .execute(connection)?;
-    index(connection, place, stored.row_id, Some(&stored.document), None)
+    let statement = Sql::new("UPDATE resources SET active = ")
+        .bind(false)
+        .push(", deleted_at = ")
+        .bind(now.naive_utc())
+        .push(", deleted_by = ")
+        .bind(deleted_by)
+        .push(" WHERE row_id = ")
+        .bind(stored.row_id);
+    write_and_index(connection, place, statement, stored.row_id, [Some(&stored.document), None], Error::from)
 }
 
 /// When the resource of that id was purged; `None` if nobody has the id or it was not.
@@ -694,8 +756,42 @@ pub fn purge(connection: &mut Connection, place: Place, stored: &StoredResource,
     index(connection, place, stored.row_id, Some(&stored.document), None)
 }
 
+/// Writes a changed row with the difference that the change makes to the search index, at once where that can be, and to
+/// the unique values.
+fn write_and_index(
+    connection: &mut Connection,
+    place: Place,
+    row: Sql,
+    row_id: i64,
+    [before, after]: [Option<&Document>; 2],
+    refusal: impl FnOnce(diesel::result::Error) -> Error,
+) -> Result<()> {
+    let difference = values::Difference::between(place.resource_type, before, after);
+    let beside = connection.writes_at_once().then(|| difference.beside(place.tenant_id, row_id)).flatten();
+    let is_indexed = beside.is_some();
+    row.beside(beside.unwrap_or_default()).execute(connection).map_err(refusal)?;
+    hold_unique(connection, place, row_id, before, after)?;
+    if !is_indexed {
+        difference.write(connection, place.tenant_id, row_id)?;
+    }
+    Ok(())
+}
+
 /// Writes the difference that a change makes to the search index and to the unique values.
 fn index(
+    connection: &mut Connection,
+    place: Place,
+    row_id: i64,
+    before: Option<&Document>,
+    after: Option<&Document>,
+) -> Result<()> {
+    hold_unique(connection, place, row_id, before, after)?;
+    let difference = values::Difference::between(place.resource_type, before, after);
+    difference.write(connection, place.tenant_id, row_id)
+}
+
+/// Writes the difference that a change makes to the unique values beside the row's own.
+fn hold_unique(
     connection: &mut Connection,
     place: Place,
     row_id: i64,
@@ -707,15 +803,7 @@ fn index(
         document.map(|document| UniqueValues::of(resource_type, document)).unwrap_or_default()
     };
     let (old, new) = (unique_values(before), unique_values(after));
-    unique::replace(connection, tenant_id, resource_type, row_id, &old, &new)?;
-    let all = |document: Option<&Document>| {
-        document.map(|document| values::indexed_values(resource_type, document)).unwrap_or_default()
-    };
-    let [old, new] = match (before, after) {
-        (Some(before), Some(after)) => values::differing_values(resource_type, before, after),
-        (before, after) => [all(before), all(after)],
-    };
-    values::replace(connection, tenant_id, row_id, &old, &new)
+    unique::replace(connection, tenant_id, resource_type, row_id, &old, &new)
 }
 
 /// Brings a buried resource back under its id, with these attributes. Version and `last_modified` move.

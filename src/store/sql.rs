@@ -142,6 +142,16 @@ impl<Row> Sql<Row> {
         self
     }
 
+    /// The same statement, with others that write beside it at the same time: none sees what another one does.
+    pub fn beside(self, others: impl IntoIterator<Item = Sql>) -> Self {
+        let mut whole = Sql::default();
+        for (index, other) in others.into_iter().enumerate() {
+            whole = whole.push_composed(format!("{} beside_{index} AS (", if index == 0 { "WITH" } else { "," }));
+            whole = whole.append(other).push(")");
+        }
+        whole.push(" ").append(self)
+    }
+
     /// Appends values separated by commas.
     pub fn bind_list<T: Into<Bind>>(mut self, values: impl IntoIterator<Item = T>) -> Self {
         for (index, value) in values.into_iter().enumerate() {

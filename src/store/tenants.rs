@@ -179,7 +179,7 @@ pub fn list_after(connection: &mut Connection, after: i64, limit: i64) -> Result
 /// What is set for a tenant, and stays set until the transaction ends; [`ErrorKind::NotFound`] if there is none of that
 /// number, [`ErrorKind::Busy`] while another transaction keeps the tenant to itself. Within a write.
 pub fn settings(connection: &mut Connection, tenant_id: i64) -> Result<TenantSettings> {
-    settings_and_forms(connection, tenant_id).map(|(settings, ..)| settings)
+    parse(&kept(connection, tenant_id)?.0)
 }
 
 /// The same before a write of a resource of this type; [`ErrorKind::Unavailable`] if what is stored is kept for another
@@ -189,26 +189,38 @@ pub fn settings_for(
     tenant_id: i64,
     resource_type: &ResourceType,
 ) -> Result<TenantSettings> {
-    let (settings, forms, deleted_at) = settings_and_forms(connection, tenant_id)?;
+    let kept = kept(connection, tenant_id)?;
+    check_kept(kept, resource_type)
+}
+
+/// What every write looks at first, of a tenant `t`: its settings, the forms of its data, and since when it is being
+/// deleted.
+pub(super) const KEPT_COLUMNS: &str = "t.settings, t.schemas, t.deleted_at";
+
+/// The SQL types of [`KEPT_COLUMNS`].
+pub(super) type KeptType = (Text, Text, Nullable<Timestamp>);
+
+/// [`KEPT_COLUMNS`] in Rust.
+pub(super) type Kept = (String, String, Option<NaiveDateTime>);
+
+/// The settings, if resources of this type may be written.
+pub(super) fn check_kept(kept: Kept, resource_type: &ResourceType) -> Result<TenantSettings> {
+    let (settings, forms, deleted_at) = kept;
     if deleted_at.is_some() {
         return Err(is_being_deleted());
     }
-    forms.check(resource_type)?;
-    Ok(settings)
+    Forms::parse(&forms)?.check(resource_type)?;
+    parse(&settings)
 }
 
-type SettingsAndForms = (TenantSettings, Forms, Option<NaiveDateTime>);
-
-fn settings_and_forms(connection: &mut Connection, tenant_id: i64) -> Result<SettingsAndForms> {
+fn kept(connection: &mut Connection, tenant_id: i64) -> Result<Kept> {
     let clause = connection.share_at_once_clause();
-    let query: Sql<(Text, Text, Nullable<Timestamp>)> =
-        Sql::new("SELECT t.settings, t.schemas, t.deleted_at FROM tenants t WHERE t.tenant_id = ");
-    let query = query.bind(tenant_id).push(clause);
-    let found = query.get_result::<(String, String, Option<NaiveDateTime>)>(connection).optional()?;
-    let Some((settings, forms, deleted_at)) = found else {
-        return Err(if find(connection, tenant_id)?.is_some() { error::held() } else { no_such_tenant() });
-    };
-    Ok((parse(&settings)?, Forms::parse(&forms)?, deleted_at))
+    let query: Sql<KeptType> = Sql::new("SELECT ").push(KEPT_COLUMNS).push(" FROM tenants t WHERE t.tenant_id = ");
+    let found = query.bind(tenant_id).push(clause).get_result::<Kept>(connection).optional()?;
+    match found {
+        Some(kept) => Ok(kept),
+        None => Err(if find(connection, tenant_id)?.is_some() { error::held() } else { no_such_tenant() }),
+    }
 }
 
 /// For which definitions the data of a tenant is kept, as of now.

@@ -289,6 +289,98 @@ pub fn replace(
     insert(connection, tenant_id, row_id, new.difference(old))
 }
 
+/// What a change takes out of the index and puts into it.
+#[derive(Debug)]
+pub(super) struct Difference {
+    gone: Vec<IndexedValue>,
+    come: Vec<IndexedValue>,
+}
+
+impl Difference {
+    /// That between two states of a resource; none before is a new one, none after one that is gone.
+    pub(super) fn between(
+        resource_type: &'static ResourceType,
+        before: Option<&Document>,
+        after: Option<&Document>,
+    ) -> Difference {
+        let all = |document: Option<&Document>| {
+            document.map(|document| indexed_values(resource_type, document)).unwrap_or_default()
+        };
+        let [mut old, mut new] = match (before, after) {
+            (Some(before), Some(after)) => differing_values(resource_type, before, after),
+            (before, after) => [all(before), all(after)],
+        };
+        old.retain(|value| !new.remove(value));
+        Difference { gone: old.into_iter().collect(), come: new.into_iter().collect() }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub(super) fn write(&self, connection: &mut Connection, tenant_id: i64, row_id: i64) -> Result<()> {
+        delete(connection, tenant_id, row_id, &self.gone)?;
+        insert(connection, tenant_id, row_id, &self.come)
+    }
+
+    /// The statements that write it beside another one, at the same time; `None` where it takes its own: where a value
+    /// takes the place of another, and where it is so large that the text would hardly come again.
+    pub(super) fn beside(&self, tenant_id: i64, row_id: i64) -> Option<Vec<Sql>> {
+        let place = |value: &IndexedValue| (value.path.clone(), value.head.clone(), value.element);
+        let gone: HashSet<_> = self.gone.iter().map(place).collect();
+        let most_gone = if self.come.is_empty() { MOST_OF_ONE } else { MOST_BESIDE };
+        let is_large = self.gone.len() > most_gone || self.come.len() > MOST_BESIDE;
+        if is_large || self.come.iter().any(|value| gone.contains(&place(value))) {
+            return None;
+        }
+        let mut statements = Vec::new();
+        if !self.gone.is_empty() {
+            statements.push(deletion(tenant_id, row_id, &self.gone));
+        }
+        if !self.come.is_empty() {
+            statements.push(insertion(Sql::new("SELECT ").bind(row_id).push(" AS row_id"), tenant_id, &self.come));
+        }
+        Some(statements)
+    }
+
+    /// The statement that puts all of a new resource into the index, whose row `made` gives; `None` where it is too large
+    /// for one that is kept.
+    pub(super) fn of_made(&self, tenant_id: i64) -> Option<Sql> {
+        let fits = !self.come.is_empty() && self.come.len() <= MOST_OF_ONE;
+        fits.then(|| insertion(Sql::new("SELECT row_id FROM made"), tenant_id, &self.come))
+    }
+}
+
+/// How many values go and how many come at most beside another statement: each pair of numbers is a text of its own, which
+/// stays prepared.
+const MOST_BESIDE: usize = 4;
+
+/// How many values of a resource come or go at most beside its row, when that is made or buried.
+const MOST_OF_ONE: usize = 32;
+
+fn deletion(tenant_id: i64, row_id: i64, values: &[IndexedValue]) -> Sql {
+    let mut statement = Sql::new("DELETE FROM resource_values WHERE tenant_id = ").bind(tenant_id);
+    statement = statement.push(" AND row_id = ").bind(row_id).push(" AND (");
+    for (index, value) in values.iter().enumerate() {
+        statement = statement.push(if index == 0 { "(path = " } else { " OR (path = " }).bind(value.path.as_str());
+        statement = statement.push(" AND key = ").bind(value.head.as_str());
+        statement = statement.push(" AND element = ").bind(value.element).push(")");
+    }
+    statement.push(")")
+}
+
+/// `row` is what gives the row of the resource.
+fn insertion(row: Sql, tenant_id: i64, values: &[IndexedValue]) -> Sql {
+    let statement = Sql::new("INSERT INTO resource_values (tenant_id, path, key, row_id, element, tail) SELECT ");
+    let statement = statement.bind(tenant_id).push(", v.path, v.key, r.row_id, v.element, v.tail FROM (").append(row);
+    let mut statement = statement.push(") r CROSS JOIN (VALUES ");
+    for (index, IndexedValue { path, head, tail, element }) in values.iter().enumerate() {
+        statement = statement.push(if index == 0 { "(" } else { ", (" }).bind(path.as_str()).push(", ");
+        statement = statement.bind(head.as_str()).push(", ").bind(*element).push(", ").bind(tail.as_str()).push(")");
+    }
+    statement.push(") v (path, key, element, tail)")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -44,6 +44,19 @@ pub fn groups_of(connection: &mut Connection, member_row_ids: &[i64]) -> Result<
     Ok(groups)
 }
 
+/// A direct membership: the rows of the member and of the group, the id and the displayName of the group, and the row of
+/// a group that lists this one, if any does.
+pub(in crate::store) type Membership = (i64, i64, String, Option<String>, Option<i64>);
+
+/// The same groups, where the direct memberships of the resources are known; `None` if any of the groups is nested, so
+/// that these do not tell all.
+pub(in crate::store) fn groups_of_direct(memberships: Vec<Membership>) -> Option<HashMap<i64, Vec<GroupOf>>> {
+    let members: HashSet<i64> = memberships.iter().map(|(member_row_id, ..)| *member_row_id).collect();
+    let Direct { above, any_nested } = memberships.into_iter().collect();
+    let members: Vec<i64> = members.into_iter().collect();
+    (!any_nested).then(|| above.groups_of(&members))
+}
+
 /// The memberships above some resources.
 #[derive(Debug, Default)]
 struct Above {
@@ -66,14 +79,18 @@ struct Direct {
 type DirectMembership = (BigInt, BigInt, Text, Nullable<Text>, Nullable<BigInt>);
 
 fn direct(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Direct> {
-    let rows =
-        direct_memberships(member_row_ids).load::<(i64, i64, String, Option<String>, Option<i64>)>(connection)?;
-    let mut direct = Direct::default();
-    for (member_row_id, group_row_id, id, display_name, beyond) in rows {
-        direct.above.insert(member_row_id, group_row_id, id, display_name);
-        direct.any_nested |= beyond.is_some();
+    Ok(direct_memberships(member_row_ids).load::<Membership>(connection)?.into_iter().collect())
+}
+
+impl FromIterator<Membership> for Direct {
+    fn from_iter<I: IntoIterator<Item = Membership>>(memberships: I) -> Direct {
+        let mut direct = Direct::default();
+        for (member_row_id, group_row_id, id, display_name, beyond) in memberships {
+            direct.above.insert(member_row_id, group_row_id, id, display_name);
+            direct.any_nested |= beyond.is_some();
+        }
+        direct
     }
-    Ok(direct)
 }
 
 fn above(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Above> {

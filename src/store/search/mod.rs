@@ -97,6 +97,13 @@ fn first_page(connection: &mut Connection, search: &Search<'_>, statement: Sql<R
     Ok(Found { total, resources: rows.into_iter().map(StoredText::from).collect() })
 }
 
+/// The statement for the rows `r` of the resources of one type that match, in the order of creation, at most `limit`.
+pub(super) fn rows_of(connection: &Connection, search: &Search<'_>, scope: &Scope<'_>, limit: i64) -> Sql<RowType> {
+    let statement: Sql<RowType> = Sql::new("SELECT ").push(ROW_COLUMNS).push(" FROM resources r WHERE ");
+    let statement = statement.append(predicate_of(search, scope, connection));
+    statement.push(" ORDER BY r.row_id LIMIT ").bind(limit)
+}
+
 /// How many match. All of a type are not counted: that number is kept.
 fn count(connection: &mut Connection, search: &Search<'_>) -> Result<u64> {
     let mut total = 0;

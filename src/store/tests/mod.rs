@@ -40,6 +40,16 @@ pub(crate) fn on_each_database<F: Future<Output = ()>>(test: impl Fn(Fixture) ->
     });
 }
 
+/// The same with a pool of one connection.
+pub(crate) fn on_each_database_with_one_connection<F: Future<Output = ()>>(test: impl Fn(Fixture) -> F) {
+    on_each_url(|settings| {
+        let postgres = !settings.database_url.has_single_writer();
+        let store = migrated(&Settings { postgres_connections: 1, readers: 1, ..settings });
+        run(test(Fixture { store: store.clone(), postgres }));
+        store.close();
+    });
+}
+
 /// A time, from `2026-03-01T09:30:00.123`.
 pub(crate) fn at(text: &str) -> NaiveDateTime {
     text.parse().unwrap()
@@ -74,6 +84,19 @@ fn migrated(settings: &Settings) -> Store {
 
 fn run<F: Future>(test: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+}
+
+/// Counts what is sent to PostgreSQL from now on; of a store with one connection.
+pub(crate) fn statements_of(store: &Store) -> Arc<AtomicUsize> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let count_queries = move |event: diesel::connection::InstrumentationEvent<'_>| {
+        if matches!(event, diesel::connection::InstrumentationEvent::StartQuery { .. }) {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    store.inner.pool.get().unwrap().set_instrumentation(count_queries);
+    count
 }
 
 fn insert(connection: &mut Connection, name: &str) -> Result<()> {
@@ -327,6 +350,43 @@ fn a_full_queue_is_busy_at_once() {
         one.await.unwrap().unwrap();
         two.await.unwrap().unwrap();
         assert_eq!(stored(&store).await, ["default", "one", "two"]);
+    });
+}
+
+#[test]
+fn a_full_line_for_the_pool_is_busy_at_once_and_those_in_it_are_served() {
+    on_each_url(|settings| {
+        let store = migrated(&Settings { postgres_connections: 1, readers: 1, queue_limit: 2, ..settings });
+        run(async {
+            let (release, gate) = mpsc::channel::<()>();
+            let (begun, began) = mpsc::channel();
+            let reader = store.clone();
+            let work = move |_: &mut Connection| {
+                begun.send(()).unwrap();
+                let _ = gate.recv();
+                Ok(())
+            };
+            let long = tokio::spawn(async move { reader.read(Reach::Scan, work).await });
+            tokio::task::yield_now().await;
+            began.recv().unwrap();
+            let waiting = [0, 1].map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.read(Reach::Scan, names).await })
+            });
+            tokio::task::yield_now().await;
+
+            let started = Instant::now();
+            let refused = store.read(Reach::Scan, names).await.unwrap_err();
+            let waited = started.elapsed();
+            drop(release);
+
+            assert_eq!(refused.kind(), ErrorKind::Busy);
+            assert!(waited < PATIENCE / 2, "{waited:?}");
+            for read in waiting {
+                assert_eq!(read.await.unwrap().unwrap(), ["default"]);
+            }
+            long.await.unwrap().unwrap();
+        });
     });
 }
 

@@ -31,26 +31,66 @@ fn backend_pid(connection: &mut Connection) -> Result<i32> {
 fn a_restart_of_the_server_costs_no_write() {
     on_postgres(|store| async move {
         // Given a pool full of connections that the server has cut off.
-        let together = Arc::new(std::sync::Barrier::new(4));
-        let reads: Vec<_> = (0..4)
-            .map(|_| {
-                let (store, together) = (store.clone(), Arc::clone(&together));
-                let work = move |c: &mut Connection| {
-                    together.wait();
-                    backend_pid(c)
-                };
-                tokio::spawn(async move { store.read(Reach::Scan, work).await })
-            })
-            .collect();
+        let mut all: Vec<_> = (0..4).map(|_| store.inner.pool.get().unwrap()).collect();
+        let pids: Vec<i32> = all.iter_mut().map(|connection| backend_pid(connection).unwrap()).collect();
+        drop(all);
         let mut operator = store.inner.connector.open(Purpose::Pool).unwrap();
-        for read in reads {
-            let pid = read.await.unwrap().unwrap();
+        for pid in pids {
             operator.batch_execute(&format!("SELECT pg_terminate_backend({pid}, 5000)")).unwrap();
         }
 
         store.write(|c| insert(c, "one")).await.unwrap();
 
         assert_eq!(stored(&store).await, ["default", "one"]);
+    });
+}
+
+#[test]
+fn a_question_asked_on_a_connection_that_was_cut_off_is_answered_on_another() {
+    on_postgres(|store| async move {
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&runs);
+        let question = move |c: &mut Connection| {
+            if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+                c.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())")?;
+            }
+            names(c)
+        };
+
+        let answer = store.ask(question).await.unwrap();
+
+        assert_eq!((answer.unwrap(), runs.load(Ordering::SeqCst)), (vec!["default".to_owned()], 2));
+    });
+}
+
+#[test]
+fn the_planner_knows_a_large_store_before_there_is_one() {
+    on_postgres(|store| async move {
+        let explain = |query: &str| format!("EXPLAIN (FORMAT TEXT) {query}");
+        let plan = move |c: &mut Connection, query: &str| -> Result<String> {
+            #[derive(QueryableByName)]
+            struct Step {
+                #[diesel(sql_type = diesel::sql_types::Text, column_name = "QUERY PLAN")]
+                step: String,
+            }
+            let Connection::Postgres(c) = c else { panic!("PostgreSQL only") };
+            let steps: Vec<Step> = diesel::sql_query(explain(query)).load(c)?;
+            Ok(steps.into_iter().map(|step| step.step + "\n").collect())
+        };
+        let look = move |c: &mut Connection| {
+            let by_id = "SELECT * FROM resources WHERE tenant_id = 1 AND deleted_at IS NULL AND resource_type = 'User' AND id = 'x'";
+            let by_value = "SELECT * FROM resources WHERE tenant_id = 1 AND deleted_at IS NULL AND resource_type = 'User' \
+                            AND row_id IN (SELECT row_id FROM resource_values WHERE tenant_id = 1 AND path = 'p' AND key = 'x') \
+                            ORDER BY row_id LIMIT 101";
+            Ok([plan(c, by_id)?, plan(c, by_value)?])
+        };
+
+        let [by_id, by_value] = store.read(Reach::Point, look).await.unwrap();
+
+        assert!(by_id.contains("resources_id"), "{by_id}");
+        assert!(by_value.contains("Nested Loop") && by_value.contains("resource_values_pkey"), "{by_value}");
+        let left = |c: &mut Connection| Ok(resources::table.count().get_result::<i64>(c)?);
+        assert_eq!(store.read(Reach::Point, left).await.unwrap(), 0, "nothing of the made-up store is left");
     });
 }
 

@@ -1,0 +1,2 @@
+-- Statistics are nobody's to take back.
+SELECT 1;

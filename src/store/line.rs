@@ -1,0 +1,133 @@
+//! The line in front of the connections: so many work at once, so many wait for their turn, and the next one is told at
+//! once to come again.
+//!
+//! Whoever waits is served in the order of arrival, or told to come again after [`PATIENCE`]. The bound is what keeps the
+//! wait short, the memory small and the refusal quick under any load.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::scim::{Error, ErrorKind, Result};
+
+/// How long somebody waits for a connection before he is told to come back.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The turns, and how many wait for one.
+#[derive(Debug)]
+pub(super) struct Line {
+    turns: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    limit: usize,
+}
+
+impl Line {
+    /// A line for so many turns at once, in which so many may wait.
+    pub(super) fn new(turns: u32, limit: usize) -> Line {
+        Line { turns: Arc::new(Semaphore::new(turns as usize)), waiting: AtomicUsize::new(0), limit }
+    }
+
+    /// A turn, which ends when it is dropped.
+    ///
+    /// # Errors
+    /// `Busy`: at once if too many wait, and after [`PATIENCE`].
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit> {
+        // One that is free is nobody's: those who wait get theirs before it would show here.
+        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
+            return Ok(turn);
+        }
+        let _place = self.place()?;
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned());
+        Ok(turn.await.map_err(|_| busy())?.expect("nobody closes the semaphore"))
+    }
+
+    /// A place among those who wait, for a turn or for something else, until it is dropped.
+    ///
+    /// # Errors
+    /// `Busy` if too many wait.
+    pub(super) fn place(&self) -> Result<Waiting<'_>> {
+        // Counted first, so that of two who come at once for the last place only one gets it.
+        let place = Waiting(self);
+        match self.waiting.fetch_add(1, Ordering::Relaxed) < self.limit {
+            true => Ok(place),
+            false => Err(busy()),
+        }
+    }
+
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// Somebody who waits.
+#[derive(Debug)]
+pub(super) struct Waiting<'a>(&'a Line);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What somebody is told for whom there is no turn.
+pub(super) fn busy() -> Error {
+    Error::new(ErrorKind::Busy, "The server is busy; please try again shortly.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn ready<T>(poll: Poll<Result<T>>) -> Option<Result<T>> {
+        match poll {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_one_is_refused_at_once_and_those_who_wait_are_served_in_turn() {
+        let line = Line::new(1, 2);
+        let working = line.turn().await.unwrap();
+        let (mut first, mut second) = (Box::pin(line.turn()), Box::pin(line.turn()));
+        assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+        assert_eq!(line.waiting(), 2);
+
+        let refused = ready(poll(Box::pin(line.turn()).as_mut())).expect("an answer at once").unwrap_err();
+
+        assert_eq!((refused.kind(), line.waiting()), (ErrorKind::Busy, 2));
+        drop(working);
+        assert!(poll(second.as_mut()).is_pending(), "the first one comes first");
+        assert!(line.turns.try_acquire().is_err(), "whoever comes now does not overtake");
+        let turn = ready(poll(first.as_mut())).expect("his turn").unwrap();
+        assert_eq!(line.waiting(), 1);
+        drop(turn);
+        drop(ready(poll(second.as_mut())).expect("his turn").unwrap());
+        drop(line.turn().await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_and_whoever_goes_leaves_his_place() {
+        let line = Line::new(1, 1);
+        let _working = line.turn().await.unwrap();
+
+        let tired = line.turn().await.unwrap_err();
+
+        assert_eq!((tired.kind(), line.waiting()), (ErrorKind::Busy, 0));
+        let mut gone = Box::pin(line.turn());
+        assert!(poll(gone.as_mut()).is_pending());
+        drop(gone);
+        assert_eq!(line.waiting(), 0);
+    }
+}
