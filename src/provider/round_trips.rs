@@ -138,7 +138,8 @@ fn who_is_in_groups_of_groups_is_shown_as_in_a_transaction() {
         let nested = desk.read(&ann).await.0;
 
         let groups = |shown: &Representation| -> Vec<(Value, Value)> {
-            let groups = json(shown)["groups"].as_array().expect("groups").iter();
+            let shown = json(shown);
+            let groups = shown["groups"].as_array().expect("groups").iter();
             groups.map(|group| (group["value"].clone(), group["type"].clone())).collect()
         };
         assert_eq!(groups(&direct), [(json!(inner), json!("direct"))]);
