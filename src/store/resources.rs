@@ -96,7 +96,7 @@ pub fn insert(
 ) -> Result<StoredResource> {
     let name = internal_name(connection, place, document, None)?;
     let columns = Columns::of(place, document);
-    let statement: Sql<BigInt> = Sql::new(
+    let statement: Sql = Sql::new(
         "INSERT INTO resources (tenant_id, id, resource_type, unique_key, name, external_id, display_name, active, \
          document, version, created_at, modified_at) VALUES (",
     );
@@ -122,8 +122,8 @@ pub fn insert(
         .bind(now.naive_utc())
         .push(", ")
         .bind(now.naive_utc())
-        .push(") RETURNING row_id");
-    let row_id: i64 = statement.get_result(connection).map_err(|error| conflict(error, place, document))?;
+        .push(")");
+    let row_id = statement.insert(connection).map_err(|error| conflict(error, place, document))?;
     limits::added(connection, place.tenant_id, &place.settings, place.resource_type)?;
     index(connection, place, row_id, None, Some(document))?;
     Ok(StoredResource {
@@ -328,6 +328,13 @@ pub fn lock_referring(
     let Some(value) = reference.attribute.sub_attribute("value") else {
         return Ok(Vec::new());
     };
+    // Most are nobody's manager, and to learn that is cheaper than to ask for whole rows.
+    let any: Sql<BigInt> = Sql::new("SELECT v.row_id FROM resource_values v WHERE v.tenant_id = ");
+    let any = any.bind(place.tenant_id).push(" AND v.path = ").bind(value.index_path.as_str());
+    let any = any.push(" AND v.key = ").bind(id).push(" LIMIT 1");
+    if any.load::<i64>(connection)?.is_empty() {
+        return Ok(Vec::new());
+    }
     let clause = connection.lock_clause();
     let condition = live(place.tenant_id)
         .push(" AND r.row_id IN (SELECT row_id FROM resource_values WHERE tenant_id = ")
@@ -492,26 +499,39 @@ pub fn replace(
 ) -> Result<()> {
     let now = now.max(stored.meta.last_modified);
     let name = internal_name(connection, place, &document, Some(stored))?;
-    let columns = Columns::of(place, &document);
-    diesel::update(resources::table.find(stored.row_id))
-        .set((
-            resources::unique_key.eq(columns.unique_key),
-            resources::name.eq(name.clone()),
-            resources::external_id.eq(columns.external_id),
-            resources::display_name.eq(columns.display_name),
-            resources::active.eq(columns.active),
-            resources::document.eq(document.to_json()),
-            resources::version.eq(stored.meta.version + 1),
-            resources::modified_at.eq(now.naive_utc()),
-        ))
-        .execute(connection)
-        .map_err(|error| conflict(error, place, &document))?;
+    let statement = set_state(place, &document, name.clone(), stored.meta.version + 1, now);
+    of_row(statement, stored.row_id).execute(connection).map_err(|error| conflict(error, place, &document))?;
     index(connection, place, stored.row_id, Some(&stored.document), Some(&document))?;
     stored.document = document;
     stored.name = name;
     stored.meta.version += 1;
     stored.meta.last_modified = now;
     Ok(())
+}
+
+/// The change of a live row to this state. What diesel writes as an UPDATE never stays prepared.
+fn set_state(place: Place, document: &Document, name: Option<String>, version: i64, modified: DateTime<Utc>) -> Sql {
+    let columns = Columns::of(place, document);
+    Sql::new("UPDATE resources SET unique_key = ")
+        .bind(columns.unique_key)
+        .push(", name = ")
+        .bind(name)
+        .push(", external_id = ")
+        .bind(columns.external_id)
+        .push(", display_name = ")
+        .bind(columns.display_name)
+        .push(", active = ")
+        .bind(columns.active)
+        .push(", document = ")
+        .bind(document.to_json())
+        .push(", version = ")
+        .bind(version)
+        .push(", modified_at = ")
+        .bind(modified.naive_utc())
+}
+
+fn of_row(change: Sql, row_id: i64) -> Sql {
+    change.push(" WHERE row_id = ").bind(row_id)
 }
 
 /// Writes a document, live or buried, whose schema has another form by now, with what is withheld of it. Search index
@@ -569,12 +589,9 @@ pub fn touch(
 ) -> Result<()> {
     stored.meta.version += i64::from(new_version);
     stored.meta.last_modified = now.max(stored.meta.last_modified);
-    diesel::update(resources::table.find(stored.row_id))
-        .set((
-            resources::version.eq(stored.meta.version),
-            resources::modified_at.eq(stored.meta.last_modified.naive_utc()),
-        ))
-        .execute(connection)?;
+    let statement = Sql::new("UPDATE resources SET version = ").bind(stored.meta.version);
+    let statement = statement.push(", modified_at = ").bind(stored.meta.last_modified.naive_utc());
+    of_row(statement, stored.row_id).execute(connection)?;
     Ok(())
 }
 
@@ -590,13 +607,9 @@ pub fn bury(
     deleted_by: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    diesel::update(resources::table.find(stored.row_id))
-        .set((
-            resources::active.eq(false),
-            resources::deleted_at.eq(Some(now.naive_utc())),
-            resources::deleted_by.eq(Some(deleted_by)),
-        ))
-        .execute(connection)?;
+    let statement = Sql::new("UPDATE resources SET active = ").bind(false);
+    let statement = statement.push(", deleted_at = ").bind(now.naive_utc()).push(", deleted_by = ").bind(deleted_by);
+    of_row(statement, stored.row_id).execute(connection)?;
     index(connection, place, stored.row_id, Some(&stored.document), None)
 }
 
@@ -698,24 +711,11 @@ pub fn unbury(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let name = internal_name(connection, place, &document, None)?;
-    let columns = Columns::of(place, &document);
     stored.meta.version += 1;
     stored.meta.last_modified = now.max(stored.meta.last_modified);
-    diesel::update(resources::table.find(stored.row_id))
-        .set((
-            resources::unique_key.eq(columns.unique_key),
-            resources::name.eq(name.clone()),
-            resources::external_id.eq(columns.external_id),
-            resources::display_name.eq(columns.display_name),
-            resources::active.eq(columns.active),
-            resources::document.eq(document.to_json()),
-            resources::deleted_at.eq(None::<NaiveDateTime>),
-            resources::deleted_by.eq(None::<String>),
-            resources::version.eq(stored.meta.version),
-            resources::modified_at.eq(stored.meta.last_modified.naive_utc()),
-        ))
-        .execute(connection)
-        .map_err(|error| conflict(error, place, &document))?;
+    let statement = set_state(place, &document, name.clone(), stored.meta.version, stored.meta.last_modified);
+    let statement = statement.push(", deleted_at = NULL, deleted_by = NULL");
+    of_row(statement, stored.row_id).execute(connection).map_err(|error| conflict(error, place, &document))?;
     limits::added(connection, place.tenant_id, &place.settings, place.resource_type)?;
     index(connection, place, stored.row_id, None, Some(&document))?;
     stored.document = document;
