@@ -210,7 +210,6 @@ impl Assembler<'_> {
             let ids: HashSet<&str> = drafts.iter().filter_map(Draft::referenced_id).collect();
             if !ids.is_empty() {
                 let name = &self.resource_type.name;
-                let name = &self.resource_type.name;
                 *names = members::display_names(connection, self.tenant_id, name, &ids)?;
             }
         }

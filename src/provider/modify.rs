@@ -68,8 +68,8 @@ impl Provider {
     ) -> Result<Modified> {
         let resource_type = projection.resource_type();
         let too_much = projection.is_default() && is_large(connection, resource_type, &stored)?;
-        let brief = Projection::parse(resource_type, Some("meta"), None)?;
-        let shown = if too_much { &brief } else { projection };
+        let brief = too_much.then(|| Projection::parse(resource_type, Some("meta"), None)).transpose()?;
+        let shown = brief.as_ref().unwrap_or(projection);
         let assembler = self.assembler(call.caller.tenant_id, resource_type, shown);
         Ok(Modified { representation: assembler.one(connection, stored.into_text())?, whole: !too_much })
     }

@@ -157,7 +157,13 @@ fn lacking(resource_type: &'static ResourceType, document: &Document) -> Vec<Str
     let extensions = resource_type.extensions.iter().filter(|extension| extension.required);
     let extensions = extensions.map(|extension| &extension.schema.id).filter(|urn| !is_there(urn)).cloned();
     let mut lacking: Vec<String> = extensions.collect();
-    for attribute in resource_type.stored_attributes().filter(|attribute| attribute.container().is_none_or(is_there)) {
+    // Few demand anything, and to look for a value costs more than to ask.
+    let demands = |attribute: &Resolved| {
+        let Attribute { required, sub_attributes, .. } = attribute.attribute;
+        *required || sub_attributes.iter().any(|part| part.required)
+    };
+    let attributes = resource_type.stored_attributes().filter(demands);
+    for attribute in attributes.filter(|attribute| attribute.container().is_none_or(is_there)) {
         let value = document.get(attribute);
         if attribute.attribute.required && is_missing(value) {
             lacking.push(attribute.to_string());

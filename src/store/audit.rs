@@ -24,8 +24,7 @@ mod verification;
 mod tests;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
-use diesel::RunQueryDsl;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::Text;
 use serde_json::Value;
 
 use super::Connection;
@@ -201,11 +200,11 @@ impl Written {
 /// Database failures.
 pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
     let Written { at, changes, salt, digest } = Written::of(record)?;
-    let statement: Sql = Sql::new(
+    let change: Sql = Sql::new(
         "INSERT INTO audit (tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes, \
          salt, digest) VALUES (",
     );
-    let statement = statement
+    let change = change
         .bind(record.tenant_id)
         .push(", ")
         .bind(at)
@@ -221,19 +220,24 @@ pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
         .bind(record.version)
         .push(", ")
         .bind_list([changes, salt, digest])
-        .push(") RETURNING row_id");
-    let event = record.operation.event();
-    if let Some(event) = event.filter(|_| connection.writes_at_once()) {
-        let statement: Sql = Sql::new("WITH made AS (").append(statement);
-        let statement = statement.push(") INSERT INTO outbox (audit_row_id, event) SELECT made.row_id, ").bind(event);
-        statement.push(" FROM made").execute(connection)?;
+        .push(")");
+    match record.operation.event() {
+        Some(event) => append_event(connection, change, event)?,
+        None => drop(change.execute(connection)?),
+    }
+    Ok(())
+}
+
+/// Runs the INSERT of a change, and notes its event under the number of its row, which nobody else needs to know.
+fn append_event(connection: &mut Connection, change: Sql, event: &'static str) -> Result<()> {
+    let into: Sql = Sql::new("INSERT INTO outbox (audit_row_id, event) ");
+    if connection.is_at_hand() {
+        change.execute(connection)?;
+        into.push("VALUES (last_insert_rowid(), ").bind(event).push(")").execute(connection)?;
         return Ok(());
     }
-    let audit_row_id: i64 = Sql::<BigInt>::default().append(statement).get_result(connection)?;
-    let Some(event) = event else { return Ok(()) };
-    let statement: Sql = Sql::new("INSERT INTO outbox (audit_row_id, event) VALUES (");
-    let statement = statement.bind(audit_row_id).push(", ").bind(event).push(")");
-    statement.execute(connection)?;
+    let both: Sql = Sql::new("WITH change AS (").append(change).push(" RETURNING row_id) ");
+    both.append(into).push("SELECT row_id, ").bind(event).push(" FROM change").execute(connection)?;
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 //! Only looks. What is good and what is not is for those who ask.
 
 use chrono::NaiveDateTime;
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
 use super::sql::Sql;

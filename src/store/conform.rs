@@ -6,7 +6,6 @@
 //! form afterwards and write no more.
 
 use chrono::{DateTime, Utc};
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use serde_json::{Map, Value};
 

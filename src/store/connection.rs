@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use diesel::Connection as _;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
+use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::Error as DatabaseError;
 use diesel::sql_types::{BigInt, Integer, Text};
 
@@ -50,7 +51,21 @@ macro_rules! each_backend {
 }
 pub(crate) use each_backend;
 
+/// A query whose rows are read alike from either database.
+pub trait Reads<'query, U>: LoadQuery<'query, SqliteConnection, U> + LoadQuery<'query, PgConnection, U> {}
+
+impl<'query, U, Q> Reads<'query, U> for Q where
+    Q: LoadQuery<'query, SqliteConnection, U> + LoadQuery<'query, PgConnection, U>
+{
+}
+
 impl Connection {
+    /// Whether the database runs in this process. Then a statement costs no round trip, and several small ones that stay
+    /// prepared are cheaper than a large one.
+    pub(super) fn is_at_hand(&self) -> bool {
+        matches!(self, Connection::Sqlite(_))
+    }
+
     /// Whether a row that will be changed must be locked by name (`FOR UPDATE`). SQLite's writer is alone from BEGIN on.
     pub fn locks_rows(&self) -> bool {
         matches!(self, Connection::Postgres(_))

@@ -1,7 +1,6 @@
 //! Password hashes, in a table of their own: no document, search, history or event can show what is not in it (USR-05).
 
-use diesel::RunQueryDsl;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::Text;
 
 use super::Connection;
 use super::sql::Sql;
@@ -36,6 +35,6 @@ pub fn set(connection: &mut Connection, row_id: i64, password_hash: &str) -> Res
 /// # Errors
 /// Database failures.
 pub fn clear(connection: &mut Connection, row_id: i64) -> Result<bool> {
-    let statement: Sql<BigInt> = Sql::new("DELETE FROM credentials WHERE row_id = ");
-    Ok(!statement.bind(row_id).push(" RETURNING row_id").load::<i64>(connection)?.is_empty())
+    let statement: Sql = Sql::new("DELETE FROM credentials WHERE row_id = ");
+    Ok(statement.bind(row_id).execute(connection)? > 0)
 }

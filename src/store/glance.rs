@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable};
 
 use super::Connection;

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::resources::{Columns, Place, is_group, names_like};

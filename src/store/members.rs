@@ -8,7 +8,6 @@ mod nesting;
 use std::collections::{HashMap, HashSet};
 
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamp};
 
 pub use nesting::{GroupOf, groups_of};
@@ -86,11 +85,36 @@ fn in_few_lengths(row_ids: &[i64]) -> impl Iterator<Item = i64> {
     row_ids.iter().copied().chain(last.into_iter().cycle()).take(length)
 }
 
+/// Whether these are better a statement each, which tells by itself whether it did something: for the rows of RETURNING,
+/// SQLite makes a table each time.
+fn is_little<T>(connection: &Connection, values: &[T]) -> bool {
+    connection.is_at_hand() && values.len() <= 32
+}
+
+/// Those of the values of which the statement changes a row.
+fn effective<T: Copy>(connection: &mut Connection, values: &[T], statement: impl Fn(T) -> Sql) -> Result<Vec<T>> {
+    let mut effective = Vec::with_capacity(values.len());
+    for value in values {
+        if statement(*value).execute(connection)? > 0 {
+            effective.push(*value);
+        }
+    }
+    Ok(effective)
+}
+
 /// Adds members by their rows. Returns the rows that were not members before.
 ///
 /// # Errors
 /// Database failures.
 pub fn add(connection: &mut Connection, group_row_id: i64, member_row_ids: &[i64]) -> Result<Vec<i64>> {
+    if is_little(connection, member_row_ids) {
+        let insertion = |member_row_id| {
+            let insertion =
+                Sql::new("INSERT INTO group_members (group_row_id, member_row_id) VALUES (").bind(group_row_id);
+            insertion.push(", ").bind(member_row_id).push(") ON CONFLICT DO NOTHING")
+        };
+        return effective(connection, member_row_ids, insertion);
+    }
     let mut added = Vec::new();
     for chunk in member_row_ids.chunks(CHUNK) {
         added.extend(kept(addition(group_row_id, chunk), chunk).load::<i64>(connection)?);
@@ -132,6 +156,13 @@ pub fn add_resolved(connection: &mut Connection, group_row_id: i64, members: &[(
 /// # Errors
 /// Database failures.
 pub fn remove(connection: &mut Connection, group_row_id: i64, member_row_ids: &[i64]) -> Result<Vec<i64>> {
+    if is_little(connection, member_row_ids) {
+        let deletion = |member_row_id| {
+            let deletion = Sql::new("DELETE FROM group_members WHERE group_row_id = ").bind(group_row_id);
+            deletion.push(" AND member_row_id = ").bind(member_row_id)
+        };
+        return effective(connection, member_row_ids, deletion);
+    }
     let mut removed = Vec::new();
     for chunk in member_row_ids.chunks(CHUNK) {
         let statement: Sql<BigInt> = Sql::new("DELETE FROM group_members WHERE group_row_id = ");
@@ -168,6 +199,14 @@ pub fn add_unresolved(connection: &mut Connection, group_row_id: i64, values: &[
 /// # Errors
 /// Database failures.
 pub fn remove_unresolved(connection: &mut Connection, group_row_id: i64, values: &[&str]) -> Result<Vec<String>> {
+    if is_little(connection, values) {
+        let deletion = |value| {
+            let deletion = Sql::new("DELETE FROM unresolved_members WHERE group_row_id = ").bind(group_row_id);
+            deletion.push(" AND value = ").bind(value)
+        };
+        let removed = effective(connection, values, deletion)?;
+        return Ok(removed.into_iter().map(str::to_owned).collect());
+    }
     let mut removed = Vec::new();
     for chunk in values.chunks(CHUNK) {
         let statement: Sql<Text> = removal_of_unresolved(group_row_id, chunk);
@@ -363,19 +402,27 @@ fn forget_at_once(connection: &mut Connection, row_id: i64) -> Result<(Vec<Strin
     Ok((ids(groups), ids(members)))
 }
 
+/// SQLite would make a table for the rows of RETURNING, and there is nobody who could change any in between.
 fn forget_in_turn(connection: &mut Connection, row_id: i64) -> Result<(Vec<String>, Vec<String>)> {
-    let statements: [Sql<Text>; 3] = [
-        Sql::new("DELETE FROM group_members WHERE member_row_id = ")
-            .bind(row_id)
-            .push(" RETURNING (SELECT g.id FROM resources g WHERE g.row_id = group_row_id)"),
-        Sql::new("DELETE FROM group_members WHERE group_row_id = ")
-            .bind(row_id)
-            .push(" RETURNING (SELECT m.id FROM resources m WHERE m.row_id = member_row_id)"),
-        Sql::new("DELETE FROM unresolved_members WHERE group_row_id = ").bind(row_id).push(" RETURNING value"),
+    let selections = [
+        "SELECT g.id FROM group_members gm JOIN resources g ON g.row_id = gm.group_row_id WHERE gm.member_row_id = ",
+        "SELECT m.id FROM group_members gm JOIN resources m ON m.row_id = gm.member_row_id WHERE gm.group_row_id = ",
+        "SELECT u.value FROM unresolved_members u WHERE u.group_row_id = ",
     ];
-    let [groups, members, unresolved] = statements.map(|statement| statement.load::<String>(connection));
-    let (groups, mut members) = (groups?, members?);
-    members.extend(unresolved?);
+    let deletions = [
+        "DELETE FROM group_members WHERE member_row_id = ",
+        "DELETE FROM group_members WHERE group_row_id = ",
+        "DELETE FROM unresolved_members WHERE group_row_id = ",
+    ];
+    let mut forgotten: [Vec<String>; 3] = Default::default();
+    for ((forgotten, selection), deletion) in forgotten.iter_mut().zip(selections).zip(deletions) {
+        *forgotten = Sql::<Text>::new(selection).bind(row_id).load(connection)?;
+        if !forgotten.is_empty() {
+            Sql::<()>::new(deletion).bind(row_id).execute(connection)?;
+        }
+    }
+    let [groups, mut members, unresolved] = forgotten;
+    members.extend(unresolved);
     Ok((groups, members))
 }
 
@@ -460,6 +507,21 @@ pub fn resolve_own(connection: &mut Connection, tenant_id: i64, group_row_id: i6
 /// # Errors
 /// Database failures.
 pub fn exceed(connection: &mut Connection, group_row_id: i64, most: i64) -> Result<bool> {
+    if !has_more(connection, group_row_id, FEW.min(most))? {
+        return Ok(false);
+    }
+    // Whose is the row so far behind the first one of the group? To pass over rows without a look at each costs a quarter.
+    let statement: Sql<BigInt> = Sql::new("SELECT gm.group_row_id FROM group_members gm WHERE gm.group_row_id >= ");
+    let statement =
+        statement.bind(group_row_id).push(" ORDER BY gm.group_row_id, gm.member_row_id LIMIT 1 OFFSET 0 + ");
+    let owner = statement.bind(most).load::<i64>(connection)?.pop();
+    Ok(owner == Some(group_row_id) || has_more(connection, group_row_id, most)?)
+}
+
+/// Of groups with no more members than this it is cheap to look at each.
+const FEW: i64 = 50;
+
+fn has_more(connection: &mut Connection, group_row_id: i64, most: i64) -> Result<bool> {
     let statement: Sql<BigInt> = Sql::new("SELECT gm.group_row_id FROM group_members gm WHERE gm.group_row_id = ");
     let statement = statement
         .bind(group_row_id)

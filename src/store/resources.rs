@@ -121,15 +121,14 @@ pub fn insert(
     let difference = values::Difference::between(place.resource_type, None, Some(document));
     let indexed_beside = connection.writes_at_once().then(|| difference.of_made(place.tenant_id)).flatten();
     let is_indexed = indexed_beside.is_some();
-    let row: Sql<BigInt> = match indexed_beside {
-        Some(indexed) => Sql::new("WITH made AS (")
-            .append(row)
-            .push("), indexed AS (")
-            .append(indexed)
-            .push(") SELECT row_id FROM made"),
-        None => Sql::default().append(row),
+    let inserted = match indexed_beside {
+        Some(indexed) => {
+            let both: Sql<BigInt> = Sql::new("WITH made AS (").append(row).push(" RETURNING row_id), indexed AS (");
+            both.append(indexed).push(") SELECT row_id FROM made").get_result(connection)
+        }
+        None => row.insert(connection),
     };
-    let row_id: i64 = row.get_result(connection).map_err(|error| conflict(error, place, document))?;
+    let row_id: i64 = inserted.map_err(|error| conflict(error, place, document))?;
     limits::added(connection, place.tenant_id, &place.settings, place.resource_type)?;
     hold_unique(connection, place, row_id, None, Some(document))?;
     if !is_indexed {
@@ -146,36 +145,35 @@ pub fn insert(
     })
 }
 
-/// The insertion of a live resource, which returns its row.
+/// The insertion of a live resource.
 fn new_row(place: Place, id: &str, document: &Document, name: Option<String>, now: DateTime<Utc>) -> Sql {
     let columns = Columns::of(place, document);
-    let statement = Sql::new(
+    Sql::new(
         "INSERT INTO resources (tenant_id, id, resource_type, unique_key, name, external_id, display_name, active, \
          document, version, created_at, modified_at) VALUES (",
-    );
-    statement
-        .bind(place.tenant_id)
-        .push(", ")
-        .bind(id)
-        .push(", ")
-        .bind(place.resource_type.name.as_str())
-        .push(", ")
-        .bind(columns.unique_key)
-        .push(", ")
-        .bind(name)
-        .push(", ")
-        .bind(columns.external_id)
-        .push(", ")
-        .bind(columns.display_name)
-        .push(", ")
-        .bind(columns.active)
-        .push(", ")
-        .bind(document.to_json())
-        .push(", 1, ")
-        .bind(now.naive_utc())
-        .push(", ")
-        .bind(now.naive_utc())
-        .push(") RETURNING row_id")
+    )
+    .bind(place.tenant_id)
+    .push(", ")
+    .bind(id)
+    .push(", ")
+    .bind(place.resource_type.name.as_str())
+    .push(", ")
+    .bind(columns.unique_key)
+    .push(", ")
+    .bind(name)
+    .push(", ")
+    .bind(columns.external_id)
+    .push(", ")
+    .bind(columns.display_name)
+    .push(", ")
+    .bind(columns.active)
+    .push(", ")
+    .bind(document.to_json())
+    .push(", 1, ")
+    .bind(now.naive_utc())
+    .push(", ")
+    .bind(now.naive_utc())
+    .push(")")
 }
 
 /// The live resource of that id.
@@ -418,6 +416,13 @@ pub fn lock_referring(
     let Some(value) = reference.attribute.sub_attribute("value") else {
         return Ok(Vec::new());
     };
+    // Most are nobody's manager, and to learn that is cheaper than to ask for whole rows.
+    let any: Sql<BigInt> = Sql::new("SELECT v.row_id FROM resource_values v WHERE v.tenant_id = ");
+    let any = any.bind(place.tenant_id).push(" AND v.path = ").bind(value.index_path.as_str());
+    let any = any.push(" AND v.key = ").bind(id).push(" LIMIT 1");
+    if any.load::<i64>(connection)?.is_empty() {
+        return Ok(Vec::new());
+    }
     let clause = connection.lock_clause();
     let condition = live(place.tenant_id)
         .push(" AND r.row_id IN (SELECT row_id FROM resource_values WHERE tenant_id = ")
@@ -579,11 +584,24 @@ pub fn replace(
 ) -> Result<()> {
     let now = now.max(stored.meta.last_modified);
     let name = internal_name(connection, place, &document, Some(stored))?;
-    let columns = Columns::of(place, &document);
-    let statement = Sql::new("UPDATE resources SET unique_key = ")
+    let statement = set_state(place, &document, name.clone(), stored.meta.version + 1, now);
+    let statement = of_row(statement, stored.row_id);
+    let refusal = |error| conflict(error, place, &document);
+    write_and_index(connection, place, statement, stored.row_id, [Some(&stored.document), Some(&document)], refusal)?;
+    stored.document = document;
+    stored.name = name;
+    stored.meta.version += 1;
+    stored.meta.last_modified = now;
+    Ok(())
+}
+
+/// The change of a live row to this state. What diesel writes as an UPDATE never stays prepared.
+fn set_state(place: Place, document: &Document, name: Option<String>, version: i64, modified: DateTime<Utc>) -> Sql {
+    let columns = Columns::of(place, document);
+    Sql::new("UPDATE resources SET unique_key = ")
         .bind(columns.unique_key)
         .push(", name = ")
-        .bind(name.clone())
+        .bind(name)
         .push(", external_id = ")
         .bind(columns.external_id)
         .push(", display_name = ")
@@ -593,18 +611,13 @@ pub fn replace(
         .push(", document = ")
         .bind(document.to_json())
         .push(", version = ")
-        .bind(stored.meta.version + 1)
+        .bind(version)
         .push(", modified_at = ")
-        .bind(now.naive_utc())
-        .push(" WHERE row_id = ")
-        .bind(stored.row_id);
-    let refusal = |error| conflict(error, place, &document);
-    write_and_index(connection, place, statement, stored.row_id, [Some(&stored.document), Some(&document)], refusal)?;
-    stored.document = document;
-    stored.name = name;
-    stored.meta.version += 1;
-    stored.meta.last_modified = now;
-    Ok(())
+        .bind(modified.naive_utc())
+}
+
+fn of_row(change: Sql, row_id: i64) -> Sql {
+    change.push(" WHERE row_id = ").bind(row_id)
 }
 
 /// Writes a document, live or buried, whose schema has another form by now, with what is withheld of it. Search index
@@ -662,12 +675,9 @@ pub fn touch(
 ) -> Result<()> {
     stored.meta.version += i64::from(new_version);
     stored.meta.last_modified = now.max(stored.meta.last_modified);
-    diesel::update(resources::table.find(stored.row_id))
-        .set((
-            resources::version.eq(stored.meta.version),
-            resources::modified_at.eq(stored.meta.last_modified.naive_utc()),
-        ))
-        .execute(connection)?;
+    let statement = Sql::new("UPDATE resources SET version = ").bind(stored.meta.version);
+    let statement = statement.push(", modified_at = ").bind(stored.meta.last_modified.naive_utc());
+    of_row(statement, stored.row_id).execute(connection)?;
     Ok(())
 }
 
@@ -683,14 +693,9 @@ pub fn bury(
     deleted_by: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let statement = Sql::new("UPDATE resources SET active = ")
-        .bind(false)
-        .push(", deleted_at = ")
-        .bind(now.naive_utc())
-        .push(", deleted_by = ")
-        .bind(deleted_by)
-        .push(" WHERE row_id = ")
-        .bind(stored.row_id);
+    let statement = Sql::new("UPDATE resources SET active = ").bind(false);
+    let statement = statement.push(", deleted_at = ").bind(now.naive_utc()).push(", deleted_by = ").bind(deleted_by);
+    let statement = of_row(statement, stored.row_id);
     write_and_index(connection, place, statement, stored.row_id, [Some(&stored.document), None], Error::from)
 }
 
@@ -818,24 +823,11 @@ pub fn unbury(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let name = internal_name(connection, place, &document, None)?;
-    let columns = Columns::of(place, &document);
     stored.meta.version += 1;
     stored.meta.last_modified = now.max(stored.meta.last_modified);
-    diesel::update(resources::table.find(stored.row_id))
-        .set((
-            resources::unique_key.eq(columns.unique_key),
-            resources::name.eq(name.clone()),
-            resources::external_id.eq(columns.external_id),
-            resources::display_name.eq(columns.display_name),
-            resources::active.eq(columns.active),
-            resources::document.eq(document.to_json()),
-            resources::deleted_at.eq(None::<NaiveDateTime>),
-            resources::deleted_by.eq(None::<String>),
-            resources::version.eq(stored.meta.version),
-            resources::modified_at.eq(stored.meta.last_modified.naive_utc()),
-        ))
-        .execute(connection)
-        .map_err(|error| conflict(error, place, &document))?;
+    let statement = set_state(place, &document, name.clone(), stored.meta.version, stored.meta.last_modified);
+    let statement = statement.push(", deleted_at = NULL, deleted_by = NULL");
+    of_row(statement, stored.row_id).execute(connection).map_err(|error| conflict(error, place, &document))?;
     limits::added(connection, place.tenant_id, &place.settings, place.resource_type)?;
     index(connection, place, stored.row_id, None, Some(&document))?;
     stored.document = document;

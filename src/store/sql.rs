@@ -4,12 +4,15 @@
 //! Written once, it runs on both backends. Values are binds, always; text comes from this room only.
 
 use chrono::NaiveDateTime;
+use diesel::RunQueryDsl;
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, Bool, HasSqlType, Nullable, Text, Timestamp};
 use std::marker::PhantomData;
+
+use super::connection::{Connection, Reads, each_backend};
 
 /// A statement under construction. `Row` is the SQL type of a row that it returns; `()` for none.
 #[derive(Debug, Clone)]
@@ -167,6 +170,55 @@ impl<Row> Sql<Row> {
     }
 }
 
+/// To run it. Each way goes to the inner connection at once: the one over both would write the text twice over and bind every
+/// value twice, which costs more than many a statement itself.
+impl<Row: 'static> Sql<Row> {
+    /// All rows.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub fn load<'query, U>(self, connection: &mut Connection) -> QueryResult<Vec<U>>
+    where
+        Self: Reads<'query, U>,
+    {
+        each_backend!(connection, c => RunQueryDsl::load(self, c))
+    }
+
+    /// The first row.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none; database failures.
+    pub fn get_result<'query, U>(self, connection: &mut Connection) -> QueryResult<U>
+    where
+        Self: Reads<'query, U>,
+    {
+        each_backend!(connection, c => RunQueryDsl::get_result(self, c))
+    }
+
+    /// Runs it; how many rows it changed.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub fn execute(self, connection: &mut Connection) -> QueryResult<usize> {
+        each_backend!(connection, c => RunQueryDsl::execute(self, c))
+    }
+}
+
+impl Sql {
+    /// Runs an INSERT of one row into a table that numbers its rows; the number.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub fn insert(self, connection: &mut Connection) -> QueryResult<i64> {
+        if connection.is_at_hand() {
+            // For the rows of RETURNING, SQLite makes a table each time.
+            self.execute(connection)?;
+            return Sql::<BigInt>::new("SELECT last_insert_rowid()").get_result(connection);
+        }
+        Sql::<BigInt>::default().append(self).push(" RETURNING row_id").get_result(connection)
+    }
+}
+
 impl<Row, DB> QueryFragment<DB> for Sql<Row>
 where
     DB: Backend + HasSqlType<BigInt> + HasSqlType<Text> + HasSqlType<Bool> + HasSqlType<Timestamp>,
@@ -210,4 +262,4 @@ impl<Row> Query for Sql<Row> {
     type SqlType = Row;
 }
 
-impl<Row, Conn> diesel::RunQueryDsl<Conn> for Sql<Row> {}
+impl<Row, Conn> RunQueryDsl<Conn> for Sql<Row> {}

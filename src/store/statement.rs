@@ -16,6 +16,10 @@ use super::connection::{Connection, each_backend};
 /// statement is any faster.
 const BINDS_PER_STATEMENT: usize = 1_000;
 
+/// Up to so many rows are statements of their own where the database is at hand: of one row, SQLite needs no copy of each
+/// page that it would have to restore if a later row failed, and the text is always the same.
+const ROWS_ONE_BY_ONE: usize = 32;
+
 /// Statements up to this many rows stay prepared. Larger ones hardly ever come twice with the same count, except those
 /// that are as large as can be.
 const ROWS_KEPT_PREPARED: usize = 32;
@@ -46,7 +50,7 @@ pub enum OnConflict {
 
 /// Inserts rows of `columns` into `table`, a few hundred per statement; answers how many were inserted.
 ///
-/// Beyond one statement's worth of rows, a failure leaves those of earlier statements to the transaction.
+/// A failure leaves the rows of earlier statements to the transaction.
 pub fn insert_rows<'a, const N: usize>(
     connection: &mut Connection,
     table: &'static str,
@@ -54,7 +58,7 @@ pub fn insert_rows<'a, const N: usize>(
     rows: impl IntoIterator<Item = [Cell<'a>; N]>,
     on_conflict: OnConflict,
 ) -> QueryResult<usize> {
-    in_chunks(rows, rows_per_statement(N), |rows| {
+    in_chunks(connection, rows, rows_per_statement(N), |connection, rows| {
         let statement = InsertRows { table, columns, rows, on_conflict };
         each_backend!(connection, c => statement.execute(c))
     })
@@ -69,16 +73,17 @@ pub fn delete_rows<'a, const N: usize>(
     columns: [&'static str; N],
     rows: impl IntoIterator<Item = [Cell<'a>; N]>,
 ) -> QueryResult<usize> {
-    in_chunks(rows, ROWS_PER_DELETE, |rows| {
+    in_chunks(connection, rows, ROWS_PER_DELETE, |connection, rows| {
         let statement = DeleteRows { table, columns, rows };
         each_backend!(connection, c => statement.execute(c))
     })
 }
 
 fn in_chunks<'a, const N: usize>(
+    connection: &mut Connection,
     rows: impl IntoIterator<Item = [Cell<'a>; N]>,
     most: usize,
-    mut execute: impl FnMut(&[[Cell<'a>; N]]) -> QueryResult<usize>,
+    execute: impl Fn(&mut Connection, &[[Cell<'a>; N]]) -> QueryResult<usize>,
 ) -> QueryResult<usize> {
     let mut rows = rows.into_iter();
     let mut chunk = Vec::new();
@@ -89,7 +94,10 @@ fn in_chunks<'a, const N: usize>(
         if chunk.is_empty() {
             return Ok(affected);
         }
-        affected += execute(&chunk)?;
+        let is_one_by_one = connection.is_at_hand() && chunk.len() <= ROWS_ONE_BY_ONE;
+        for rows in chunk.chunks(if is_one_by_one { 1 } else { most }) {
+            affected += execute(connection, rows)?;
+        }
     }
 }
 
@@ -115,8 +123,8 @@ where
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         keep_prepared_if_likely_again(&mut out, self.rows);
         out.push_sql("INSERT INTO ");
-        out.push_identifier(self.table)?;
-        push_columns(&mut out, &self.columns)?;
+        out.push_sql(self.table);
+        push_columns(&mut out, &self.columns);
         out.push_sql(" VALUES ");
         push_rows(&mut out, self.rows)?;
         if self.on_conflict == OnConflict::Skip {
@@ -143,7 +151,7 @@ where
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         keep_prepared_if_likely_again(&mut out, self.rows);
         out.push_sql("DELETE FROM ");
-        out.push_identifier(self.table)?;
+        out.push_sql(self.table);
         out.push_sql(" WHERE ");
         for (index, row) in self.rows.iter().enumerate() {
             for (position, (column, cell)) in self.columns.iter().zip(row).enumerate() {
@@ -152,7 +160,7 @@ where
                     (_, 0) => ") OR (",
                     _ => " AND ",
                 });
-                out.push_identifier(column)?;
+                out.push_sql(column);
                 out.push_sql(" = ");
                 cell.walk_ast(out.reborrow())?;
             }
@@ -239,16 +247,16 @@ fn keep_prepared_if_likely_again<DB: Backend, const N: usize>(out: &mut AstPass<
     }
 }
 
-fn push_columns<DB: Backend>(out: &mut AstPass<'_, '_, DB>, columns: &[&'static str]) -> QueryResult<()> {
+/// No name of ours is a word that needs quotes.
+fn push_columns<DB: Backend>(out: &mut AstPass<'_, '_, DB>, columns: &[&'static str]) {
     out.push_sql(" (");
     for (position, column) in columns.iter().enumerate() {
         if position > 0 {
             out.push_sql(", ");
         }
-        out.push_identifier(column)?;
+        out.push_sql(column);
     }
     out.push_sql(")");
-    Ok(())
 }
 
 fn push_rows<'b, DB: Backend, const N: usize>(

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
 use super::sql::Sql;

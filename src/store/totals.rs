@@ -5,7 +5,6 @@
 //! in front of a page are passed by without a look at their rows. On PostgreSQL a block may have several rows that add up,
 //! since two transactions that create at the same time must not wait for each other.
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text};
 
 use super::Connection;

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 use sha2::{Digest, Sha256};

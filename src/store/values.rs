@@ -4,15 +4,18 @@
 //! is found again for deletion because the old document tells its whole key.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use diesel::RunQueryDsl;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 
-use super::Connection;
+use super::connection::{Connection, each_backend};
 use super::sql::Sql;
-use super::statement::{OnConflict, delete_rows, insert_rows};
+use super::statement::{Binds, OnConflict, delete_rows, insert_rows};
 use crate::scim::Result;
 use crate::scim::key::Key;
 use crate::scim::resource::Document;
@@ -27,10 +30,10 @@ pub const HEAD_CHARS: usize = 256;
 pub const SORTED_TAIL_CHARS: usize = 768;
 
 /// One value of a resource in the index.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexedValue {
     /// The index path of the attribute.
-    pub path: String,
+    pub path: Cow<'static, str>,
     /// The first [`HEAD_CHARS`] characters of the key.
     pub head: String,
     /// What follows them.
@@ -40,10 +43,11 @@ pub struct IndexedValue {
 }
 
 /// Every value of a document.
-pub fn indexed_values(resource_type: &'static ResourceType, document: &Document) -> HashSet<IndexedValue> {
-    let mut values = HashSet::new();
+pub fn indexed_values(resource_type: &'static ResourceType, document: &Document) -> BTreeSet<IndexedValue> {
+    let mut values = BTreeSet::new();
     index_schemas(&document.schemas(resource_type), &mut values);
-    for attribute in searched_attributes(resource_type) {
+    let assigned: Vec<&str> = document.members().keys().map(String::as_str).collect();
+    for attribute in searched_attributes(resource_type, &assigned) {
         index_attribute(attribute, document.get(attribute), &mut values);
     }
     values
@@ -54,14 +58,17 @@ pub fn differing_values(
     resource_type: &'static ResourceType,
     before: &Document,
     after: &Document,
-) -> [HashSet<IndexedValue>; 2] {
-    let [mut old, mut new] = [HashSet::new(), HashSet::new()];
-    let schemas = [before, after].map(|document| document.schemas(resource_type));
-    if schemas[0] != schemas[1] {
-        index_schemas(&schemas[0], &mut old);
-        index_schemas(&schemas[1], &mut new);
+) -> [BTreeSet<IndexedValue>; 2] {
+    let [mut old, mut new] = [BTreeSet::new(), BTreeSet::new()];
+    let differing = differing_members(before, after);
+    if resource_type.extensions.iter().any(|extension| differing.contains(&extension.schema.id.as_str())) {
+        let schemas = [before, after].map(|document| document.schemas(resource_type));
+        if schemas[0] != schemas[1] {
+            index_schemas(&schemas[0], &mut old);
+            index_schemas(&schemas[1], &mut new);
+        }
     }
-    for attribute in searched_attributes(resource_type) {
+    for attribute in searched_attributes(resource_type, &differing) {
         let [before, after] = [before, after].map(|document| document.get(attribute));
         if before != after {
             index_attribute(attribute, before, &mut old);
@@ -71,17 +78,30 @@ pub fn differing_values(
     [old, new]
 }
 
-fn searched_attributes(resource_type: &'static ResourceType) -> impl Iterator<Item = Resolved> {
-    resource_type.stored_attributes().filter(|attribute| attribute.attribute.returned != Returned::Never)
+/// The names of the top-level members, containers of extensions among them, that are not the same in both.
+fn differing_members<'a>(before: &'a Document, after: &'a Document) -> Vec<&'a str> {
+    let [before, after] = [before, after].map(Document::members);
+    let differing = before.iter().filter(|(name, value)| after.get(*name) != Some(*value));
+    let new = after.iter().filter(|(name, _)| !before.contains_key(*name));
+    differing.chain(new).map(|(name, _)| name.as_str()).collect()
 }
 
-fn index_schemas(schemas: &[String], values: &mut HashSet<IndexedValue>) {
+/// The attributes that are searched for, of these members of a document.
+fn searched_attributes(resource_type: &'static ResourceType, members: &[&str]) -> impl Iterator<Item = Resolved> {
+    let is_among =
+        move |attribute: &Resolved| members.contains(&attribute.container().unwrap_or(&attribute.attribute.name));
+    let is_searched =
+        move |attribute: &Resolved| attribute.attribute.returned != Returned::Never && is_among(attribute);
+    resource_type.stored_attributes().filter(is_searched)
+}
+
+fn index_schemas(schemas: &[String], values: &mut BTreeSet<IndexedValue>) {
     for (element, urn) in schemas.iter().skip(1).enumerate() {
         values.insert(indexed("schemas", Key::of_text_exactly(urn), element));
     }
 }
 
-fn index_attribute(attribute: Resolved, value: Option<&Value>, values: &mut HashSet<IndexedValue>) {
+fn index_attribute(attribute: Resolved, value: Option<&Value>, values: &mut BTreeSet<IndexedValue>) {
     match value {
         Some(Value::Array(elements)) => {
             for (element, value) in primary_first(elements).enumerate() {
@@ -100,9 +120,9 @@ fn primary_first(elements: &[Value]) -> impl Iterator<Item = &Value> {
     primary.chain(elements.iter().filter(move |element| !is_primary(element)))
 }
 
-fn index_value(attribute: &Attribute, value: &Value, element: usize, values: &mut HashSet<IndexedValue>) {
+fn index_value(attribute: &'static Attribute, value: &Value, element: usize, values: &mut BTreeSet<IndexedValue>) {
     if attribute.is_complex() {
-        let is_searched = |part: &&Attribute| part.role == Role::Stored && part.returned != Returned::Never;
+        let is_searched = |part: &&'static Attribute| part.role == Role::Stored && part.returned != Returned::Never;
         for part in attribute.sub_attributes.iter().filter(is_searched) {
             let part_values = value.get(&part.name).map(each_value).unwrap_or_default();
             for value in part_values {
@@ -110,13 +130,13 @@ fn index_value(attribute: &Attribute, value: &Value, element: usize, values: &mu
             }
             let first = part_values.first().filter(|_| part.multi_valued && element == 0);
             if let Some(key) = first.and_then(|first| Key::of_stored(part, first)) {
-                values.insert(indexed(&sort_path(part), key, element));
+                values.insert(indexed(sort_path(part), key, element));
             }
         }
         return;
     }
     if let Some(key) = Key::of_stored(attribute, value) {
-        values.insert(indexed(&attribute.index_path, key, element));
+        values.insert(indexed(attribute.index_path.as_str(), key, element));
     }
 }
 
@@ -169,10 +189,11 @@ fn each_value(value: &Value) -> &[Value] {
     }
 }
 
-fn indexed(path: &str, key: Key, element: usize) -> IndexedValue {
-    let (head, tail) = split(key.as_str());
+fn indexed(path: impl Into<Cow<'static, str>>, key: Key, element: usize) -> IndexedValue {
+    let mut head = key.into_string();
+    let tail = head.split_off(split(&head).0.len());
     let element = i64::try_from(element).expect("a document has fewer than 2^63 elements");
-    IndexedValue { path: path.to_owned(), head: head.to_owned(), tail: tail.to_owned(), element }
+    IndexedValue { path: path.into(), head, tail, element }
 }
 
 /// A key as the tree holds it: the head, and what follows.
@@ -192,21 +213,26 @@ pub fn find<'a>(
     tenant_id: i64,
     row_id: i64,
     values: impl IntoIterator<Item = &'a IndexedValue>,
-) -> Result<HashSet<IndexedValue>> {
+) -> Result<BTreeSet<IndexedValue>> {
     let mut values = values.into_iter().peekable();
-    let mut found = HashSet::new();
+    let mut found = BTreeSet::new();
     while values.peek().is_some() {
         let mut statement: Sql<(Text, Text, Text, BigInt)> =
             Sql::new("SELECT v.path, v.key, v.tail, v.element FROM resource_values v WHERE ").uncached();
         for (index, value) in values.by_ref().take(AT_ONCE).enumerate() {
             statement = statement.push(if index == 0 { "(" } else { " OR (" }).push("v.tenant_id = ").bind(tenant_id);
-            statement = statement.push(" AND v.path = ").bind(value.path.as_str());
+            statement = statement.push(" AND v.path = ").bind(value.path.as_ref());
             statement = statement.push(" AND v.key = ").bind(value.head.as_str());
             statement = statement.push(" AND v.row_id = ").bind(row_id).push(" AND v.element = ").bind(value.element);
             statement = statement.push(")");
         }
         let rows: Vec<(String, String, String, i64)> = statement.load(connection)?;
-        let value = |(path, head, tail, element)| IndexedValue { path, head, tail, element };
+        let value = |(path, head, tail, element): (String, String, String, i64)| IndexedValue {
+            path: path.into(),
+            head,
+            tail,
+            element,
+        };
         found.extend(rows.into_iter().map(value));
     }
     Ok(found)
@@ -237,13 +263,20 @@ pub fn insert_all<'a>(
     tenant_id: i64,
     values: impl IntoIterator<Item = (i64, &'a IndexedValue)>,
 ) -> Result<()> {
+    if connection.is_at_hand() {
+        for (row_id, value) in values {
+            let statement = InsertValue(AtRow { tenant_id, row_id, value });
+            each_backend!(connection, c => statement.execute(c))?;
+        }
+        return Ok(());
+    }
     let columns = ["tenant_id", "path", "key", "row_id", "element", "tail"];
     let rows = values.into_iter().map(|(row_id, value)| {
         let IndexedValue { path, head, tail, element } = value;
         let element = *element;
         [
             tenant_id.into(),
-            path.as_str().into(),
+            path.as_ref().into(),
             head.as_str().into(),
             row_id.into(),
             element.into(),
@@ -264,15 +297,96 @@ pub fn delete<'a>(
     row_id: i64,
     values: impl IntoIterator<Item = &'a IndexedValue>,
 ) -> Result<()> {
+    if connection.is_at_hand() {
+        for value in values {
+            let statement = DeleteValue(AtRow { tenant_id, row_id, value });
+            each_backend!(connection, c => statement.execute(c))?;
+        }
+        return Ok(());
+    }
     let columns = ["tenant_id", "path", "key", "row_id", "element"];
     let rows = values.into_iter().map(|value| {
         let IndexedValue { path, head, element, .. } = value;
         let element = *element;
-        [tenant_id.into(), path.as_str().into(), head.as_str().into(), row_id.into(), element.into()]
+        [tenant_id.into(), path.as_ref().into(), head.as_str().into(), row_id.into(), element.into()]
     });
     delete_rows(connection, "resource_values", columns, rows)?;
     Ok(())
 }
+
+/// A value with what makes it a row.
+#[derive(Clone, Copy)]
+struct AtRow<'a> {
+    tenant_id: i64,
+    row_id: i64,
+    value: &'a IndexedValue,
+}
+
+/// One row where the database is at hand. A resource has a dozen of them, so that the statement is known by its type, and
+/// nobody writes its text to find it among those that stay prepared.
+struct InsertValue<'a>(AtRow<'a>);
+
+impl QueryId for InsertValue<'_> {
+    type QueryId = InsertValue<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<DB: Binds> QueryFragment<DB> for InsertValue<'_>
+where
+    i64: ToSql<BigInt, DB>,
+    str: ToSql<Text, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        let AtRow { tenant_id, row_id, value } = &self.0;
+        out.push_sql("INSERT INTO resource_values (tenant_id, path, key, row_id, element, tail) VALUES (");
+        out.push_bind_param::<BigInt, _>(tenant_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, str>(&value.path)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, str>(&value.head)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(row_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&value.element)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, str>(&value.tail)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl<C> RunQueryDsl<C> for InsertValue<'_> {}
+
+/// As [`InsertValue`].
+struct DeleteValue<'a>(AtRow<'a>);
+
+impl QueryId for DeleteValue<'_> {
+    type QueryId = DeleteValue<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<DB: Binds> QueryFragment<DB> for DeleteValue<'_>
+where
+    i64: ToSql<BigInt, DB>,
+    str: ToSql<Text, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        let AtRow { tenant_id, row_id, value } = &self.0;
+        out.push_sql("DELETE FROM resource_values WHERE tenant_id = ");
+        out.push_bind_param::<BigInt, _>(tenant_id)?;
+        out.push_sql(" AND path = ");
+        out.push_bind_param::<Text, str>(&value.path)?;
+        out.push_sql(" AND key = ");
+        out.push_bind_param::<Text, str>(&value.head)?;
+        out.push_sql(" AND row_id = ");
+        out.push_bind_param::<BigInt, _>(row_id)?;
+        out.push_sql(" AND element = ");
+        out.push_bind_param::<BigInt, _>(&value.element)?;
+        Ok(())
+    }
+}
+
+impl<C> RunQueryDsl<C> for DeleteValue<'_> {}
 
 /// Writes the difference between two states of a resource.
 ///
@@ -282,8 +396,8 @@ pub fn replace(
     connection: &mut Connection,
     tenant_id: i64,
     row_id: i64,
-    old: &HashSet<IndexedValue>,
-    new: &HashSet<IndexedValue>,
+    old: &BTreeSet<IndexedValue>,
+    new: &BTreeSet<IndexedValue>,
 ) -> Result<()> {
     delete(connection, tenant_id, row_id, old.difference(new))?;
     insert(connection, tenant_id, row_id, new.difference(old))
@@ -362,7 +476,7 @@ fn deletion(tenant_id: i64, row_id: i64, values: &[IndexedValue]) -> Sql {
     let mut statement = Sql::new("DELETE FROM resource_values WHERE tenant_id = ").bind(tenant_id);
     statement = statement.push(" AND row_id = ").bind(row_id).push(" AND (");
     for (index, value) in values.iter().enumerate() {
-        statement = statement.push(if index == 0 { "(path = " } else { " OR (path = " }).bind(value.path.as_str());
+        statement = statement.push(if index == 0 { "(path = " } else { " OR (path = " }).bind(&*value.path);
         statement = statement.push(" AND key = ").bind(value.head.as_str());
         statement = statement.push(" AND element = ").bind(value.element).push(")");
     }
@@ -375,7 +489,7 @@ fn insertion(row: Sql, tenant_id: i64, values: &[IndexedValue]) -> Sql {
     let statement = statement.bind(tenant_id).push(", v.path, v.key, r.row_id, v.element, v.tail FROM (").append(row);
     let mut statement = statement.push(") r CROSS JOIN (VALUES ");
     for (index, IndexedValue { path, head, tail, element }) in values.iter().enumerate() {
-        statement = statement.push(if index == 0 { "(" } else { ", (" }).bind(path.as_str()).push(", ");
+        statement = statement.push(if index == 0 { "(" } else { ", (" }).bind(&**path).push(", ");
         statement = statement.bind(head.as_str()).push(", ").bind(*element).push(", ").bind(tail.as_str()).push(")");
     }
     statement.push(") v (path, key, element, tail)")
@@ -391,7 +505,7 @@ mod tests {
         let document = Document::from_json(json).expect("a document");
         let mut values: Vec<_> = indexed_values(user, &document)
             .into_iter()
-            .map(|value| (value.path, value.element, value.head + &value.tail))
+            .map(|value| (value.path.into_owned(), value.element, value.head + &value.tail))
             .collect();
         values.sort();
         values

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::{Map, Value};
 

@@ -1,7 +1,8 @@
 //! The single writer of a database that has one write lock: a thread that commits what waits together.
 //!
-//! One fsync then serves many callers, and each is answered only after it. Every work has a savepoint of its own, so that
-//! one caller's failure is nobody else's. Knows nothing of what is written.
+//! One fsync then serves many callers, and each is answered only after it. One caller's failure is nobody else's: where a
+//! work fails that has written something, the batch begins anew, with a savepoint for each work. A savepoint costs a copy of
+//! every page that is written under it, so those who do not fail go without. Knows nothing of what is written.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,14 +11,19 @@ use std::thread::JoinHandle;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use tokio::sync::oneshot;
 
 use super::connection::{Connection, Connector, Purpose};
+use super::sql::Sql;
 use super::{commit, error};
 use crate::scim::{Error, ErrorKind, Result};
 
 /// How many works one commit holds at most; more would only make the first of them wait.
 const BATCH: usize = 256;
+
+/// How many batches have savepoints from the start after one that had to begin anew.
+const WARY_BATCHES: u32 = 16;
 
 /// How often a work runs that asks to run again.
 pub(super) const ATTEMPTS: u32 = 10;
@@ -38,9 +44,9 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("scimd-writer".to_owned())
             .spawn(move || {
-                let mut connection = Some(connection);
+                let mut scribe = Scribe { connector, connection: Some(connection), wary: 0 };
                 while let Some(batch) = exit.0.take() {
-                    commit_together(&connector, &mut connection, batch);
+                    scribe.commit_together(batch);
                 }
             })
             .map_err(Error::internal)?;
@@ -154,8 +160,11 @@ trait Waiting: Send + std::fmt::Debug {
 }
 
 /// What a work wants done with what it has written.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Keep,
+    /// It was its caller's mistake, and not the database that failed.
+    Refuse,
     Undo,
     UndoAndRunAgain,
 }
@@ -180,12 +189,13 @@ impl<T: Send, F: FnMut(&mut Connection) -> Result<T> + Send> Waiting for Work<T,
 
     fn run(&mut self, connection: &mut Connection) -> Verdict {
         let work = &mut self.work;
-        // What the work leaves half-done after a panic is rolled back, and it does not run again.
+        // What the work leaves half-done after a panic is rolled back.
         let outcome = self.span.in_scope(|| catch_unwind(AssertUnwindSafe(|| work(connection))));
         let outcome = outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload)));
         let verdict = match &outcome {
             Ok(_) => Verdict::Keep,
             Err(error) if error::may_run_again(error) => Verdict::UndoAndRunAgain,
+            Err(error) if error.kind().is_the_callers() => Verdict::Refuse,
             Err(_) => Verdict::Undo,
         };
         self.outcome = Some(outcome);
@@ -198,25 +208,56 @@ impl<T: Send, F: FnMut(&mut Connection) -> Result<T> + Send> Waiting for Work<T,
     }
 }
 
-/// Runs a batch in one transaction and answers everybody in it.
-///
-/// If the batch as a whole fails, everybody learns that failure, those too whose own work had failed: they may have failed
-/// because of a neighbour's change that is now undone.
-fn commit_together(connector: &Connector, connection: &mut Option<Connection>, mut batch: Vec<Box<dyn Waiting>>) {
-    batch.retain(|work| !work.is_abandoned());
-    if batch.is_empty() {
-        return;
-    }
-    let failure = match run_and_commit(connector, connection, &mut batch) {
-        Ok(()) => None,
-        Err(failure) => {
-            *connection = None;
-            tracing::error!(error = %failure, works = batch.len(), "a group of changes was not committed");
-            Some(Arc::new(failure))
+/// Who does the writing.
+struct Scribe {
+    connector: Connector,
+    connection: Option<Connection>,
+    /// How many of the next batches have savepoints from the start.
+    wary: u32,
+}
+
+impl Scribe {
+    /// Runs a batch in one transaction and answers everybody in it.
+    ///
+    /// If the batch as a whole fails, everybody learns that failure, those too whose own work had failed: they may have
+    /// failed because of a neighbour's change that is now undone.
+    fn commit_together(&mut self, mut batch: Vec<Box<dyn Waiting>>) {
+        batch.retain(|work| !work.is_abandoned());
+        if batch.is_empty() {
+            return;
         }
-    };
-    for work in batch {
-        work.answer(failure.as_ref().map(share));
+        let failure = match self.run_and_commit(&mut batch) {
+            Ok(()) => None,
+            Err(failure) => {
+                self.connection = None;
+                tracing::error!(error = %failure, works = batch.len(), "a group of changes was not committed");
+                Some(Arc::new(failure))
+            }
+        };
+        for work in batch {
+            work.answer(failure.as_ref().map(share));
+        }
+    }
+
+    fn run_and_commit(&mut self, batch: &mut [Box<dyn Waiting>]) -> Result<()> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => self.connection.insert(self.connector.open(Purpose::Writer)?),
+        };
+        connection.begin_write(self.connector.busy_timeout)?;
+        let is_wary = self.wary > 0;
+        self.wary = self.wary.saturating_sub(1);
+        if is_wary || !run_without_savepoints(connection, batch)? {
+            if !is_wary {
+                self.wary = WARY_BATCHES;
+                connection.rollback()?;
+                connection.begin_write(self.connector.busy_timeout)?;
+            }
+            for work in batch.iter_mut() {
+                run_in_savepoint(connection, &mut **work)?;
+            }
+        }
+        commit::commit(connection, batch.len())
     }
 }
 
@@ -225,21 +266,28 @@ fn share(failure: &Arc<Error>) -> Error {
     Error::new(failure.kind(), failure.detail()).with_source(Arc::clone(failure))
 }
 
-fn run_and_commit(
-    connector: &Connector,
-    connection: &mut Option<Connection>,
-    batch: &mut [Box<dyn Waiting>],
-) -> Result<()> {
-    let connection = match connection {
-        Some(connection) => connection,
-        None => connection.insert(connector.open(Purpose::Writer)?),
-    };
-    connection.begin_write(connector.busy_timeout)?;
-    let changes = batch.len();
+/// Runs works one after the other; whether the transaction now holds what is to be kept, and nothing else. Not so after a
+/// work that has failed: unless it was refused before it wrote anything, which is how most of them fail.
+///
+/// A refused work only: where the database itself failed, it may have ended the transaction (disk full, say).
+fn run_without_savepoints(connection: &mut Connection, batch: &mut [Box<dyn Waiting>]) -> QueryResult<bool> {
     for work in batch {
-        run_in_savepoint(connection, &mut **work)?;
+        let before = rows_written(connection)?;
+        let is_kept = match work.run(connection) {
+            Verdict::Keep => true,
+            Verdict::Refuse => rows_written(connection)? == before,
+            Verdict::Undo | Verdict::UndoAndRunAgain => false,
+        };
+        if !is_kept {
+            return Ok(false);
+        }
     }
-    commit::commit(connection, changes)
+    Ok(true)
+}
+
+/// How many rows this connection has written so far, those that were rolled back included.
+fn rows_written(connection: &mut Connection) -> QueryResult<i64> {
+    Sql::<BigInt>::new("SELECT total_changes()").get_result(connection)
 }
 
 /// Runs one work so that only its success leaves anything behind. An error means that the transaction is lost.
@@ -250,12 +298,12 @@ fn run_in_savepoint(connection: &mut Connection, work: &mut dyn Waiting) -> Quer
     connection.batch_execute("SAVEPOINT work")?;
     for attempt in 1..=ATTEMPTS {
         let verdict = work.run(connection);
-        if matches!(verdict, Verdict::Keep) {
+        if verdict == Verdict::Keep {
             return connection.batch_execute("RELEASE work");
         }
         connection.rollback_to_depth(1)?;
         connection.batch_execute("ROLLBACK TO work")?;
-        if matches!(verdict, Verdict::Undo) || attempt == ATTEMPTS {
+        if verdict != Verdict::UndoAndRunAgain || attempt == ATTEMPTS {
             break;
         }
     }

@@ -1,7 +1,6 @@
 //! The one thing that may happen to a change after its commit: what it says of somebody is erased. That there was a
 //! change, when, by whom and of which resource, stays, and so does what proves it.
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::BigInt;
 
 use super::Operation;

@@ -1,7 +1,6 @@
 //! What makes the database refuse to rewrite the history. Whoever has the database to himself can take it away, and
 //! should not be able to do so unnoticed.
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::Text;
 
 use crate::scim::Result;

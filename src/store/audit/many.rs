@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 use serde_json::Value;
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use serde_json::Value;
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable};
 
 use super::flaw::{Cure, Flaw, FlawKind, Subject};
@@ -255,7 +254,7 @@ impl Inspection {
         let due = row.due_values(place, &document);
         if !self.sums.settle(row.tenant_id, row.row_id, &due) {
             let stored = values::find(connection, row.tenant_id, row.row_id, &due)?;
-            let missing: Vec<&str> = due.difference(&stored).map(|value| value.path.as_str()).collect();
+            let missing: Vec<&str> = due.difference(&stored).map(|value| value.path.as_ref()).collect();
             if !missing.is_empty() {
                 let detail = format!("values are missing in the search index: {}", listed(missing));
                 flaw(FlawKind::MissingValue, detail, Cure::MissingValues { row_id: row.row_id });
@@ -337,7 +336,7 @@ fn owners(
 /// Those rows of the search index that no document accounts for.
 fn surplus_among(connection: &mut Connection, known: &Known, found: Vec<IndexRow>) -> Result<Vec<Flaw>> {
     let owners = owners(connection, known, found.iter().map(|row| row.row_id))?;
-    let mut due: HashMap<i64, HashSet<values::IndexedValue>> = HashMap::new();
+    let mut due: HashMap<i64, BTreeSet<values::IndexedValue>> = HashMap::new();
     let mut flaws = Vec::new();
     for row in found {
         let owner = owners.get(&row.row_id);

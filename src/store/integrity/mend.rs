@@ -2,7 +2,6 @@
 //!
 //! Whatever was found may have changed since: everything is locked and looked at once more before it is written.
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::BigInt;
 
 use super::flaw::{Column, Cure, Flaw, Outcome};

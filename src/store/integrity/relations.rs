@@ -1,8 +1,8 @@
 //! Rows that stand for a relation between others: whether both ends are there, and of the right kind.
 
 use chrono::NaiveDateTime;
+use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
-use diesel::{Queryable, RunQueryDsl};
 
 use super::flaw::{Cure, Flaw, FlawKind, Subject};
 use super::known::{Known, has_members, may_be_member};

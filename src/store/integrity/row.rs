@@ -1,9 +1,8 @@
 //! A row of `resources` beside what its document says that it should be.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use chrono::NaiveDateTime;
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamp};
 
 use super::flaw::{Column, FlawKind};
@@ -145,8 +144,8 @@ impl Row {
     }
 
     /// The rows of the search index that there should be.
-    pub fn due_values(&self, place: Place, document: &Document) -> HashSet<IndexedValue> {
-        if self.is_live { indexed_values(place.resource_type, document) } else { HashSet::new() }
+    pub fn due_values(&self, place: Place, document: &Document) -> BTreeSet<IndexedValue> {
+        if self.is_live { indexed_values(place.resource_type, document) } else { BTreeSet::new() }
     }
 
     /// The rows of further unique values that there should be.

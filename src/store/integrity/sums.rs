@@ -6,7 +6,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text};
 
 use crate::scim::Result;
@@ -45,15 +44,15 @@ impl Spot {
 impl From<&IndexRow> for Spot {
     fn from(row: &IndexRow) -> Spot {
         let IndexedValue { path, head, element, .. } = row.value.clone();
-        Spot { tenant_id: row.tenant_id, path, key: head, row_id: row.row_id, element }
+        Spot { tenant_id: row.tenant_id, path: path.into_owned(), key: head, row_id: row.row_id, element }
     }
 }
 
 /// The next rows of the tree.
 pub(super) fn rows_after(connection: &mut Connection, spot: &Spot, limit: i64) -> Result<Vec<IndexRow>> {
     let rows: Vec<(i64, String, String, i64, i64, String)> = after(spot, limit).load(connection)?;
-    let row = |(tenant_id, path, head, row_id, element, tail)| {
-        let value = IndexedValue { path, head, tail, element };
+    let row = |(tenant_id, path, head, row_id, element, tail): (i64, String, String, i64, i64, String)| {
+        let value = IndexedValue { path: path.into(), head, tail, element };
         IndexRow { tenant_id, row_id, value }
     };
     Ok(rows.into_iter().map(row).collect())
@@ -169,7 +168,8 @@ mod tests {
     use crate::store::tests::{Fixture, on_each_database};
 
     fn row(row_id: i64, path: &str) -> IndexRow {
-        let value = IndexedValue { path: path.to_owned(), head: "x".to_owned(), tail: String::new(), element: 0 };
+        let value =
+            IndexedValue { path: path.to_owned().into(), head: "x".to_owned(), tail: String::new(), element: 0 };
         IndexRow { tenant_id: 1, row_id, value }
     }
 

@@ -17,7 +17,6 @@ mod membership;
 mod predicate;
 mod walk;
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::BigInt;
 
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredText};

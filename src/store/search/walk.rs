@@ -13,7 +13,6 @@ mod statements;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::Text;
 
 use self::column::Column;

@@ -1,7 +1,6 @@
 //! What a tenant has, in numbers. It costs what the tenant has, and nothing of others.
 
 use chrono::NaiveDateTime;
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 
 use crate::scim::Result;

@@ -4,6 +4,7 @@
 mod backup;
 mod copy;
 mod group_names;
+mod members;
 mod postgres;
 mod tables;
 
@@ -212,6 +213,50 @@ fn a_failing_work_leaves_its_neighbours_alone() {
         two.await.unwrap().unwrap();
         assert_eq!(refused.await.unwrap().unwrap_err().kind(), ErrorKind::Uniqueness);
         assert_eq!(stored(&store).await, ["default", "one", "two"]);
+    });
+}
+
+#[test]
+fn a_refused_work_that_wrote_nothing_makes_nobody_run_again() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        let (release, _first) = held(&store).await;
+        let mut runs = 0;
+        let one = queued(&store, move |c| {
+            runs += 1;
+            insert(c, "one").map(|()| runs)
+        })
+        .await;
+        let missing = queued(&store, |_| Err::<(), _>(Error::new(ErrorKind::NotFound, "nobody"))).await;
+        let taken = queued(&store, |c| insert(c, "one")).await;
+        let two = queued(&store, |c| insert(c, "two")).await;
+
+        drop(release);
+
+        assert_eq!(one.await.unwrap().unwrap(), 1);
+        assert_eq!(missing.await.unwrap().unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(taken.await.unwrap().unwrap_err().kind(), ErrorKind::Uniqueness);
+        two.await.unwrap().unwrap();
+        assert_eq!(stored(&store).await, ["default", "one", "two"]);
+    });
+}
+
+#[test]
+fn works_that_fail_one_batch_after_the_other_leave_nothing_behind() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        for round in 0..3 {
+            let (release, _first) = held(&store).await;
+            let half = queued(&store, |c| insert(c, "half").and_then(|()| Err::<(), _>(error::closed()))).await;
+            let whole = queued(&store, move |c| insert(c, &format!("whole {round}"))).await;
+            let other = queued(&store, |c| insert(c, "half").and_then(|()| insert(c, "default"))).await;
+            drop(release);
+
+            whole.await.unwrap().unwrap();
+            assert_eq!(half.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+            assert_eq!(other.await.unwrap().unwrap_err().kind(), ErrorKind::Uniqueness);
+        }
+        assert_eq!(stored(&store).await, ["default", "whole 0", "whole 1", "whole 2"]);
     });
 }
 

@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text};
 
 use super::super::predicate_of;

@@ -1,7 +1,5 @@
 //! Where a page by index lies in the order of a value: the place that so many resources come before.
 
-use diesel::RunQueryDsl;
-
 use super::super::Scope;
 use super::Walker;
 use super::statements::at;

@@ -198,7 +198,6 @@ fn direction(grows: bool) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use diesel::RunQueryDsl;
     use diesel::sql_types::Integer;
 
     use super::*;
