@@ -104,7 +104,8 @@ pub fn groups() -> &'static ResourceType {
 
 /// The `id` of a resource as created.
 pub fn id(created: &Representation) -> String {
-    created.body["id"].as_str().expect("every resource has an id").to_owned()
+    let created = created.members().expect("an object");
+    created["id"].as_str().expect("every resource has an id").to_owned()
 }
 
 /// The body of the user with that number, as a large directory fills it.
