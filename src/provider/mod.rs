@@ -22,8 +22,6 @@ mod reference;
 pub mod relations;
 mod replace;
 mod restore;
-#[cfg(test)]
-mod round_trips;
 mod search;
 pub mod transfer;
 pub mod undo;
@@ -200,3 +198,6 @@ fn expected(
     preconditions.check_write(stored.meta.version)?;
     Ok(stored)
 }
+
+#[cfg(test)]
+mod round_trips;
