@@ -82,6 +82,11 @@ impl Connection {
         Answer { status, body: &self.buffer[head..end] }
     }
 
+    /// How the last answer begins, to be looked at by people.
+    pub fn last_answer(&self) -> String {
+        String::from_utf8_lossy(&self.buffer[..self.buffer.len().min(800)]).into_owned()
+    }
+
     fn read_until_head(&mut self) -> usize {
         loop {
             if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {

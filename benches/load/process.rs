@@ -52,6 +52,8 @@ pub fn end_when_interrupted() {
                 _ = hang_up.recv() => {}
             }
         });
+        // Whoever talks to a server at the moment loses it, which is nothing to be told.
+        std::panic::set_hook(Box::new(|_| {}));
         let mut standing = std::mem::take(&mut *STANDING.lock().unwrap());
         while let Some(one) = standing.pop() {
             match one {

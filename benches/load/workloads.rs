@@ -6,7 +6,7 @@ mod synchronisation;
 mod writes;
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -50,6 +50,8 @@ struct Workload<'a> {
     weight: usize,
     turn: Turn<'a>,
     measures: Vec<Measure>,
+    /// Whether one client does it, however many connections are asked for.
+    by_one: bool,
 }
 
 /// What a workload is measured by.
@@ -69,11 +71,12 @@ enum Measure {
 
 impl<'a> Workload<'a> {
     fn new(name: impl Into<String>, turn: impl Fn(&mut Connection, &mut Turns) -> bool + Sync + 'a) -> Workload<'a> {
-        Workload { name: name.into(), weight: 1, turn: Box::new(turn), measures: Vec::new() }
+        Workload { name: name.into(), weight: 1, turn: Box::new(turn), measures: Vec::new(), by_one: false }
     }
 
-    fn weighing(self, weight: usize) -> Workload<'a> {
-        Workload { weight, ..self }
+    /// One request does so many at once, and one client makes one after the other.
+    fn of_many(self, weight: usize) -> Workload<'a> {
+        Workload { weight, by_one: true, ..self }
     }
 
     fn beside(mut self, measures: impl IntoIterator<Item = Measure>) -> Workload<'a> {
@@ -177,7 +180,8 @@ impl<'a> Loaded<'a> {
     /// Measures those of the workloads that are wanted.
     fn run(&self, workloads: Vec<Workload<'_>>, report: &mut Report) {
         for workload in workloads.iter().filter(|workload| self.arguments.wants(&workload.name)) {
-            for connections in &self.arguments.connections {
+            let connections = if workload.by_one { &[1] } else { self.arguments.connections.as_slice() };
+            for connections in connections {
                 report.add(self.measure(workload, *connections));
             }
         }
@@ -206,7 +210,7 @@ impl<'a> Loaded<'a> {
     }
 
     fn round(&self, server: &Server, connections: usize, seed: usize, turn: &Turn<'_>) -> Round {
-        round(connections, self.duration(), seed, Some(server), &|| Connection::to(server.port), turn)
+        round(connections, self.duration(), seed, Some(server), &|| Connection::to(server.port), &told(turn))
     }
 
     fn round_of(&self, measure: Measure, connections: usize, seed: usize) -> Round {
@@ -262,6 +266,21 @@ impl Measure {
             Measure::Transactions(_) => "bare transactions",
             Measure::Batches(..) => "bare batches",
         }
+    }
+}
+
+/// The same, and the first answers that are wrong are shown.
+fn told<'a>(
+    turn: &'a (dyn Fn(&mut Connection, &mut Turns) -> bool + Sync),
+) -> impl Fn(&mut Connection, &mut Turns) -> bool + Sync + 'a {
+    const SHOWN: usize = 5;
+    static WRONG: AtomicUsize = AtomicUsize::new(0);
+    move |connection, turns| {
+        let is_right = turn(connection, turns);
+        if !is_right && WRONG.fetch_add(1, Ordering::Relaxed) < SHOWN {
+            eprintln!("not as it should be: {}", connection.last_answer());
+        }
+        is_right
     }
 }
 

@@ -26,8 +26,10 @@ const FLOODERS: usize = 64;
 const OVERLOAD: f64 = 4.0;
 /// The connections that this comes on: more than scimd lets wait.
 const CROWD: usize = 6_000;
-/// The connections at which it shows what it can do.
-const PEAK: usize = 32;
+/// The connections at which it shows what it can do: as many changes as SQLite's writer commits together.
+const PEAK: usize = 256;
+/// How long too much is asked for at least: until the queue is full and what waited in it is answered, several times.
+const SIEGE: Duration = Duration::from_secs(8);
 
 impl Loaded<'_> {
     /// How long one good client waits for a user, alone and beside a flood: tokens of no key, tokens of a key with another
@@ -68,7 +70,7 @@ impl Loaded<'_> {
         let stop = AtomicBool::new(false);
         let overload = scope(|scope| {
             let overload = scope.spawn(|| offer(self.server.port, CROWD, OVERLOAD * rate, &stop, &create));
-            sleep(Duration::from_secs_f64(self.arguments.seconds * self.arguments.rounds as f64));
+            sleep(SIEGE.max(Duration::from_secs_f64(self.arguments.seconds * self.arguments.rounds as f64)));
             stop.store(true, Ordering::Relaxed);
             overload.join().unwrap()
         });

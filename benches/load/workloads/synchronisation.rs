@@ -4,12 +4,12 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-use super::{Loaded, PATCH, Turn, figure, look_up};
+use super::{Loaded, PATCH, Turn, figure, look_up, told};
 use crate::http::{Connection, request};
 use crate::people::{group_body, user_body, user_name};
 use crate::process::Place;
 use crate::report::Report;
-use crate::rounds::{Until, median, round};
+use crate::rounds::{Turns, Until, median, round};
 
 /// At once, as Okta pushes.
 const OKTA: usize = 8;
@@ -117,10 +117,10 @@ impl Push<'_> {
         clients: usize,
         (count, weight): (usize, usize),
         report: &mut Report,
-        turn: &(dyn Fn(&mut Connection, &mut crate::rounds::Turns) -> bool + Sync),
+        turn: &(dyn Fn(&mut Connection, &mut Turns) -> bool + Sync),
     ) {
         let server = &self.loaded.server;
-        let round = round(clients, Until::Done(count), 0, Some(server), &|| Connection::to(server.port), turn);
+        let round = round(clients, Until::Done(count), 0, Some(server), &|| Connection::to(server.port), &told(turn));
         report.add(figure(name, clients, weight, round));
         server.empty_log();
     }

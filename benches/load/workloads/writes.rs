@@ -34,12 +34,11 @@ impl Loaded<'_> {
             let workload = Workload::new(format!("patch one member of {}", grouped(*size as f64)), turn);
             all.push(workload.beside(measures(Deed::OneMember)));
         }
-        // They come and go together, so only one client at a time changes anything; the others find it done.
         let thousand = |connection: &mut Connection, turns: &mut Turns| {
             let change = change_members(turns.is_even(), &self.empty_group, &self.token, &self.ids[..1000]);
             connection.send(&change).status == 200
         };
-        let workload = Workload::new("patch a thousand members: members", thousand).weighing(1000);
+        let workload = Workload::new("patch a thousand members: members", thousand).of_many(1000);
         all.push(workload.beside([Measure::Transactions(Deed::ThousandMembers)]));
         all
     }
@@ -55,7 +54,7 @@ impl Loaded<'_> {
             })
             .beside(measures),
             Workload::new("a thousand creates in a bulk request: users", |connection, _| self.create_many(connection))
-                .weighing(1000)
+                .of_many(1000)
                 .beside([Measure::Batches(Deed::Create, 1000)]),
             Workload::new("mix: 60 % filter, 20 % get, 12 % patch, 4 % create, 4 % list", |connection, turns| {
                 self.mix(connection, turns)
