@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use scimd::scim::Profile;
-use scimd::scim::filter::{self, Condition};
+use scimd::scim::filter::{self, Condition, Filter};
 use scimd::scim::schema::{Registry, ResourceType};
 use serde_json::{Map, Value, json};
 
@@ -19,14 +19,23 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(600));
-    targets = understand, evaluate
+    targets = parse, resolve, evaluate
 }
 criterion_main!(benches);
 
-fn understand(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("filter/parse and resolve");
+fn parse(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("filter/parse");
     for (name, text) in filters() {
-        group.bench_function(name, |bencher| bencher.iter(|| condition(black_box(&text))));
+        group.bench_function(name, |bencher| bencher.iter(|| parsed(black_box(&text))));
+    }
+    group.finish();
+}
+
+fn resolve(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("filter/resolve");
+    for (name, text) in filters() {
+        let filter = parsed(&text);
+        group.bench_function(name, |bencher| bencher.iter(|| resolved(black_box(&filter))));
     }
     group.finish();
 }
@@ -35,7 +44,7 @@ fn evaluate(criterion: &mut Criterion) {
     let representation = representation();
     let mut group = criterion.benchmark_group("filter/matches");
     for (name, text) in filters() {
-        let condition = condition(&text);
+        let condition = resolved(&parsed(&text));
         assert!(
             filter::matches(&condition, &representation),
             "{name}: the last term holds, so that every term is read"
@@ -64,9 +73,12 @@ fn chain() -> String {
     pairs.join(" or ")
 }
 
-fn condition(text: &str) -> Condition {
-    let filter = filter::parse(text, Profile::Compat).expect("the filter is well-formed");
-    filter::resolve(&filter, users(), Profile::Compat).expect("every name in the filter exists")
+fn parsed(text: &str) -> Filter {
+    filter::parse(text, Profile::Compat).expect("the filter is well-formed")
+}
+
+fn resolved(filter: &Filter) -> Condition {
+    filter::resolve(filter, users(), Profile::Compat).expect("every name in the filter exists")
 }
 
 fn users() -> &'static ResourceType {

@@ -1,7 +1,7 @@
 //! What reading costs among 10,000 users on SQLite.
 //!
-//! "store" is the SQL alone. "provider" is all that a request does short of HTTP: for a search, also the way to another
-//! thread and back.
+//! "store" is the SQL alone, "assemble" makes representations of what it found. "provider" is all that a request does short
+//! of HTTP: for a search, also the way to another thread and back.
 
 mod installation;
 
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use scimd::provider::assemble::Assembler;
 use scimd::scim::Profile;
 use scimd::scim::cursor::Direction;
 use scimd::scim::projection::Projection;
@@ -40,6 +41,7 @@ fn all(criterion: &mut Criterion) {
     let (installation, ids) = Installation::with_users(USERS);
     searches(criterion, &installation);
     walks(criterion, &installation);
+    representations(criterion, &installation);
     requests(criterion, &installation, &ids[USERS / 2]);
 }
 
@@ -117,6 +119,27 @@ fn stretch(installation: &Installation, query: &Arc<Query>, step: &Step) -> Stre
         let wanted = Search { tenant_id, scopes: vec![scope], sort: query.sort.as_ref(), registry, base_url: BASE_URL };
         walk(connection, &wanted, &step)
     }))
+}
+
+/// What was found, made what a client sees: with what other rows say of it.
+fn representations(criterion: &mut Criterion, installation: &Installation) {
+    let projection = Projection::everything(users());
+    let mut group = criterion.benchmark_group("search/assemble");
+    for (name, text) in [("a user", CASES[0].query), ("page of 100", CASES[5].query)] {
+        let page = find(installation, &query(text)).resources;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let (tenant_id, projection, page) = (installation.tenant_id, projection.clone(), page.clone());
+                installation.run(installation.store.read(Reach::Point, move |connection| {
+                    let (resource_type, registry) = (users(), Registry::builtin());
+                    let (projection, base_url) = (&projection, BASE_URL);
+                    let assembler = Assembler { tenant_id, resource_type, registry, projection, base_url };
+                    assembler.all(connection, page)
+                }))
+            });
+        });
+    }
+    group.finish();
 }
 
 fn requests(criterion: &mut Criterion, installation: &Installation, id: &str) {

@@ -1,70 +1,387 @@
-//! The bare database: the same rows written as durably, by nobody but this loop.
+//! The bare database: the same rows read and durably written, by nobody but a loop with prepared statements.
+//!
+//! It works on the very database that scimd has filled, while scimd has nothing to do: the same tables, indexes and
+//! triggers, the same number of users. What a change writes is read back after scimd has made one ([`Changes`]).
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+mod rows;
+mod statement;
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::available_parallelism;
+
+use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::Text;
+use scimd::store::Connection;
+use uuid::Uuid;
 
-/// What one create writes beside the resource itself: rows of the search index, of the history, of the outbox.
-pub struct Rows {
-    pub values: usize,
-    pub document: usize,
-    pub audit: usize,
+use self::rows::{Model, Pattern, Rows, Subject, read};
+use self::statement::{Cell, Statement};
+use crate::rounds::Turns;
+
+/// What is done in one go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// A resource by its id.
+    ReadById,
+    /// A resource by its unique value.
+    ReadByKey,
+    /// The first hundred of a list.
+    ReadPage,
+    Create,
+    PatchActive,
+    OneMember,
+    ThousandMembers,
 }
 
-const TABLES: &str = "
-    CREATE TABLE r (row_id INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, k TEXT NOT NULL UNIQUE, document TEXT NOT NULL);
-    CREATE TABLE v (path TEXT NOT NULL, k TEXT NOT NULL, row_id BIGINT NOT NULL, PRIMARY KEY (path, k, row_id)) WITHOUT ROWID;
-    CREATE TABLE a (row_id INTEGER PRIMARY KEY, id TEXT NOT NULL, changes TEXT NOT NULL);
-    CREATE INDEX a_id ON a (id, row_id);
-    CREATE TABLE o (row_id INTEGER PRIMARY KEY, a BIGINT NOT NULL, event TEXT NOT NULL);";
+impl Deed {
+    fn is_read(self) -> bool {
+        matches!(self, Deed::ReadById | Deed::ReadByKey | Deed::ReadPage)
+    }
+}
 
-/// Users a second that SQLite takes in, so many of them in one commit, each durable.
-pub fn sqlite_creates(directory: &Path, rows: &Rows, together: usize, seconds: f64) -> f64 {
-    let file = directory.join(format!("bare-{together}.db"));
-    let mut connection = SqliteConnection::establish(&file.display().to_string()).unwrap();
-    connection.batch_execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").unwrap();
-    connection.batch_execute(TABLES).unwrap();
-    let (document, changes) = ("d".repeat(rows.document), "c".repeat(rows.audit));
-    let (started, mut number) = (Instant::now(), 0_i64);
-    while started.elapsed() < Duration::from_secs_f64(seconds) {
-        connection.batch_execute("BEGIN IMMEDIATE").unwrap();
-        for _ in 0..together {
-            number += 1;
-            create(&mut connection, number, rows.values, &document, &changes);
+/// What scimd writes for each change, by example.
+pub struct Changes {
+    create: Creation,
+    /// By what `active` becomes.
+    patch_active: [Edit; 2],
+    /// Whether somebody comes: no, yes.
+    one_member: [Edit; 2],
+    thousand_members: [Edit; 2],
+    /// The rows of the group and of the thousand, for those two.
+    group: i64,
+    thousand: Vec<i64>,
+    tenant: Cell,
+    /// The unique value of a user, around the number.
+    key: [String; 2],
+}
+
+struct Creation {
+    resource: Pattern,
+    values: Option<Pattern>,
+    history: History,
+}
+
+/// What is written of a resource that is there: its row, the search index, members apart, the history.
+struct Edit {
+    update: Pattern,
+    gone: Option<Pattern>,
+    come: Option<Pattern>,
+    history: History,
+}
+
+struct History {
+    audit: Pattern,
+    outbox: Option<Pattern>,
+}
+
+/// A user whose `active` is set, with the document for either.
+struct Person {
+    row_id: i64,
+    id: String,
+    number: usize,
+    documents: [String; 2],
+}
+
+/// Everything that the loops need.
+pub struct Bare<'a> {
+    url: String,
+    pub changes: Changes,
+    people: Vec<Person>,
+    ids: &'a [String],
+    /// The number of the next user that nobody has made.
+    next: &'a AtomicUsize,
+    /// What each user's `active` was set to last.
+    active: &'a [AtomicBool],
+}
+
+/// The state of one resource in all tables, to see what a change makes of it.
+pub struct State {
+    resource: Rows,
+    values: Rows,
+}
+
+/// Whom to look at while scimd makes one change after the other.
+pub struct Examples<'a> {
+    pub user: &'a str,
+    pub number: &'a str,
+    pub group: &'a str,
+    pub thousand: &'a [String],
+}
+
+/// Connects as scimd's writer does; every commit waits for the disk.
+pub fn open(url: &str) -> Connection {
+    match url.strip_prefix("sqlite:") {
+        Some(file) => {
+            let mut connection = SqliteConnection::establish(file).unwrap();
+            let pragmas = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                           PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000";
+            connection.batch_execute(pragmas).unwrap();
+            Connection::Sqlite(connection)
         }
-        connection.batch_execute("COMMIT").unwrap();
+        None => Connection::Postgres(PgConnection::establish(url).unwrap()),
     }
-    number as f64 / started.elapsed().as_secs_f64()
 }
 
-/// The statements that have no choice: one row or many with each.
-fn create(connection: &mut SqliteConnection, number: i64, values: usize, document: &str, changes: &str) {
-    let id = format!("0195a1f0-5b1e-7c3d-9a2b-{number:012}");
-    diesel::sql_query("INSERT INTO r (id, k, document) VALUES (?, ?, ?)")
-        .bind::<Text, _>(&id)
-        .bind::<Text, _>(format!("user{number:07}@load.example"))
-        .bind::<Text, _>(document)
-        .execute(connection)
-        .unwrap();
-    let places = vec!["(?, ?, ?)"; values].join(", ");
-    let mut statement = diesel::sql_query(format!("INSERT INTO v (path, k, row_id) VALUES {places}")).into_boxed();
-    for value in 0..values {
-        statement = statement.bind::<Text, _>(format!("path{value:02}"));
-        statement = statement.bind::<Text, _>(format!("{number:07}-value"));
-        statement = statement.bind::<BigInt, _>(number);
+impl Changes {
+    /// Has scimd make each change once, by this closure, and looks what it writes.
+    pub fn watch(url: &str, examples: &Examples<'_>, make: &mut dyn FnMut(Deed, bool)) -> Changes {
+        let mut connection = open(url);
+        let connection = &mut connection;
+        let Examples { user, number, group, thousand } = *examples;
+        let user_model = Model { id: user, number };
+        let member_model = Model { id: &thousand[0], number: Model::NOBODY };
+        let thousand_model = Model { id: Model::NOBODY, number: Model::NOBODY };
+        let start = State::of(connection, user);
+        let create = Creation {
+            resource: Pattern::insert(&start.resource, "", " RETURNING row_id", user_model).unwrap(),
+            values: Pattern::insert(&start.values, "row_id", "", user_model),
+            history: History::last(connection, user, user_model),
+        };
+        let mut edit = |deed: Deed, id: &str, model: Model<'_>, comes: bool| {
+            let before = State::of(connection, id);
+            make(deed, comes);
+            let after = State::of(connection, id);
+            Edit {
+                update: Pattern::update(&after.resource.changed(&before.resource)),
+                gone: Pattern::delete(&before.values.without(&after.values), "row_id", model),
+                come: Pattern::insert(&after.values.without(&before.values), "row_id", "", model),
+                history: History::last(connection, id, model),
+            }
+        };
+        let patch_active = [false, true].map(|active| edit(Deed::PatchActive, user, user_model, active));
+        let [comes, goes] = [true, false].map(|comes| edit(Deed::OneMember, group, member_model, comes));
+        let one_member = [goes, comes];
+        let [comes, goes] = [true, false].map(|comes| edit(Deed::ThousandMembers, group, thousand_model, comes));
+        let thousand_members = [goes, comes];
+        let Cell::Text(key) = start.resource.value("unique_key") else { panic!("a user has a unique key") };
+        let (before, behind) = key.split_once(number).unwrap();
+        let group = row_ids(connection, &[group.to_owned()])[0];
+        Changes {
+            create,
+            patch_active,
+            one_member,
+            thousand_members,
+            group,
+            thousand: row_ids(connection, thousand),
+            tenant: start.resource.value("tenant_id").clone(),
+            key: [before.to_owned(), behind.to_owned()],
+        }
     }
-    statement.execute(connection).unwrap();
-    diesel::sql_query("INSERT INTO a (id, changes) VALUES (?, ?)")
-        .bind::<Text, _>(&id)
-        .bind::<Text, _>(changes)
-        .execute(connection)
-        .unwrap();
-    diesel::sql_query("INSERT INTO o (a, event) VALUES (?, ?)")
-        .bind::<BigInt, _>(number)
-        .bind::<Text, _>("urn:ietf:params:scim:event:prov:create:notice")
-        .execute(connection)
-        .unwrap();
+}
+
+impl State {
+    fn of(connection: &mut Connection, id: &str) -> State {
+        let row = format!("row_id = (SELECT row_id FROM resources WHERE id = '{id}')");
+        State {
+            resource: read(connection, "resources", &format!("id = '{id}'")),
+            values: read(connection, "resource_values", &row),
+        }
+    }
+}
+
+impl History {
+    /// What was written of the last change of a resource.
+    fn last(connection: &mut Connection, id: &str, model: Model<'_>) -> History {
+        let last = format!("(SELECT max(row_id) FROM audit WHERE resource_id = '{id}')");
+        let audit = read(connection, "audit", &format!("row_id = {last}"));
+        let outbox = read(connection, "outbox", &format!("audit_row_id = {last}"));
+        History {
+            audit: Pattern::insert(&audit, "", " RETURNING row_id", model).unwrap(),
+            outbox: Pattern::insert(&outbox, "audit_row_id", "", model),
+        }
+    }
+
+    fn write(&self, connection: &mut Connection, subject: &Subject<'_>) -> QueryResult<()> {
+        let link = self.audit.number(connection, subject)?;
+        write(&self.outbox, connection, &Subject { link, ..*subject })
+    }
+}
+
+fn write(pattern: &Option<Pattern>, connection: &mut Connection, subject: &Subject<'_>) -> QueryResult<()> {
+    pattern.iter().try_for_each(|pattern| pattern.execute(connection, subject).map(drop))
+}
+
+impl Creation {
+    fn write(&self, connection: &mut Connection, subject: &Subject<'_>) -> QueryResult<()> {
+        let link = self.resource.number(connection, subject)?;
+        write(&self.values, connection, &Subject { link, ..*subject })?;
+        self.history.write(connection, subject)
+    }
+}
+
+impl Edit {
+    /// The subject's link is the row that is changed.
+    fn write(&self, connection: &mut Connection, subject: &Subject<'_>) -> QueryResult<()> {
+        self.update.execute(connection, subject)?;
+        write(&self.gone, connection, subject)?;
+        write(&self.come, connection, subject)?;
+        self.history.write(connection, subject)
+    }
+}
+
+impl<'a> Bare<'a> {
+    /// At most so many users have their `active` set, all over the table.
+    const PEOPLE: usize = 10_000;
+
+    pub fn new(
+        url: &str,
+        changes: Changes,
+        ids: &'a [String],
+        next: &'a AtomicUsize,
+        active: &'a [AtomicBool],
+    ) -> Bare<'a> {
+        let step = ids.len().div_ceil(Bare::PEOPLE);
+        let mut connection = open(url);
+        let chosen: Vec<usize> = (0..ids.len()).step_by(step).collect();
+        let people = chosen.chunks(500).flat_map(|numbers| people(&mut connection, ids, numbers)).collect();
+        Bare { url: url.to_owned(), changes, people, ids, next, active }
+    }
+
+    pub fn open(&self) -> Connection {
+        open(&self.url)
+    }
+
+    /// How many clients ask at once: SQLite has one writer, and readers that never wait; of PostgreSQL each connection is
+    /// a client.
+    pub fn clients(&self, deed: Deed, connections: usize) -> usize {
+        match (self.url.starts_with("sqlite:"), deed.is_read()) {
+            (true, false) => 1,
+            (true, true) => connections.min(available_parallelism().map_or(1, usize::from)),
+            (false, _) => connections,
+        }
+    }
+
+    /// Does so many in one transaction; reads have none.
+    pub fn turn(&self, connection: &mut Connection, deed: Deed, together: usize, turns: &mut Turns) -> bool {
+        if deed.is_read() {
+            return self.look(connection, deed, turns).unwrap();
+        }
+        let begin = if matches!(connection, Connection::Sqlite(_)) { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        let outcome = connection
+            .batch_execute(begin)
+            .and_then(|()| (0..together).try_for_each(|number| self.change(connection, deed, number, turns)))
+            .and_then(|()| connection.batch_execute("COMMIT"));
+        outcome.inspect_err(|error| eprintln!("{deed:?}: {error}")).is_ok() || {
+            drop(connection.batch_execute("ROLLBACK"));
+            false
+        }
+    }
+
+    fn look(&self, connection: &mut Connection, deed: Deed, turns: &mut Turns) -> QueryResult<bool> {
+        const SELECT: &str =
+            "SELECT row_id, document, version FROM resources WHERE deleted_at IS NULL AND tenant_id = ";
+        let number = turns.below(self.ids.len());
+        let (condition, value) = match deed {
+            Deed::ReadByKey => {
+                (" AND unique_key = ", Cell::Text(self.changes.key.join(&crate::people::digits(number))))
+            }
+            Deed::ReadPage => (" AND row_id > ", Cell::BigInt(0)),
+            _ => (" AND id = ", Cell::Text(self.ids[number].clone())),
+        };
+        let end = if deed == Deed::ReadPage { " ORDER BY row_id LIMIT 100" } else { "" };
+        let kind = Cell::Text("User".to_owned());
+        let texts = [SELECT, " AND resource_type = ", condition, end].map(str::to_owned);
+        let found = Statement::new(&texts, &[self.changes.tenant.clone(), kind, value]).resources(connection)?;
+        Ok(found.len() == if deed == Deed::ReadPage { 100 } else { 1 })
+    }
+
+    /// One change, the so-manieth of its transaction.
+    fn change(&self, connection: &mut Connection, deed: Deed, number: usize, turns: &mut Turns) -> QueryResult<()> {
+        let Changes { create, patch_active, one_member, thousand_members, group, thousand, .. } = &self.changes;
+        match deed {
+            Deed::Create => {
+                let number = crate::people::digits(self.next.fetch_add(1, Ordering::Relaxed));
+                let id = Uuid::now_v7().to_string();
+                create.write(connection, &Subject { id: &id, number: &number, ..Subject::default() })
+            }
+            Deed::PatchActive => {
+                let person = &self.people[turns.own_below(self.people.len())];
+                let active = usize::from(!self.active[person.number].fetch_xor(true, Ordering::Relaxed));
+                let number = crate::people::digits(person.number);
+                let document = &person.documents[active];
+                patch_active[active]
+                    .write(connection, &Subject { id: &person.id, number: &number, link: person.row_id, document })
+            }
+            Deed::OneMember => {
+                // Each change of each client has a member of its own, who comes in one turn and goes in the next.
+                let place = (turns.client + number * turns.clients) % thousand.len();
+                let comes = turns.is_even();
+                change_members(connection, *group, &thousand[place..=place], comes)?;
+                let subject = Subject { id: &self.ids[place], link: *group, ..Subject::default() };
+                one_member[usize::from(comes)].write(connection, &subject)
+            }
+            Deed::ThousandMembers => {
+                let comes = turns.is_even();
+                thousand.chunks(500).try_for_each(|some| change_members(connection, *group, some, comes))?;
+                thousand_members[usize::from(comes)].write(connection, &Subject { link: *group, ..Subject::default() })
+            }
+            _ => unreachable!("a read changes nothing"),
+        }
+    }
+}
+
+fn change_members(connection: &mut Connection, group: i64, members: &[i64], come: bool) -> QueryResult<()> {
+    let mut texts = vec![if come {
+        "INSERT INTO group_members (group_row_id, member_row_id) VALUES (".to_owned()
+    } else {
+        "DELETE FROM group_members WHERE group_row_id = ".to_owned()
+    }];
+    let mut cells = Vec::with_capacity(members.len() * 2);
+    for (number, member) in members.iter().enumerate() {
+        if come || number == 0 {
+            cells.push(Cell::BigInt(group));
+            texts.push(if come { ", " } else { " AND member_row_id IN (" }.to_owned());
+        }
+        cells.push(Cell::BigInt(*member));
+        let is_last = number + 1 == members.len();
+        texts.push(
+            if is_last {
+                ")"
+            } else if come {
+                "), ("
+            } else {
+                ", "
+            }
+            .to_owned(),
+        );
+    }
+    Statement::<()>::new(&texts, &cells).execute(connection).map(drop)
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    row_id: i64,
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Text)]
+    document: String,
+}
+
+/// The resources of these ids, in the order of the ids.
+fn found(connection: &mut Connection, ids: &[&String]) -> Vec<Found> {
+    let list: Vec<String> = ids.iter().map(|id| format!("'{id}'")).collect();
+    let query = format!("SELECT row_id, id, document FROM resources WHERE id IN ({})", list.join(", "));
+    let mut found: Vec<Found> = diesel::sql_query(query).load(connection).unwrap();
+    let place = |id: &String| ids.iter().position(|one| *one == id).unwrap();
+    found.sort_by_key(|one| place(&one.id));
+    found
+}
+
+fn row_ids(connection: &mut Connection, ids: &[String]) -> Vec<i64> {
+    found(connection, &ids.iter().collect::<Vec<_>>()).iter().map(|one| one.row_id).collect()
+}
+
+fn people(connection: &mut Connection, ids: &[String], numbers: &[usize]) -> Vec<Person> {
+    let wanted: Vec<&String> = numbers.iter().map(|number| &ids[*number]).collect();
+    let person = |(found, number): (Found, &usize)| {
+        let [disabled, enabled] = ["\"active\":false", "\"active\":true"];
+        let document = found.document.replace(disabled, enabled);
+        let documents = [document.replace(enabled, disabled), document];
+        assert_ne!(documents[0], documents[1], "a document says whether it is active");
+        Person { row_id: found.row_id, id: found.id, number: *number, documents }
+    };
+    found(connection, &wanted).into_iter().zip(numbers).map(person).collect()
 }

@@ -1,14 +1,18 @@
-//! The ceiling of HTTP: actix answering bytes of the size of a user.
+//! The ceiling of HTTP: actix answering so many bytes.
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
-/// The same allocator, the same number of threads, no work.
+/// The longest answer.
+const LONGEST: usize = 1 << 20;
+
+/// Answers `/…/SIZE` with so many bytes: the same allocator, the same number of threads, no work.
 pub fn serve(port: u16) {
-    let body = crate::people::user_body(1);
+    let all = web::Bytes::from(vec![b'h'; LONGEST]);
     let server = HttpServer::new(move || {
-        let body = web::Bytes::from(body.clone());
-        App::new().default_service(web::to(move || {
-            let body = body.clone();
+        let all = all.clone();
+        App::new().default_service(web::to(move |request: HttpRequest| {
+            let size: usize = request.path().rsplit('/').next().and_then(|size| size.parse().ok()).unwrap_or_default();
+            let body = all.slice(..size.min(LONGEST));
             async move { HttpResponse::Ok().content_type("application/scim+json").body(body) }
         }))
     });

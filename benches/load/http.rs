@@ -8,6 +8,7 @@ use std::time::Duration;
 /// One kept connection.
 pub struct Connection {
     stream: TcpStream,
+    piece: Box<[u8]>,
     buffer: Vec<u8>,
 }
 
@@ -17,12 +18,40 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
+impl Answer<'_> {
+    pub fn json(&self) -> serde_json::Value {
+        let told = || format!("{} {}", self.status, String::from_utf8_lossy(&self.body[..self.body.len().min(500)]));
+        serde_json::from_slice(self.body).unwrap_or_else(|error| panic!("{error} in {}", told()))
+    }
+
+    /// The `id` of what was made.
+    pub fn id(&self) -> String {
+        self.json()["id"].as_str().unwrap_or_else(|| panic!("no id: {}", self.json())).to_owned()
+    }
+
+    /// A number that a list says of itself: it stands in front of the resources, which are not looked through.
+    pub fn says(&self, name: &str) -> Option<usize> {
+        let start = String::from_utf8_lossy(&self.body[..self.body.len().min(300)]);
+        let (_, behind) = start.split_once(&format!("\"{name}\":")).filter(|_| self.status == 200)?;
+        behind.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+    }
+
+    pub fn has_total(&self, total: usize) -> bool {
+        self.says("totalResults") == Some(total)
+    }
+
+    /// How often the body has this text.
+    pub fn count(&self, text: &str) -> usize {
+        self.body.windows(text.len()).filter(|window| *window == text.as_bytes()).count()
+    }
+}
+
 impl Connection {
     pub fn to(port: u16) -> Connection {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
-        Connection { stream, buffer: Vec::with_capacity(64 * 1024) }
+        Connection { stream, piece: vec![0; 64 * 1024].into(), buffer: Vec::with_capacity(64 * 1024) }
     }
 
     /// Sends a request and waits for its whole answer.
@@ -32,23 +61,30 @@ impl Connection {
         let head = self.read_until_head();
         let text = std::str::from_utf8(&self.buffer[..head]).unwrap();
         let status = text[9..12].parse().unwrap();
-        match header(text, "content-length") {
+        let length: Option<usize> = header(text, "content-length").map(|length| length.parse().unwrap());
+        let is_chunked = header(text, "transfer-encoding").is_some();
+        let end = match length {
             Some(length) => {
-                let end = head + length.parse::<usize>().unwrap();
-                while self.buffer.len() < end {
+                while self.buffer.len() < head + length {
                     self.read_more();
                 }
-                Answer { status, body: &self.buffer[head..end] }
+                head + length
             }
-            None if header(text, "transfer-encoding").is_some() => {
-                // The last chunk is empty, and nothing of ours ends like it.
+            None if is_chunked => {
+                // The last chunk is empty, and no JSON ends a line like that.
                 while !self.buffer.ends_with(b"\r\n0\r\n\r\n") {
                     self.read_more();
                 }
-                Answer { status, body: &self.buffer[head..] }
+                unchunk(&mut self.buffer, head)
             }
-            None => Answer { status, body: &[] },
-        }
+            None => head,
+        };
+        Answer { status, body: &self.buffer[head..end] }
+    }
+
+    /// How the last answer begins, to be looked at by people.
+    pub fn last_answer(&self) -> String {
+        String::from_utf8_lossy(&self.buffer[..self.buffer.len().min(800)]).into_owned()
     }
 
     fn read_until_head(&mut self) -> usize {
@@ -61,10 +97,25 @@ impl Connection {
     }
 
     fn read_more(&mut self) {
-        let mut piece = [0; 16 * 1024];
-        let length = self.stream.read(&mut piece).unwrap();
+        let length = self.stream.read(&mut self.piece).unwrap();
         assert!(length > 0, "the server has closed the connection");
-        self.buffer.extend_from_slice(&piece[..length]);
+        self.buffer.extend_from_slice(&self.piece[..length]);
+    }
+}
+
+/// Takes the lengths of the chunks out of a body that begins here; where it ends then.
+fn unchunk(buffer: &mut [u8], start: usize) -> usize {
+    let (mut from, mut to) = (start, start);
+    loop {
+        let line = buffer[from..].windows(2).position(|window| window == b"\r\n").unwrap();
+        let length = std::str::from_utf8(&buffer[from..from + line]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            return to;
+        }
+        from += line + 2;
+        buffer.copy_within(from..from + length, to);
+        (from, to) = (from + length + 2, to + length);
     }
 }
 

@@ -2,6 +2,11 @@
 
 use serde_json::json;
 
+/// A number as it stands in names: everybody's are equally long.
+pub fn digits(number: usize) -> String {
+    format!("{number:07}")
+}
+
 pub fn user_name(number: usize) -> String {
     format!("user{number:07}@load.example")
 }
@@ -20,6 +25,11 @@ pub fn user_body(number: usize) -> String {
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": DEPARTMENTS[number % DEPARTMENTS.len()]},
     })
     .to_string()
+}
+
+/// A group without members, as Okta makes it.
+pub fn group_body(name: &str) -> String {
+    json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": name, "members": []}).to_string()
 }
 
 const GIVEN: [&str; 6] = ["Mira", "Jonas", "Aiko", "Priya", "Łukasz", "Ines"];

@@ -12,10 +12,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 
-use super::Loaded;
+use super::{Loaded, Turn, figure};
 use crate::http::{header, request};
 use crate::people::user_body;
 use crate::report::Report;
+use crate::rounds::{Round, at, median};
 
 /// Wrong tokens each second.
 const FLOOD: f64 = 5_000.0;
@@ -25,17 +26,19 @@ const FLOODERS: usize = 64;
 const OVERLOAD: f64 = 4.0;
 /// The connections that this comes on: more than scimd lets wait.
 const CROWD: usize = 6_000;
-/// The connections at which it shows what it can do.
-const PEAK: usize = 32;
+/// The connections at which it shows what it can do: as many changes as SQLite's writer commits together.
+const PEAK: usize = 256;
+/// How long too much is asked for at least: until the queue is full and what waited in it is answered, several times.
+const SIEGE: Duration = Duration::from_secs(8);
 
 impl Loaded<'_> {
     /// How long one good client waits for a user, alone and beside a flood: tokens of no key, tokens of a key with another
     /// secret, and no tokens at all.
     pub(super) fn flood(&self, report: &mut Report) {
         let users = self.ids.len();
-        let alone = self
-            .run(&self.server, 1, &|connection, turns| connection.send(&self.get(turns.below(users))).status == 200);
-        report.add(self.figure("get, alone", 1, &alone, None));
+        let get: Turn<'_> =
+            Box::new(move |connection, turns| connection.send(&self.get(turns.below(users))).status == 200);
+        let alone = self.quiet(1, &get);
 
         let stranger = scimd::auth::Token::generate().expose().to_owned();
         let wrong = [stranger, with_another_secret(&self.token), "scimd_nonsense".to_owned()];
@@ -44,38 +47,43 @@ impl Loaded<'_> {
         let next = || wrong[number.fetch_add(1, Ordering::Relaxed) % wrong.len()].clone();
         let (beside, flood) = scope(|scope| {
             let flood = scope.spawn(|| offer(self.server.port, FLOODERS, FLOOD, &stop, &next));
-            let beside = self.run(&self.server, 1, &|connection, turns| {
-                connection.send(&self.get(turns.below(users))).status == 200
-            });
+            let beside = self.quiet(1, &get);
             stop.store(true, Ordering::Relaxed);
             (beside, flood.join().unwrap())
         });
-        report.add(self.figure("get, beside the flood", 1, &beside, None));
-        report.fact(users, "flood of wrong tokens", flood.told());
-        report.fact(users, "p99 of a good client grows by", format!("{:.2} times", beside.p99 / alone.p99));
+        self.server.empty_log();
+        let growth = beside.p99 / alone.p99;
+        report.add(figure("get, alone", 1, 1, alone));
+        report.add(figure("get, beside the flood", 1, 1, beside));
+        report.fact("flood of wrong tokens", flood.told());
+        report.fact("p99 of a good client grows by", format!("{growth:.2} times"));
     }
 
     /// What is still done when four times as much is asked for, and how soon the rest hears of it.
     pub(super) fn overload(&self, report: &mut Report) {
-        let create = || {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            request("POST", "/Users", &self.token, Some(&user_body(number)))
-        };
-        let peak = self.run(&self.server, PEAK, &|connection, _| connection.send(&create()).status == 201);
-        report.add(self.figure("create, at its peak", PEAK, &peak, None));
+        let create = || request("POST", "/Users", &self.token, Some(&user_body(self.newcomer())));
+        let turn: Turn<'_> = Box::new(|connection, _| connection.send(&create()).status == 201);
+        let peak = self.quiet(PEAK, &turn);
+        let rate = peak.rate;
+        report.add(figure("create, at its peak", PEAK, 1, peak));
 
         let stop = AtomicBool::new(false);
         let overload = scope(|scope| {
-            let overload = scope.spawn(|| offer(self.server.port, CROWD, OVERLOAD * peak.rate, &stop, &create));
-            sleep(Duration::from_secs_f64(self.arguments.seconds));
+            let overload = scope.spawn(|| offer(self.server.port, CROWD, OVERLOAD * rate, &stop, &create));
+            sleep(SIEGE.max(Duration::from_secs_f64(self.arguments.seconds * self.arguments.rounds as f64)));
             stop.store(true, Ordering::Relaxed);
             overload.join().unwrap()
         });
-        let users = self.ids.len();
-        report.fact(users, "asked for too much", overload.told());
-        report.fact(users, "done of the peak", format!("{:.2}", overload.rate(201) / peak.rate));
-        report.fact(users, "429 without Retry-After", overload.unclear.to_string());
-        report.fact(users, "faults (5xx)", overload.count(500..600).to_string());
+        self.server.empty_log();
+        report.fact("asked for too much", overload.told());
+        report.fact("done of the peak", format!("{:.2}", overload.rate(201) / rate));
+        report.fact("429 without Retry-After", overload.unclear.to_string());
+        report.fact("faults (5xx)", overload.count(500..600).to_string());
+    }
+
+    fn quiet(&self, connections: usize, turn: &Turn<'_>) -> Round {
+        let rounds = 0..self.arguments.rounds;
+        median(rounds.map(|number| self.round(&self.server, connections, number, turn)).collect())
     }
 }
 
@@ -114,10 +122,9 @@ impl Offered {
         let each = self.times.iter().map(|(status, times)| {
             let mut times = times.clone();
             times.sort_by(f32::total_cmp);
-            let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
             let rate = times.len() as f64 / self.seconds;
             let name = if *status == 0 { "no answer".to_owned() } else { status.to_string() };
-            format!("{name}: {rate:.0}/s, p50 {:.1} ms, p99 {:.1} ms", at(0.5), at(0.99))
+            format!("{name}: {rate:.0}/s, p50 {:.1} ms, p99 {:.1} ms", at(&times, 0.5), at(&times, 0.99))
         });
         each.collect::<Vec<_>>().join("; ")
     }
