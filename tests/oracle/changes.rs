@@ -87,8 +87,8 @@ fn apply(side: &Side, case: &Case) -> Outcome {
     match modified {
         Ok(modified) => {
             let answered = modified.representation;
-            assert_eq!(answered.body, read.body, "{}: the answer is not what is read, {}", side.name, told(case));
-            Ok(answered.body)
+            assert_eq!(answered.text, read.text, "{}: the answer is not what is read, {}", side.name, told(case));
+            Ok(answered.members().unwrap())
         }
         Err(error) => {
             assert_eq!(before, side.rows_of(&case.id), "{}: {error} left traces, {}", side.name, told(case));

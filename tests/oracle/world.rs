@@ -116,7 +116,7 @@ impl Side {
         let queries = Query::resolve_over(&parameters, types, Profile::Strict).expect("a query");
         let results = self.run(self.provider.search(self.call(Profile::Strict), queries)).expect("a search");
         assert_eq!(results.total, results.resources.len() as u64, "the population fits a page");
-        results.resources.into_iter().map(|representation| representation.body).collect()
+        results.resources.into_iter().map(|representation| representation.members().unwrap()).collect()
     }
 
     /// Every row that belongs to a resource of the tenant, and how much history there is, as text.
