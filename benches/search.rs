@@ -134,7 +134,7 @@ fn representations(criterion: &mut Criterion, installation: &Installation) {
                     let (resource_type, registry) = (users(), Registry::builtin());
                     let (projection, base_url) = (&projection, BASE_URL);
                     let assembler = Assembler { tenant_id, resource_type, registry, projection, base_url };
-                    assembler.all(connection, page)
+                    assembler.all(connection, &page)
                 }))
             });
         });
