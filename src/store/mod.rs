@@ -125,8 +125,12 @@ struct Inner {
     pool: Pool,
     /// Bounds the reads on blocking threads and those that wait, and on SQLite leaves connections free for point reads.
     reads: Line,
+    /// Bounds those of them that may take long, so that there is always room for a point read.
+    scans: Line,
     /// Bounds the writes on connections of the pool and those that wait.
     writes: Line,
+    /// Bounds the writes that wait for a tenant which another one keeps to itself.
+    held: Line,
     /// Where one connection does all the writing.
     writer: Option<Writer>,
     closed: AtomicBool,
@@ -147,13 +151,15 @@ impl Store {
             false => connector.open(Purpose::Pool).map(|_| None)?,
         };
         let size = if single_writer { settings.readers } else { settings.postgres_connections }.max(1);
-        let [reads, writes] = if single_writer { [size - size / 4, 1] } else { shares(size) };
+        let [reads, scans, writes] = if single_writer { [size - size / 4, size - size / 4, 1] } else { shares(size) };
         Ok(Store {
             inner: Arc::new(Inner {
                 pool: open_pool(connector.clone(), size, single_writer),
                 connector,
                 reads: Line::new(reads, settings.queue_limit),
+                scans: Line::new(scans, settings.queue_limit),
                 writes: Line::new(writes, settings.queue_limit),
+                held: Line::new(1, settings.queue_limit),
                 writer,
                 closed: AtomicBool::new(false),
             }),
@@ -206,8 +212,13 @@ impl Store {
             connection.begin_read()?;
             return run_read(connection, work);
         }
+        let scan = if reach == Reach::Scan { Some(self.inner.scans.turn().await?) } else { None };
         let inner = Arc::clone(&self.inner);
-        self.inner.on_blocking_thread(&self.inner.reads, move || run_read(inner.begin_read()?, work)).await
+        let read = move || {
+            let _scan = scan;
+            run_read(inner.begin_read()?, work)
+        };
+        self.inner.on_blocking_thread(&self.inner.reads, read).await
     }
 
     /// Whether each statement is a round trip, so that one of them instead of a transaction is worth a [`Store::ask`].
@@ -234,8 +245,9 @@ impl Store {
 
     /// Runs `work` in a transaction and answers after it is durable; on an error nothing of it is stored.
     ///
-    /// The work may run more than once, each time on a fresh transaction, when a concurrent one was in the way
-    /// ([`error::again`]); it must not change anything but the database. On SQLite works of different callers are committed
+    /// The work may run more than once, each time on a fresh transaction or savepoint, when a concurrent one was in the way
+    /// ([`error::again`]), and on SQLite when a neighbour in the same commit has failed; it must not change anything but the
+    /// database, nor take a failure that is not the caller's for a success. On SQLite works of different callers are committed
     /// together. Once it has begun it ends, whether or not the caller still waits.
     ///
     /// Fails with [`ErrorKind::Busy`] when too many wait, and [`ErrorKind::Unavailable`] when the database is out of reach;
@@ -385,9 +397,9 @@ impl Inner {
             if left.is_zero() || !outcome.as_ref().is_err_and(error::is_held) {
                 return outcome;
             }
+            let Ok(place) = self.held.place() else { return outcome };
             work = same;
             pause = pause.min(left);
-            let place = self.writes.place()?;
             tokio::time::sleep(pause).await;
             drop(place);
             left -= pause;
@@ -419,11 +431,12 @@ impl Drop for Inner {
     }
 }
 
-/// How many of the connections to PostgreSQL reads use at once, and how many writes. A read keeps the processor at work, and
-/// gains nothing from more company than that has cores; a write mostly waits for the disk, which one sync serves for all who
-/// wait together.
-fn shares(connections: u32) -> [u32; 2] {
-    [connections.div_ceil(3).max(2).min(connections), connections - connections / 3]
+/// How many of the connections to PostgreSQL reads use at once, how many of these may take long, and how many writes. A read
+/// keeps the processor at work, and gains nothing from more company than that has cores; a write mostly waits for the disk,
+/// which one sync serves for all who wait together.
+fn shares(connections: u32) -> [u32; 3] {
+    let reads = connections.div_ceil(3).max(2).min(connections);
+    [reads, (reads - reads.div_ceil(4)).max(1), (connections - reads).max(2).min(connections)]
 }
 
 fn open_pool(connector: Connector, size: u32, keep_all: bool) -> Pool {

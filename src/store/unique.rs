@@ -42,9 +42,11 @@ fn main_attribute(resource_type: &ResourceType) -> Option<Resolved> {
     resource_type.unique.iter().find(is_main).copied()
 }
 
-/// What stands in the row of the one live resource with this key, if the attribute is the one whose key stands there.
+/// What stands in the row of the one live user with this name, if the attribute is that name. Of a type of one's own the row
+/// does not tell which attribute its key was made of, and the schema may have changed since.
 pub(super) fn own_key(resource_type: &ResourceType, attribute: Resolved, key: &Key) -> Option<String> {
-    (main_attribute(resource_type)? == attribute).then(|| bounded(key.as_str().to_owned()))
+    let is_name = attribute.is_user_name() && main_attribute(resource_type)? == attribute;
+    is_name.then(|| bounded(key.as_str().to_owned()))
 }
 
 fn key_of(attribute: Resolved, value: &Value) -> Option<String> {

@@ -155,6 +155,9 @@ trait Waiting: Send + std::fmt::Debug {
     /// Runs the work and remembers its outcome.
     fn run(&mut self, connection: &mut Connection) -> Verdict;
 
+    /// The failure of the work, if it has failed, for those who fail with it.
+    fn failure(&self) -> Option<Error>;
+
     /// Answers the caller: with the outcome of the work, or, if the batch failed, with that.
     fn answer(self: Box<Self>, failure: Option<Error>);
 }
@@ -202,6 +205,11 @@ impl<T: Send, F: FnMut(&mut Connection) -> Result<T> + Send> Waiting for Work<T,
         verdict
     }
 
+    fn failure(&self) -> Option<Error> {
+        let failure = self.outcome.as_ref()?.as_ref().err()?;
+        Some(Error::new(failure.kind(), failure.detail()))
+    }
+
     fn answer(self: Box<Self>, failure: Option<Error>) {
         let outcome = failure.map(Err).or(self.outcome);
         let _ = self.reply.send(outcome.unwrap_or_else(|| Err(error::closed())));
@@ -240,24 +248,41 @@ impl Scribe {
     }
 
     fn run_and_commit(&mut self, batch: &mut [Box<dyn Waiting>]) -> Result<()> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            None => self.connection.insert(self.connector.open(Purpose::Writer)?),
-        };
-        connection.begin_write(self.connector.busy_timeout)?;
-        let is_wary = self.wary > 0;
-        self.wary = self.wary.saturating_sub(1);
-        if is_wary || !run_without_savepoints(connection, batch)? {
-            if !is_wary {
-                self.wary = WARY_BATCHES;
-                connection.rollback()?;
-                connection.begin_write(self.connector.busy_timeout)?;
+        if self.wary == 0 {
+            let connection = self.begin()?;
+            let Some(failed) = run_without_savepoints(connection, batch)? else {
+                return commit::commit(connection, batch.len());
+            };
+            self.undo();
+            if batch.len() == 1 && failed != Verdict::UndoAndRunAgain {
+                // There is no neighbour whose change could have been in its way.
+                return Ok(());
             }
-            for work in batch.iter_mut() {
-                run_in_savepoint(connection, &mut **work)?;
-            }
+            self.wary = WARY_BATCHES + 1;
+        }
+        self.wary -= 1;
+        let connection = self.begin()?;
+        for work in batch.iter_mut() {
+            run_in_savepoint(connection, &mut **work)?;
         }
         commit::commit(connection, batch.len())
+    }
+
+    fn begin(&mut self) -> Result<&mut Connection> {
+        if self.connection.is_none() {
+            self.connection = Some(self.connector.open(Purpose::Writer)?);
+        }
+        let connection = self.connection.as_mut().expect("it is open by now");
+        connection.begin_write(self.connector.busy_timeout)?;
+        Ok(connection)
+    }
+
+    /// Ends the transaction without its changes. SQLite itself may have ended it (disk full, say), and then there is nothing to
+    /// end; a new connection knows.
+    fn undo(&mut self) {
+        if self.connection.as_mut().is_some_and(|connection| connection.rollback().is_err()) {
+            self.connection = None;
+        }
     }
 }
 
@@ -266,23 +291,20 @@ fn share(failure: &Arc<Error>) -> Error {
     Error::new(failure.kind(), failure.detail()).with_source(Arc::clone(failure))
 }
 
-/// Runs works one after the other; whether the transaction now holds what is to be kept, and nothing else. Not so after a
-/// work that has failed: unless it was refused before it wrote anything, which is how most of them fail.
+/// Runs works one after the other until one has failed, and what that wants. If none has, the transaction holds what is to be
+/// kept, and nothing else: also if a work was refused before it wrote anything, which is how most of them fail.
 ///
 /// A refused work only: where the database itself failed, it may have ended the transaction (disk full, say).
-fn run_without_savepoints(connection: &mut Connection, batch: &mut [Box<dyn Waiting>]) -> QueryResult<bool> {
+fn run_without_savepoints(connection: &mut Connection, batch: &mut [Box<dyn Waiting>]) -> QueryResult<Option<Verdict>> {
     for work in batch {
         let before = rows_written(connection)?;
-        let is_kept = match work.run(connection) {
-            Verdict::Keep => true,
-            Verdict::Refuse => rows_written(connection)? == before,
-            Verdict::Undo | Verdict::UndoAndRunAgain => false,
-        };
-        if !is_kept {
-            return Ok(false);
+        match work.run(connection) {
+            Verdict::Keep => {}
+            Verdict::Refuse if rows_written(connection)? == before => {}
+            failed => return Ok(Some(failed)),
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// How many rows this connection has written so far, those that were rolled back included.
@@ -290,22 +312,23 @@ fn rows_written(connection: &mut Connection) -> QueryResult<i64> {
     Sql::<BigInt>::new("SELECT total_changes()").get_result(connection)
 }
 
-/// Runs one work so that only its success leaves anything behind. An error means that the transaction is lost.
+/// Runs one work so that only its success leaves anything behind. An error means that the transaction is lost: that of the
+/// work, if SQLite has ended the transaction with it.
 ///
 /// The savepoint is our own and not one of diesel's, which tolerates a failing `ROLLBACK TO` after a nested one has failed:
 /// when SQLite itself has rolled the whole transaction back (disk full, say), the statements here fail and tell.
-fn run_in_savepoint(connection: &mut Connection, work: &mut dyn Waiting) -> QueryResult<()> {
+fn run_in_savepoint(connection: &mut Connection, work: &mut dyn Waiting) -> Result<()> {
     connection.batch_execute("SAVEPOINT work")?;
     for attempt in 1..=ATTEMPTS {
         let verdict = work.run(connection);
         if verdict == Verdict::Keep {
-            return connection.batch_execute("RELEASE work");
+            return Ok(connection.batch_execute("RELEASE work")?);
         }
-        connection.rollback_to_depth(1)?;
-        connection.batch_execute("ROLLBACK TO work")?;
+        let undone = connection.rollback_to_depth(1).and_then(|()| connection.batch_execute("ROLLBACK TO work"));
+        undone.map_err(|lost| work.failure().unwrap_or_else(|| lost.into()))?;
         if verdict != Verdict::UndoAndRunAgain || attempt == ATTEMPTS {
             break;
         }
     }
-    connection.batch_execute("RELEASE work")
+    Ok(connection.batch_execute("RELEASE work")?)
 }

@@ -365,7 +365,10 @@ impl<'a> Disturbed<'a> {
 }
 
 fn ids(results: &Results, forward: bool) -> Vec<String> {
-    let ids = results.resources.iter().map(|representation| representation.members().unwrap()["id"].as_str().unwrap().to_owned());
+    let ids = results
+        .resources
+        .iter()
+        .map(|representation| representation.members().unwrap()["id"].as_str().unwrap().to_owned());
     if forward { ids.collect() } else { ids.rev().collect() }
 }
 

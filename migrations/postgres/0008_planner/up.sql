@@ -8,7 +8,8 @@ DECLARE
 BEGIN
     IF is_new THEN
         -- A server that runs meanwhile takes a tenant first and then resources.
-        LOCK TABLE tenants, resources IN ACCESS EXCLUSIVE MODE;
+        LOCK TABLE tenants, resources, resource_values, group_members, unresolved_members, credentials, touches,
+            unique_values IN ACCESS EXCLUSIVE MODE;
         is_new := NOT EXISTS (SELECT 1 FROM resources);
     END IF;
     IF is_new THEN

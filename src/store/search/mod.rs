@@ -394,10 +394,12 @@ mod tests {
     #[test]
     fn flt_30_an_equality_starts_from_the_value_and_not_from_every_resource_of_the_tenant() {
         let by_name = plan("User", r#"userName eq "x""#);
-        assert!(
-            by_name.contains("resources_unique_key (tenant_id=? AND resource_type=? AND unique_key=?)"),
-            "{by_name}"
-        );
+        let by_key = "resources_unique_key (tenant_id=? AND resource_type=? AND unique_key=?)";
+        assert!(by_name.contains(by_key) && !by_name.contains("TEMP B-TREE"), "{by_name}");
+        for other in [r#"userName eq "y""#, r#"emails.value eq "y""#, r#"externalId eq "y""#] {
+            let plan = plan("User", &format!(r#"userName eq "x" or {other}"#));
+            assert!(plan.contains("MULTI-INDEX OR") && plan.contains(by_key), "{other}\n{plan}");
+        }
         for filter in [r#"displayName eq "x""#, r#"externalId eq "x""#, r#"emails[type eq "work" and value eq "x"]"#] {
             let plan = plan("User", filter);
 

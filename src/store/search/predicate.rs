@@ -87,8 +87,10 @@ impl Writer<'_> {
         if let Check::Compare(Relation::Eq, key) = &test.check
             && let Some(own_key) = unique::own_key(self.resource_type, test.attribute, key)
         {
-            // Where nothing is assigned there is no key, and no predicate is ever NULL.
-            return Sql::new("(r.unique_key IS NOT NULL AND r.unique_key = ").bind(own_key).push(")");
+            // Where nothing is assigned there is no key, and no predicate is ever NULL. SQLite looks for what its partial index
+            // demands next to the key alone, also if it stands beside an OR that this is a part of.
+            let has_key = Sql::new("(r.unique_key IS NOT NULL AND r.deleted_at IS NULL AND r.unique_key = ");
+            return has_key.bind(own_key).push(")");
         }
         self.has_value(test.attribute.index_path(), &test.check)
     }

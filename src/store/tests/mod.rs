@@ -261,6 +261,63 @@ fn works_that_fail_one_batch_after_the_other_leave_nothing_behind() {
 }
 
 #[test]
+fn a_work_that_fails_alone_runs_once() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+
+        let refused = store.write(move |c| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            insert(c, "half").and_then(|()| insert(c, "default"))
+        });
+
+        assert_eq!(refused.await.unwrap_err().kind(), ErrorKind::Uniqueness);
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+        assert_eq!(stored(&store).await, ["default"]);
+    });
+}
+
+#[test]
+fn a_transaction_that_sqlite_ends_is_the_failure_of_the_work_that_met_it() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        // As SQLite does by itself where the disk is full.
+        let ended = |c: &mut Connection| {
+            insert(c, "half")?;
+            c.batch_execute("ROLLBACK")?;
+            Err::<(), _>(Error::new(ErrorKind::Unavailable, "There is no room left."))
+        };
+
+        let alone = store.write(ended).await.unwrap_err();
+        let (release, _first) = held(&store).await;
+        let one = queued(&store, |c| insert(c, "one")).await;
+        let full = queued(&store, ended).await;
+        let two = queued(&store, |c| insert(c, "two")).await;
+        drop(release);
+
+        assert_eq!((alone.kind(), alone.detail()), (ErrorKind::Unavailable, "There is no room left."));
+        for write in [one, full, two] {
+            let failed = write.await.unwrap().unwrap_err();
+            assert_eq!((failed.kind(), failed.detail()), (ErrorKind::Unavailable, alone.detail()));
+        }
+        assert_eq!(stored(&store).await, ["default"]);
+        store.write(|c| insert(c, "after")).await.unwrap();
+        assert_eq!(stored(&store).await, ["after", "default"]);
+    });
+}
+
+#[test]
+fn every_size_of_a_pool_has_room_for_look_ups_and_for_writes() {
+    for connections in 1..=64 {
+        let [reads, scans, writes] = super::shares(connections);
+        assert!(scans >= 1 && writes >= 1, "{connections}");
+        assert!(connections == 1 || reads > scans, "exports leave room for a look-up: {connections}");
+        assert!(connections <= 3 || reads + writes == connections, "{connections}");
+    }
+}
+
+#[test]
 fn bulk_17_what_fails_in_a_savepoint_leaves_the_rest_of_its_transaction_alone() {
     on_each_database(|Fixture { store, .. }| async move {
         let kinds = store
