@@ -8,17 +8,9 @@ use diesel::pg::Pg;
 use diesel::sql_types::Timestamp;
 use diesel::sqlite::Sqlite;
 
-use super::MultiBackend;
-
 /// An instant, UTC, in a row that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromSqlRow)]
 pub(super) struct Instant(pub NaiveDateTime);
-
-impl FromSql<Timestamp, MultiBackend> for Instant {
-    fn from_sql(value: <MultiBackend as Backend>::RawValue<'_>) -> Result<Self> {
-        value.from_sql::<Self, Timestamp>()
-    }
-}
 
 impl FromSql<Timestamp, Pg> for Instant {
     fn from_sql(value: <Pg as Backend>::RawValue<'_>) -> Result<Self> {
