@@ -234,11 +234,14 @@ impl Assembler<'_> {
     }
 
     fn projected(&self, stored: &StoredText, whole: RawObject<'_>, related: &Related) -> Representation {
-        let mut body = if related.everything { whole } else { self.projection.apply_to_text(whole) };
+        let shown = |name: &str, text| match related.everything {
+            true => Some(text),
+            false => self.projection.member_to_text(name, text),
+        };
+        let mut body = whole.filter_map(shown);
         let tag = related.tags.tag(stored.meta.version, &body);
         let location = self.location_of(stored);
-        let meta = Cow::Owned(self.meta(stored, &location, &tag));
-        if let Some(meta) = if related.everything { Some(meta) } else { self.projection.member_to_text("meta", meta) } {
+        if let Some(meta) = shown("meta", Cow::Owned(self.meta(stored, &location, &tag))) {
             body.push("meta", meta);
         }
         Representation { text: body.to_text(), tag, location }
@@ -402,4 +405,46 @@ fn array<T>(elements: &[T], text: impl Fn(&T) -> String) -> String {
     }
     array.push(']');
     array
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+    use crate::provider::{Call, Provider, system_clock};
+    use crate::scim::query::{Parameters, Query};
+    use crate::scim::{ErrorKind, Profile};
+    use crate::store::tests::{Fixture, on_each_database};
+
+    #[test]
+    fn a_document_that_cannot_be_read_fails_what_would_show_it_alone() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let users = Registry::builtin().resource_type("User").expect("a built-in type");
+            let provider = Provider::new(store.clone(), Registry::builtin(), "https://x/scim/v2", system_clock());
+            let mut ids = Vec::new();
+            for name in ["ann", "bob", "eve"] {
+                let body = json!({"userName": name}).as_object().expect("an object").clone();
+                let made = provider.create(Call::of_a_test(), users, body, Projection::everything(users)).await;
+                ids.push(made.expect("a user").members().expect("an object")["id"].clone());
+            }
+            let damage =
+                format!("UPDATE resources SET document = 'x' WHERE id = '{}'", ids[1].as_str().expect("an id"));
+            store.write(move |connection| Ok(connection.batch_execute(&damage)?)).await.expect("damaged");
+            let page = |start_index: &str| {
+                let parameters = Parameters {
+                    start_index: Some(start_index.to_owned()),
+                    count: Some("1".to_owned()),
+                    ..Parameters::default()
+                };
+                let query = Query::resolve(&parameters, users, Profile::Compat).expect("a query");
+                provider.search(Call::of_a_test(), vec![query])
+            };
+
+            let pages = [page("1").await, page("2").await, page("3").await];
+
+            let failures = pages.map(|page| page.err().map(|failure| failure.kind()));
+            assert_eq!(failures, [None, Some(ErrorKind::Internal), None]);
+        });
+    }
 }

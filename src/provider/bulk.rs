@@ -412,9 +412,7 @@ fn looks_at_others(resource_type: &ResourceType, text: &str) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Caller, Scopes};
     use crate::provider::system_clock;
-    use crate::scim::cursor::Secret;
     use crate::scim::schema::Registry;
     use crate::scim::{Profile, bulk};
     use crate::store::{Settings, Store};
@@ -426,16 +424,7 @@ mod tests {
         let store = Store::open(&Settings::new(url.parse().expect("a URL"))).expect("the database opens");
         store.migrate().expect("the migrations apply");
         let provider = Provider::new(store, Registry::builtin(), "https://x/scim/v2", system_clock());
-        let caller = Caller {
-            tenant_id: 1,
-            tenant: "default".to_owned(),
-            key_id: "test".to_owned(),
-            profile: Profile::Compat,
-            scopes: Scopes::all(),
-            subject: None,
-            cursor_secret: Secret::derive(&[]),
-        };
-        let call = Call { caller: Arc::new(caller), request_id: "test".into(), as_subject: false };
+        let call = Call::of_a_test();
         let message = serde_json::json!({"Operations": [{"method": "DELETE", "path": "/Users/1"}]});
         let message = message.as_object().expect("an object").clone();
         let message = Arc::new(bulk::parse(message, Profile::Compat).expect("a bulk message"));

@@ -201,3 +201,20 @@ fn expected(
 
 #[cfg(test)]
 mod round_trips;
+
+#[cfg(test)]
+impl Call {
+    /// That of a key which may do everything in the first tenant.
+    fn of_a_test() -> Call {
+        let caller = Caller {
+            tenant_id: 1,
+            tenant: "default".to_owned(),
+            key_id: "test".to_owned(),
+            profile: Profile::Compat,
+            scopes: crate::auth::Scopes::all(),
+            subject: None,
+            cursor_secret: crate::scim::cursor::Secret::derive(&[]),
+        };
+        Call { caller: Arc::new(caller), request_id: "test".into(), as_subject: false }
+    }
+}

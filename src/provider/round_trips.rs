@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Map, Value, json};
 
 use super::{Call, Provider, Representation, Target, system_clock};
-use crate::auth::{Caller, Scopes};
-use crate::scim::cursor::Secret;
 use crate::scim::projection::Projection;
 use crate::scim::query::{Parameters, Query};
 use crate::scim::schema::{ENTERPRISE_URN, Registry, ResourceType};
@@ -23,19 +21,6 @@ struct Desk {
 
 fn members(value: Value) -> Map<String, Value> {
     value.as_object().expect("an object").clone()
-}
-
-fn call() -> Call {
-    let caller = Caller {
-        tenant_id: 1,
-        tenant: "default".to_owned(),
-        key_id: "test".to_owned(),
-        profile: Profile::Compat,
-        scopes: Scopes::all(),
-        subject: None,
-        cursor_secret: Secret::derive(&[]),
-    };
-    Call { caller: Arc::new(caller), request_id: "test".into(), as_subject: false }
 }
 
 fn of_type(name: &str) -> &'static ResourceType {
@@ -67,24 +52,25 @@ impl Desk {
     }
 
     async fn create(&self, resource_type: &str, body: Value) -> (Representation, usize) {
-        let created = self.provider.create(call(), of_type(resource_type), members(body), everything(resource_type));
+        let created =
+            self.provider.create(Call::of_a_test(), of_type(resource_type), members(body), everything(resource_type));
         self.counted(created).await
     }
 
     async fn read(&self, id: &str) -> (Representation, usize) {
-        self.counted(self.provider.read(call(), of_type("User"), id.to_owned(), everything("User"))).await
+        self.counted(self.provider.read(Call::of_a_test(), of_type("User"), id.to_owned(), everything("User"))).await
     }
 
     async fn patch(&self, resource_type: &str, id: &str, operation: Value) -> usize {
         let body = members(json!({"Operations": [operation]}));
         let (target, projection) = (target(resource_type, id), everything(resource_type));
-        self.counted(self.provider.modify(call(), target, body, projection, false)).await.1
+        self.counted(self.provider.modify(Call::of_a_test(), target, body, projection, false)).await.1
     }
 
     async fn look_up(&self, filter: &str) -> (Vec<String>, u64, usize) {
         let parameters = Parameters { filter: Some(filter.to_owned()), ..Parameters::default() };
         let query = Query::resolve(&parameters, of_type("User"), Profile::Compat).expect("a query");
-        let (found, statements) = self.counted(self.provider.search(call(), vec![query])).await;
+        let (found, statements) = self.counted(self.provider.search(Call::of_a_test(), vec![query])).await;
         (found.resources.iter().map(id).collect(), found.total, statements)
     }
 }
@@ -112,7 +98,7 @@ fn what_clients_repeat_all_day_takes_few_round_trips() {
         let disabling = desk.patch("User", &ann, json!({"op": "replace", "path": "active", "value": false})).await;
         let joining = json!({"op": "add", "path": "members", "value": [{"value": ann}]});
         let joining = desk.patch("Group", &team, joining).await;
-        let deletion = desk.counted(desk.provider.delete(call(), target("User", &bob))).await.1;
+        let deletion = desk.counted(desk.provider.delete(Call::of_a_test(), target("User", &bob))).await.1;
 
         assert_eq!(json(&shown)["userName"], "ann");
         assert_eq!(json(&managed)[ENTERPRISE_URN]["manager"]["displayName"], "Ann");

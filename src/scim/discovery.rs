@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::cursor;
-use super::message::{MAX_BODY, MAX_OPERATIONS, list_response};
+use super::message::{MAX_BODY, MAX_OPERATIONS, whole_list};
 use super::query::{DEFAULT_COUNT, MAX_COUNT};
 use super::schema::{Registry, ResourceType, Schema};
 
@@ -45,9 +45,11 @@ pub fn service_provider_config(registry: &Registry, base: &str) -> Value {
     })
 }
 
-/// The list at `/ResourceTypes`: every resource type that is provisioned.
+/// The list at `/ResourceTypes`: every resource type that is provisioned. Discovery has no pages (DISC-17).
 pub fn resource_types(registry: &Registry, base: &str) -> Value {
-    list(registry.resource_types().iter().map(|resource_type| resource_type_object(resource_type, base)).collect())
+    whole_list(
+        registry.resource_types().iter().map(|resource_type| resource_type_object(resource_type, base)).collect(),
+    )
 }
 
 /// The object at `/ResourceTypes/{name}`, if there is such a resource type.
@@ -57,18 +59,12 @@ pub fn resource_type(registry: &Registry, name: &str, base: &str) -> Option<Valu
 
 /// The list at `/Schemas`: every schema, those of discovery included (DISC-11).
 pub fn schemas(registry: &Registry, base: &str) -> Value {
-    list(registry.schemas().iter().map(|schema| schema_object(schema, base)).collect())
+    whole_list(registry.schemas().iter().map(|schema| schema_object(schema, base)).collect())
 }
 
 /// The object at `/Schemas/{urn}`, if there is such a schema; URNs compare without case (DISC-10).
 pub fn schema(registry: &Registry, urn: &str, base: &str) -> Option<Value> {
     registry.schema(urn).map(|schema| schema_object(schema, base))
-}
-
-/// Discovery has no pages (DISC-17).
-fn list(objects: Vec<Value>) -> Value {
-    let texts: Vec<String> = objects.iter().map(Value::to_string).collect();
-    serde_json::from_str(&list_response(objects.len() as u64, 1, &texts)).expect("a list is JSON")
 }
 
 fn resource_type_object(resource_type: &ResourceType, base: &str) -> Value {

@@ -72,23 +72,33 @@ pub fn cursor_response(
     list(total, [("itemsPerPage", json!(resources.len()))].into_iter().chain(cursors), resources)
 }
 
+/// The same for all that there is, on one page.
+pub fn whole_list(resources: Vec<Value>) -> Value {
+    let paging = [("startIndex", json!(1)), ("itemsPerPage", json!(resources.len()))];
+    envelope(resources.len() as u64, paging, resources)
+}
+
 /// A page is large, and its resources are text already.
 fn list(total: u64, paging: impl IntoIterator<Item = (&'static str, Value)>, resources: &[impl AsRef<str>]) -> String {
+    const END: &str = "]}";
+    let empty = envelope(total, paging, Vec::new()).to_string();
     let length: usize = resources.iter().map(|resource| resource.as_ref().len() + 1).sum();
-    let mut list = String::with_capacity(length + 512);
-    list.push_str(&format!(r#"{{"schemas":["{LIST_RESPONSE}"],"totalResults":{total}"#));
-    for (name, value) in paging {
-        list.push_str(&format!(r#","{name}":{value}"#));
-    }
-    list.push_str(r#","Resources":["#);
+    let mut list = String::with_capacity(empty.len() + length);
+    list.push_str(empty.strip_suffix(END).expect("the resources come last, and there are none"));
     for (at, resource) in resources.iter().enumerate() {
         if at > 0 {
             list.push(',');
         }
         list.push_str(resource.as_ref());
     }
-    list.push_str("]}");
+    list.push_str(END);
     list
+}
+
+fn envelope(total: u64, paging: impl IntoIterator<Item = (&'static str, Value)>, resources: Vec<Value>) -> Value {
+    let head = [("schemas", json!([LIST_RESPONSE])), ("totalResults", json!(total))];
+    let members = head.into_iter().chain(paging).chain([("Resources", Value::Array(resources))]);
+    Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::path::{self, Target};
-use super::raw::RawObject;
 use super::schema::{Attribute, ResourceType, Returned, Role};
 use super::{Error, ErrorKind, Result};
 
@@ -141,15 +140,7 @@ impl Projection {
         shown.collect()
     }
 
-    /// The same of a representation whose values are text; of these, only what is shown in part is read.
-    pub fn apply_to_text<'a>(&self, representation: RawObject<'a>) -> RawObject<'a> {
-        if self.shows_everything() {
-            return representation;
-        }
-        representation.filter_map(|key, text| self.member_to_text(key, text))
-    }
-
-    /// What is shown of the JSON text of one member.
+    /// What is shown of one member, whose value is JSON text. It is read only where a part of it is shown.
     pub fn member_to_text<'a>(&self, key: &str, text: Cow<'a, str>) -> Option<Cow<'a, str>> {
         match self.resource_type.attribute(key) {
             Some(known) if !self.includes(known.attribute) => None,

@@ -39,11 +39,9 @@ impl Tag {
         opaque.split('.').next() == Some(self.own.to_string().as_str())
     }
 
-    fn opaque(&self) -> String {
-        match &self.computed {
-            Some(computed) => format!("{}.{computed}", self.own),
-            None => self.own.to_string(),
-        }
+    /// Whether a tag in a request names this representation.
+    fn is_named(&self, opaque: &str) -> bool {
+        self.has_own(opaque) && opaque.split_once('.').map(|(_, computed)| computed) == self.computed.as_deref()
     }
 }
 
@@ -69,7 +67,7 @@ pub fn if_match_holds(header: &str, current: &Tag) -> bool {
 /// representation of the same state matches as well.
 pub fn if_none_match_holds(header: &str, current: &Tag) -> bool {
     let is_same = |opaque: &str| match current.computed {
-        Some(_) => opaque == current.opaque(),
+        Some(_) => current.is_named(opaque),
         None => current.has_own(opaque),
     };
     !is_any(header) && !opaque_tags(header).any(is_same)

@@ -71,7 +71,7 @@ impl Connection {
         matches!(self, Connection::Postgres(_))
     }
 
-    /// Whether one statement can write several tables, which spares a round trip for each. SQLite has neither.
+    /// Whether one statement can write several tables, which spares a round trip for each. SQLite's cannot, and makes none.
     pub(super) fn writes_at_once(&self) -> bool {
         matches!(self, Connection::Postgres(_))
     }

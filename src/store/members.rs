@@ -15,6 +15,7 @@ pub(super) use nesting::{Membership, groups_of_direct};
 
 use super::Connection;
 use super::sql::Sql;
+use super::statement::is_one_by_one;
 use crate::scim::Result;
 
 /// A member as a group shows it.
@@ -85,13 +86,8 @@ fn in_few_lengths(row_ids: &[i64]) -> impl Iterator<Item = i64> {
     row_ids.iter().copied().chain(last.into_iter().cycle()).take(length)
 }
 
-/// Whether these are better a statement each, which tells by itself whether it did something: for the rows of RETURNING,
-/// SQLite makes a table each time.
-fn is_little<T>(connection: &Connection, values: &[T]) -> bool {
-    connection.is_at_hand() && values.len() <= 32
-}
-
-/// Those of the values of which the statement changes a row.
+/// Those of the values of which the statement changes a row. It tells by itself whether it did something: for the rows of
+/// RETURNING, SQLite makes a table each time.
 fn effective<T: Copy>(connection: &mut Connection, values: &[T], statement: impl Fn(T) -> Sql) -> Result<Vec<T>> {
     let mut effective = Vec::with_capacity(values.len());
     for value in values {
@@ -107,7 +103,7 @@ fn effective<T: Copy>(connection: &mut Connection, values: &[T], statement: impl
 /// # Errors
 /// Database failures.
 pub fn add(connection: &mut Connection, group_row_id: i64, member_row_ids: &[i64]) -> Result<Vec<i64>> {
-    if is_little(connection, member_row_ids) {
+    if is_one_by_one(connection, member_row_ids.len()) {
         let insertion = |member_row_id| {
             let insertion =
                 Sql::new("INSERT INTO group_members (group_row_id, member_row_id) VALUES (").bind(group_row_id);
@@ -156,7 +152,7 @@ pub fn add_resolved(connection: &mut Connection, group_row_id: i64, members: &[(
 /// # Errors
 /// Database failures.
 pub fn remove(connection: &mut Connection, group_row_id: i64, member_row_ids: &[i64]) -> Result<Vec<i64>> {
-    if is_little(connection, member_row_ids) {
+    if is_one_by_one(connection, member_row_ids.len()) {
         let deletion = |member_row_id| {
             let deletion = Sql::new("DELETE FROM group_members WHERE group_row_id = ").bind(group_row_id);
             deletion.push(" AND member_row_id = ").bind(member_row_id)
@@ -199,7 +195,7 @@ pub fn add_unresolved(connection: &mut Connection, group_row_id: i64, values: &[
 /// # Errors
 /// Database failures.
 pub fn remove_unresolved(connection: &mut Connection, group_row_id: i64, values: &[&str]) -> Result<Vec<String>> {
-    if is_little(connection, values) {
+    if is_one_by_one(connection, values.len()) {
         let deletion = |value| {
             let deletion = Sql::new("DELETE FROM unresolved_members WHERE group_row_id = ").bind(group_row_id);
             deletion.push(" AND value = ").bind(value)

@@ -69,15 +69,15 @@ impl TryFrom<Row> for StoredResource {
     fn try_from(row: Row) -> Result<Self> {
         let text = StoredText::from(row);
         let document = Document::from_json(&text.document).map_err(Error::internal)?;
-        Ok(text.with(document).0)
+        Ok(text.with(document))
     }
 }
 
 impl<D> StoredResource<D> {
-    /// The same with its attributes in another form; and in the one that they had.
-    fn with<E>(self, document: E) -> (StoredResource<E>, D) {
-        let StoredResource { row_id, id, resource_type, document: before, meta, name, deleted } = self;
-        (StoredResource { row_id, id, resource_type, document, meta, name, deleted }, before)
+    /// The same with its attributes in another form.
+    fn with<E>(self, document: E) -> StoredResource<E> {
+        let StoredResource { row_id, id, resource_type, document: _, meta, name, deleted } = self;
+        StoredResource { row_id, id, resource_type, document, meta, name, deleted }
     }
 
     /// Its place in the list of buried resources, if it is buried.
@@ -90,7 +90,7 @@ impl StoredResource {
     /// The same with the text of its attributes.
     pub fn into_text(self) -> StoredText {
         let text = self.document.to_json();
-        self.with(text).0
+        self.with(text)
     }
 }
 

@@ -16,9 +16,11 @@ use super::connection::{Connection, each_backend};
 /// statement is any faster.
 const BINDS_PER_STATEMENT: usize = 1_000;
 
-/// Up to so many rows are statements of their own where the database is at hand: of one row, SQLite needs no copy of each
-/// page that it would have to restore if a later row failed, and the text is always the same.
-const ROWS_ONE_BY_ONE: usize = 32;
+/// Whether so many rows are better a statement each: where the database is at hand, and there are few. Of one row, SQLite
+/// needs no copy of each page that it would have to restore if a later row failed, and the text is always the same.
+pub(super) fn is_one_by_one(connection: &Connection, rows: usize) -> bool {
+    connection.is_at_hand() && rows <= 32
+}
 
 /// Statements up to this many rows stay prepared. Larger ones hardly ever come twice with the same count, except those
 /// that are as large as can be.
@@ -94,8 +96,8 @@ fn in_chunks<'a, const N: usize>(
         if chunk.is_empty() {
             return Ok(affected);
         }
-        let is_one_by_one = connection.is_at_hand() && chunk.len() <= ROWS_ONE_BY_ONE;
-        for rows in chunk.chunks(if is_one_by_one { 1 } else { most }) {
+        let at_once = if is_one_by_one(connection, chunk.len()) { 1 } else { most };
+        for rows in chunk.chunks(at_once) {
             affected += execute(connection, rows)?;
         }
     }

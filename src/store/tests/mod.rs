@@ -137,6 +137,22 @@ async fn held(store: &Store) -> (mpsc::Sender<()>, JoinHandle<Result<()>>) {
     (release, handle)
 }
 
+/// A read that goes on until it is released.
+async fn read_at_length(store: &Store) -> (mpsc::Sender<()>, JoinHandle<Result<()>>) {
+    let (release, gate) = mpsc::channel::<()>();
+    let (begun, began) = mpsc::channel();
+    let reader = store.clone();
+    let work = move |_: &mut Connection| {
+        begun.send(()).unwrap();
+        let _ = gate.recv();
+        Ok(())
+    };
+    let long = tokio::spawn(async move { reader.read(Reach::Scan, work).await });
+    tokio::task::yield_now().await;
+    began.recv().unwrap();
+    (release, long)
+}
+
 fn resource(
     connection: &mut Connection,
     id: &str,
@@ -460,17 +476,7 @@ fn a_full_line_for_the_pool_is_busy_at_once_and_those_in_it_are_served() {
     on_each_url(|settings| {
         let store = migrated(&Settings { postgres_connections: 1, readers: 1, queue_limit: 2, ..settings });
         run(async {
-            let (release, gate) = mpsc::channel::<()>();
-            let (begun, began) = mpsc::channel();
-            let reader = store.clone();
-            let work = move |_: &mut Connection| {
-                begun.send(()).unwrap();
-                let _ = gate.recv();
-                Ok(())
-            };
-            let long = tokio::spawn(async move { reader.read(Reach::Scan, work).await });
-            tokio::task::yield_now().await;
-            began.recv().unwrap();
+            let (release, long) = read_at_length(&store).await;
             let waiting = [0, 1].map(|_| {
                 let store = store.clone();
                 tokio::spawn(async move { store.read(Reach::Scan, names).await })
@@ -601,17 +607,7 @@ fn a_pool_in_full_use_is_busy_after_a_while() {
     on_each_url(|settings| {
         let store = migrated(&Settings { postgres_connections: 1, readers: 1, ..settings });
         run(async {
-            let (release, gate) = mpsc::channel::<()>();
-            let (begun, began) = mpsc::channel();
-            let reader = store.clone();
-            let work = move |_: &mut Connection| {
-                begun.send(()).unwrap();
-                let _ = gate.recv();
-                Ok(())
-            };
-            let long = tokio::spawn(async move { reader.read(Reach::Scan, work).await });
-            tokio::task::yield_now().await;
-            began.recv().unwrap();
+            let (release, long) = read_at_length(&store).await;
 
             let started = Instant::now();
             let error = store.read(Reach::Scan, names).await.unwrap_err();
