@@ -23,3 +23,8 @@ pub mod outbound;
 
 pub mod config;
 pub mod telemetry;
+
+/// How much is logged at most is one for the whole process, whichever thread a log belongs to, so the tests that make one
+/// come one by one.
+#[cfg(test)]
+static LOGS_OF_TESTS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

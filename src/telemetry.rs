@@ -205,6 +205,7 @@ mod tests {
 
     #[test]
     fn a_second_start_is_an_error_and_no_panic() {
+        let _alone = crate::LOGS_OF_TESTS.blocking_lock();
         let _telemetry = init(Format::Json, "off", None);
         assert!(init(Format::Pretty, "off", None).is_err());
         let level = tracing::level_filters::LevelFilter::current();

@@ -196,6 +196,7 @@ impl std::io::Write for Log {
 
 #[tokio::test]
 async fn auth_04_a_key_that_is_used_after_its_end_is_named_by_its_id_and_never_by_its_secret() {
+    let _alone = crate::LOGS_OF_TESTS.lock().await;
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();

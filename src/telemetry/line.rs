@@ -138,6 +138,7 @@ mod tests {
 
     #[test]
     fn a_line_is_the_one_that_the_library_writes() {
+        let _alone = crate::LOGS_OF_TESTS.blocking_lock();
         let (ours, theirs) = (Kept::default(), Kept::default());
         let (our_writer, their_writer) = (ours.clone(), theirs.clone());
         let layer = || tracing_subscriber::fmt::layer().json();
