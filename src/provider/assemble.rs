@@ -409,13 +409,11 @@ fn array<T>(elements: &[T], text: impl Fn(&T) -> String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use diesel::connection::SimpleConnection;
-
     use super::*;
     use crate::provider::{Call, Provider, system_clock};
     use crate::scim::query::{Parameters, Query};
     use crate::scim::{ErrorKind, Profile};
-    use crate::store::tests::{Fixture, on_each_database};
+    use crate::store::tests::{Fixture, on_each_database, spoil};
 
     #[test]
     fn a_document_that_cannot_be_read_fails_what_would_show_it_alone() {
@@ -428,9 +426,8 @@ mod tests {
                 let made = provider.create(Call::of_a_test(), users, body, Projection::everything(users)).await;
                 ids.push(made.expect("a user").members().expect("an object")["id"].clone());
             }
-            let damage =
-                format!("UPDATE resources SET document = 'x' WHERE id = '{}'", ids[1].as_str().expect("an id"));
-            store.write(move |connection| Ok(connection.batch_execute(&damage)?)).await.expect("damaged");
+            let damaged = ids[1].as_str().expect("an id").to_owned();
+            store.write(move |connection| spoil(connection, &damaged)).await.expect("damaged");
             let page = |start_index: &str| {
                 let parameters = Parameters {
                     start_index: Some(start_index.to_owned()),

@@ -51,6 +51,14 @@ pub(crate) fn on_each_database_with_one_connection<F: Future<Output = ()>>(test:
     });
 }
 
+/// Puts what is no JSON in the place of a document.
+pub(crate) fn spoil(connection: &mut Connection, id: &str) -> Result<()> {
+    diesel::update(resources::table.filter(resources::id.eq(id)))
+        .set(resources::document.eq("x"))
+        .execute(connection)?;
+    Ok(())
+}
+
 /// A time, from `2026-03-01T09:30:00.123`.
 pub(crate) fn at(text: &str) -> NaiveDateTime {
     text.parse().unwrap()
