@@ -64,7 +64,9 @@ fn trace(place: &Place, effort: &Effort, calls: &str, step: impl Fn(&Call) -> Op
     }
     let trace = place.directory.path().join("trace");
     let mut strace = Command::new("strace");
+    // `-D`: scimd stays a child of this process, which ends it. The end of strace alone would leave it behind.
     strace.args([
+        "-D",
         "-f",
         "-y",
         "-s",
