@@ -2,30 +2,49 @@
 
 use std::sync::Arc;
 
+use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, rt, web};
+use futures_core::Stream;
+use futures_util::stream;
 use serde_json::Value;
 
 use super::metrics;
 use crate::auth::{self, Caller};
-use crate::provider::{Paged, Representation, Results};
+use crate::provider::{Paged, Representation, Results, Spilled, Text};
 use crate::scim::message::{self, MEDIA_TYPE};
 use crate::scim::version::if_none_match_holds;
 use crate::scim::{Error, ErrorKind};
 
 /// One resource, with its version and its place (VER-01, RES-12).
-pub(super) fn resource(request: &HttpRequest, status: StatusCode, representation: Representation) -> HttpResponse {
+pub(super) fn resource<T: Into<Text>>(
+    request: &HttpRequest,
+    status: StatusCode,
+    representation: Representation<T>,
+) -> HttpResponse {
     let mut response = json_builder(request, status);
     placed(&mut response, &representation);
-    response.body(representation.text)
+    match representation.text.into() {
+        Text::Short(text) => response.body(text),
+        Text::Long(text) => response.body(SizedStream::new(text.len(), pieces(text))),
+    }
+}
+
+/// Disks may be slow, and other requests wait on this thread.
+fn pieces(text: Spilled) -> impl Stream<Item = std::io::Result<web::Bytes>> {
+    stream::try_unfold(text, |mut text| async move {
+        let next = move || text.next_piece().map(|piece| (piece, text));
+        let (piece, text) = rt::task::spawn_blocking(next).await??;
+        Ok((!piece.is_empty()).then(|| (piece.into(), text)))
+    })
 }
 
 /// One resource, or 304 if the client has this representation (VER-03).
 pub(super) fn resource_unless_known(
     request: &HttpRequest,
     if_none_match: Option<&str>,
-    representation: Representation,
+    representation: Representation<impl Into<Text>>,
 ) -> HttpResponse {
     if if_none_match.is_none_or(|header| if_none_match_holds(header, &representation.tag)) {
         return resource(request, StatusCode::OK, representation);
@@ -36,7 +55,7 @@ pub(super) fn resource_unless_known(
     response.finish()
 }
 
-fn placed(response: &mut HttpResponseBuilder, representation: &Representation) {
+fn placed<T>(response: &mut HttpResponseBuilder, representation: &Representation<T>) {
     response.insert_header((header::ETAG, representation.tag.to_string()));
     response.insert_header((header::LOCATION, representation.location.as_str()));
     response.insert_header((header::CONTENT_LOCATION, representation.location.as_str()));

@@ -1,6 +1,8 @@
 //! Stored resource → the representation that a caller sees: `schemas`, `id`, groups, members, computed references and
 //! `meta`, for a whole page with one query each.
 
+mod long;
+
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -20,9 +22,9 @@ use crate::store::resources::StoredText;
 
 /// A resource as a client sees it.
 #[derive(Debug, Clone)]
-pub struct Representation {
+pub struct Representation<T = String> {
     /// The text of the JSON object, projected.
-    pub text: String,
+    pub text: T,
     /// What `ETag` and `meta.version` say.
     pub tag: Tag,
     /// `meta.location`, absolute.
@@ -36,6 +38,13 @@ impl Representation {
     /// A text that is none, which nobody makes.
     pub fn members(&self) -> Result<Map<String, Value>> {
         serde_json::from_str(&self.text).map_err(Error::internal)
+    }
+}
+
+impl<T> Representation<T> {
+    /// The same, its text as something else.
+    pub(super) fn map<U>(self, text: impl FnOnce(T) -> U) -> Representation<U> {
+        Representation { text: text(self.text), tag: self.tag, location: self.location }
     }
 }
 

@@ -23,6 +23,7 @@ pub mod relations;
 mod replace;
 mod restore;
 mod search;
+mod spill;
 pub mod transfer;
 pub mod undo;
 
@@ -48,6 +49,7 @@ pub use modify::Modified;
 pub use purge::Purge;
 pub use restore::{Left, Restored};
 pub use search::{Paged, Results};
+pub use spill::{Spilled, Text};
 
 pub use crate::store::survey::{EXPIRY_DAYS, EndingKey, Survey};
 pub use crate::store::{CHANGES_PER_COMMIT, COMMIT_SECONDS};

@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
+use super::spill::{Spill, Text};
 use super::{Call, Provider, Representation, not_found};
 use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::projection::Projection;
 use crate::scim::schema::{ResourceType, Role};
 use crate::store::glance::{Glance, Seen};
-use crate::store::{Connection, Reach, resources};
+use crate::store::{Connection, Reach, members, resources};
+
+/// Groups with more members are written down page by page: some 800 KB.
+const MOST_MEMBERS_IN_MEMORY: i64 = 4000;
 
 impl Provider {
-    /// The live resource of that id.
+    /// The live resource of that id. A group of very many members stays out of memory.
     ///
     /// # Errors
     /// 404 for unknown, deleted and foreign ids; 403; database failures.
@@ -21,7 +25,7 @@ impl Provider {
         resource_type: &'static ResourceType,
         id: String,
         projection: Projection,
-    ) -> Result<Representation> {
+    ) -> Result<Representation<Text>> {
         call.may(Access::Read, resource_type)?;
         let provider = self.clone();
         // A group may hold a hundred thousand members.
@@ -33,7 +37,8 @@ impl Provider {
             let looked_for = id.clone();
             let at_id = move |connection: &mut Connection, glance: &Glance<'_>| glance.at(connection, &looked_for);
             if let Some(seen) = self.glance(call.caller.tenant_id, resource_type, &projection, at_id).await? {
-                return seen.into_iter().next().ok_or_else(|| not_found(resource_type, &id));
+                let found = seen.into_iter().next().ok_or_else(|| not_found(resource_type, &id))?;
+                return Ok(found.map(Text::Short));
             }
         }
         self.store
@@ -41,7 +46,12 @@ impl Provider {
                 let tenant_id = call.caller.tenant_id;
                 let stored = resources::find_text(connection, tenant_id, &resource_type.name, &id)?
                     .ok_or_else(|| not_found(resource_type, &id))?;
-                provider.assembler(tenant_id, resource_type, &projection).one(connection, stored)
+                let assembler = provider.assembler(tenant_id, resource_type, &projection);
+                if shows_members && members::exceed(connection, stored.row_id, MOST_MEMBERS_IN_MEMORY)? {
+                    let spill = Spill::new(provider.store.directory());
+                    return Ok(assembler.long(connection, &stored, spill)?.map(Text::Long));
+                }
+                Ok(assembler.one(connection, stored)?.map(Text::Short))
             })
             .await
     }

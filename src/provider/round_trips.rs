@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value, json};
 
-use super::{Call, Provider, Representation, Target, system_clock};
+use super::{Call, Provider, Representation, Target, Text, system_clock};
 use crate::scim::projection::Projection;
 use crate::scim::query::{Parameters, Query};
 use crate::scim::schema::{ENTERPRISE_URN, Registry, ResourceType};
@@ -58,7 +58,13 @@ impl Desk {
     }
 
     async fn read(&self, id: &str) -> (Representation, usize) {
-        self.counted(self.provider.read(Call::of_a_test(), of_type("User"), id.to_owned(), everything("User"))).await
+        let found = self.provider.read(Call::of_a_test(), of_type("User"), id.to_owned(), everything("User"));
+        let (found, statements) = self.counted(found).await;
+        let short = |text| match text {
+            Text::Short(text) => text,
+            Text::Long(_) => panic!("a user is short"),
+        };
+        (found.map(short), statements)
     }
 
     async fn patch(&self, resource_type: &str, id: &str, operation: Value) -> usize {

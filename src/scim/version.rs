@@ -183,26 +183,57 @@ impl Tags {
 
     /// The tag of a representation that the projection has been applied to.
     pub fn tag(&self, own: i64, representation: &RawObject<'_>) -> Tag {
-        Tag { own, computed: self.shows_computed.then(|| self.hash(representation)) }
-    }
-
-    fn hash(&self, representation: &RawObject<'_>) -> String {
-        let mut hash = Hash(Sha256::new());
-        for (key, text) in representation.members() {
-            if self.computed.iter().any(|(container, _)| *container == Some(key)) {
-                let extension = RawObject::parse(text).unwrap_or_default();
-                extension.members().for_each(|(part, text)| self.add(&mut hash, Some(key), part, text));
-            } else {
-                self.add(&mut hash, None, key, text);
-            }
+        if !self.shows_computed {
+            return Tag { own, computed: None };
         }
-        hash.finish()
+        let mut tagging = self.begin();
+        representation.members().for_each(|(name, text)| tagging.member(name, text));
+        tagging.finish(own)
     }
 
-    fn add(&self, hash: &mut Hash, container: Option<&str>, name: &str, text: &str) {
+    /// Begins the tag of a representation whose members come one by one, in order.
+    pub fn begin(&self) -> Tagging<'_> {
+        Tagging { tags: self, hash: Hash(Sha256::new()) }
+    }
+}
+
+/// A tag in the making.
+pub struct Tagging<'a> {
+    tags: &'a Tags,
+    hash: Hash,
+}
+
+impl Tagging<'_> {
+    /// The next member of the representation, with the JSON text of its value.
+    pub fn member(&mut self, name: &str, text: &str) {
+        if self.tags.computed.iter().any(|(container, _)| *container == Some(name)) {
+            let extension = RawObject::parse(text).unwrap_or_default();
+            extension.members().for_each(|(part, text)| self.add(Some(name), part, text));
+        } else {
+            self.add(None, name, text);
+        }
+    }
+
+    /// The next member is this attribute, which comes from other resources as a whole; its text comes with
+    /// [`Tagging::piece`].
+    pub fn begin_member(&mut self, attribute: &Attribute) {
+        self.hash.add(attribute, "");
+    }
+
+    /// The next piece of the text of a member that has begun.
+    pub fn piece(&mut self, text: &str) {
+        self.hash.0.update(text.as_bytes());
+    }
+
+    /// The tag, after the last member.
+    pub fn finish(self, own: i64) -> Tag {
+        Tag { own, computed: self.tags.shows_computed.then(|| self.hash.finish()) }
+    }
+
+    fn add(&mut self, container: Option<&str>, name: &str, text: &str) {
         let is_it = |(place, attribute): &&Computed| *place == container && attribute.name == name;
-        if let Some((_, attribute)) = self.computed.iter().find(is_it) {
-            hash.add_attribute(attribute, text);
+        if let Some((_, attribute)) = self.tags.computed.iter().find(is_it) {
+            self.hash.add_attribute(attribute, text);
         }
     }
 }

@@ -296,6 +296,47 @@ pub fn of_groups(connection: &mut Connection, group_row_ids: &[i64]) -> Result<H
     Ok(members)
 }
 
+/// Hands over the members of a group, at most `size` at once, in the order of [`of_groups`].
+///
+/// # Errors
+/// That of `take`; database failures.
+pub fn each_page(
+    connection: &mut Connection,
+    group_row_id: i64,
+    size: usize,
+    mut take: impl FnMut(&[Member]) -> Result<()>,
+) -> Result<()> {
+    let limit = size as i64;
+    let mut last = i64::MIN;
+    loop {
+        let statement: Sql<(BigInt, Text, Text, Nullable<Text>)> = Sql::new(
+            "SELECT gm.member_row_id, m.id, m.resource_type, m.display_name FROM group_members gm \
+             JOIN resources m ON m.row_id = gm.member_row_id WHERE gm.group_row_id = ",
+        );
+        let statement = statement.bind(group_row_id).push(" AND gm.member_row_id > ").bind(last);
+        let statement = statement.push(" ORDER BY gm.member_row_id LIMIT ").bind(limit);
+        let rows: Vec<(i64, String, String, Option<String>)> = statement.load(connection)?;
+        let Some((row_id, ..)) = rows.last() else { break };
+        last = *row_id;
+        let member = |(_, value, resource_type, display)| {
+            let resource = Some(MemberResource { resource_type, display });
+            Member { value, resource }
+        };
+        take(&rows.into_iter().map(member).collect::<Vec<_>>())?;
+    }
+    let mut last = String::new();
+    loop {
+        let statement: Sql<Text> =
+            Sql::new("SELECT u.value FROM unresolved_members u WHERE u.group_row_id = ").bind(group_row_id);
+        let statement =
+            statement.push(" AND u.value > ").bind(last.as_str()).push(" ORDER BY u.value LIMIT ").bind(limit);
+        let values: Vec<String> = statement.load(connection)?;
+        let Some(value) = values.last() else { return Ok(()) };
+        last.clone_from(value);
+        take(&values.into_iter().map(|value| Member { value, resource: None }).collect::<Vec<_>>())?;
+    }
+}
+
 /// The members that these ids would be; without those that no live resource of the tenant has.
 ///
 /// # Errors

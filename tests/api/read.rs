@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::each_profile;
+use crate::harness::{each, each_profile};
 use crate::messages::*;
 
 #[test]
@@ -20,6 +20,36 @@ fn get_01_03_05_res_12_13_a_resource_with_its_headers() {
         }
         assert_eq!(api.send("HEAD", "/Users", &[], None).status, 200);
         assert_eq!(api.send("HEAD", &format!("/Users/{NOBODY}"), &[], None).status, 404);
+    });
+}
+
+#[test]
+fn get_01_ver_03_grp_02_a_group_of_very_many_members_is_answered_like_any_other() {
+    each(|api| {
+        let ines = api.created("/Users", &user_with("ines", json!({"displayName": "Ines"})));
+        let stale = (0..4500).map(|at| json!({"value": format!("stale-{at:04}")}));
+        let members: Vec<Value> = std::iter::once(json!({"value": ines["id"]})).chain(stale).collect();
+        let team = api.created("/Groups", &json!({"schemas": [GROUP], "displayName": "Everybody", "members": members}));
+        let path = path_of(&team);
+
+        let read = api.get(&path);
+        let head = api.send("HEAD", &path, &[], None);
+        let named = api.get(&format!("{path}?attributes=members.display"));
+        let known = api.send("GET", &path, &[("If-None-Match", read.header("etag").unwrap())], None);
+        api.patch(&path_of(&ines), &patch(json!([{"op": "replace", "path": "displayName", "value": "Inés"}])));
+        let renamed = api.get(&path);
+
+        assert_eq!(assert_resource(&read, 200), team);
+        assert_eq!(read.header("content-length"), Some(read.body.len().to_string().as_str()));
+        assert!(read.body.len() > 100_000);
+        assert_eq!((head.status, head.body.len()), (200, 0));
+        assert_eq!(head.header("content-length"), read.header("content-length"));
+        assert_eq!(named.json()["members"], json!([{"display": "Ines"}]));
+        assert_eq!(known.status, 304);
+        assert_ne!(renamed.header("etag"), read.header("etag"));
+        assert_eq!(renamed.json()["members"][0]["display"], "Inés");
+        // The connection is as good as before.
+        assert_eq!(assert_resource(&api.get(&path_of(&ines)), 200)["displayName"], "Inés");
     });
 }
 
