@@ -23,7 +23,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use self::line::Line;
+use self::line::{Line, SpanFields};
 use self::traces::TRACES;
 
 /// The form of the log.
@@ -121,7 +121,7 @@ where
         Format::Json => false,
     };
     if !pretty {
-        return log.json().event_format(Line::new()).boxed();
+        return log.fmt_fields(SpanFields::default()).event_format(Line::new()).boxed();
     }
     let log = log.compact().with_target(false);
     // Left alone on a terminal, the layer itself heeds NO_COLOR.

@@ -250,8 +250,11 @@ impl Budget {
     }
 }
 
+/// In whole milliseconds, in which the clock runs: a fraction of the work of subtracting dates, which every request does
+/// several times.
 fn near(now: NaiveDateTime, then: NaiveDateTime, limit: TimeDelta) -> bool {
-    (now - then).abs() < limit
+    let (now, then) = (now.and_utc().timestamp_millis(), then.and_utc().timestamp_millis());
+    (now - then).abs() < limit.num_milliseconds()
 }
 
 /// The instant that an atomic holds; one out of range is as long ago as can be.

@@ -135,13 +135,12 @@ pub fn bind(
 }
 
 /// Every route. What shares a base is looked for together, behind it: a path is compared with a base once, and not with
-/// every endpoint below every other one.
+/// every endpoint below every other one. Behind a base they are compared one after the other, so what is asked for all
+/// day long comes first; no path of a resource type fits another endpoint as well.
 fn serve(app: &mut web::ServiceConfig, service: &Service, with_health: bool) {
     app.app_data(web::Data::new(service.clone()));
-    if with_health {
-        routes::health().iter().for_each(|endpoint| at(app, endpoint));
-    }
-    let endpoints = routes::scim(service.provider.registry());
+    let mut endpoints = routes::scim(service.provider.registry());
+    endpoints.sort_by_key(|endpoint| endpoint.resource_type.is_none());
     for base in VERSIONED_BASES {
         below(app, base, &endpoints);
     }
@@ -157,6 +156,9 @@ fn serve(app: &mut web::ServiceConfig, service: &Service, with_health: bool) {
     below(app, VERSIONLESS_BASE, &endpoints);
     endpoints.iter().filter(|endpoint| endpoint.path == OPENAPI).for_each(|endpoint| at(app, endpoint));
     below(app, ADMIN, &routes::admin());
+    if with_health {
+        routes::health().iter().for_each(|endpoint| at(app, endpoint));
+    }
     app.default_service(web::to(unserved::unknown_endpoint));
 }
 

@@ -14,7 +14,7 @@ use super::metrics;
 use crate::auth::{self, Caller};
 use crate::provider::{Paged, Representation, Results, Spilled, Text};
 use crate::scim::message::{self, MEDIA_TYPE};
-use crate::scim::version::if_none_match_holds;
+use crate::scim::version::{Tag, if_none_match_holds};
 use crate::scim::{Error, ErrorKind};
 
 /// One resource, with its version and its place (VER-01, RES-12).
@@ -24,7 +24,7 @@ pub(super) fn resource<T: Into<Text>>(
     representation: Representation<T>,
 ) -> HttpResponse {
     let mut response = json_builder(request, status);
-    placed(&mut response, &representation);
+    placed(&mut response, &representation.tag, representation.location);
     match representation.text.into() {
         Text::Short(text) => response.body(text),
         Text::Long(text) => response.body(SizedStream::new(text.len(), pieces(text))),
@@ -50,15 +50,17 @@ pub(super) fn resource_unless_known(
         return resource(request, StatusCode::OK, representation);
     }
     let mut response = HttpResponse::NotModified();
-    placed(&mut response, &representation);
+    placed(&mut response, &representation.tag, representation.location);
     cached(&mut response);
     response.finish()
 }
 
-fn placed<T>(response: &mut HttpResponseBuilder, representation: &Representation<T>) {
-    response.insert_header((header::ETAG, representation.tag.to_string()));
-    response.insert_header((header::LOCATION, representation.location.as_str()));
-    response.insert_header((header::CONTENT_LOCATION, representation.location.as_str()));
+fn placed(response: &mut HttpResponseBuilder, tag: &Tag, location: String) {
+    response.insert_header((header::ETAG, tag.to_string()));
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.insert_header((header::CONTENT_LOCATION, location.clone()));
+        response.insert_header((header::LOCATION, location));
+    }
 }
 
 /// 304, before it is said of what.
@@ -197,17 +199,21 @@ fn json_builder(request: &HttpRequest, status: StatusCode) -> HttpResponseBuilde
 /// What caches are told: personal data is asked for again each time (HTTP-12), and a stored answer is one for this key
 /// and media type.
 fn cached(response: &mut HttpResponseBuilder) {
-    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
-    response.insert_header((header::VARY, "Accept, Authorization"));
+    const FOR_ONE: HeaderValue = HeaderValue::from_static("private, no-cache");
+    const OF_WHAT: HeaderValue = HeaderValue::from_static("Accept, Authorization");
+    response.insert_header((header::CACHE_CONTROL, FOR_ONE));
+    response.insert_header((header::VARY, OF_WHAT));
 }
 
 /// `application/scim+json`, unless the client takes plain JSON and nothing else. An odd `Accept` never fails a request.
-fn media_type(request: &HttpRequest) -> &'static str {
+fn media_type(request: &HttpRequest) -> HeaderValue {
+    const OF_SCIM: HeaderValue = HeaderValue::from_static(MEDIA_TYPE);
+    const PLAIN: HeaderValue = HeaderValue::from_static("application/json");
     let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let mut accepted = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
-    let plain = "application/json";
-    let only_plain = !accept.is_empty() && accepted.all(|range| range.eq_ignore_ascii_case(plain));
-    if only_plain { plain } else { MEDIA_TYPE }
+    let only_plain =
+        !accept.is_empty() && accepted.all(|range| PLAIN.as_bytes().eq_ignore_ascii_case(range.as_bytes()));
+    if only_plain { PLAIN } else { OF_SCIM }
 }
 
 fn json_body(response: &mut HttpResponseBuilder, document: &impl serde::Serialize) -> HttpResponse {
