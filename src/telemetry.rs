@@ -10,11 +10,12 @@
 
 pub mod traces;
 
+mod gathered;
 mod line;
 
 use std::any::Any;
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Stderr};
 use std::str::FromStr;
 
 use tracing::Subscriber;
@@ -23,6 +24,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use self::gathered::Scribe;
 use self::line::{Line, SpanFields};
 use self::traces::TRACES;
 
@@ -63,12 +65,12 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What runs beside the requests; when dropped, it sends the spans that wait.
+/// What runs beside the requests; when dropped, it sends the spans that wait and writes the lines that do.
 #[must_use]
-#[derive(Debug)]
 pub struct Telemetry {
     #[cfg(feature = "otlp")]
     _sender: Option<traces::otlp::Sender>,
+    _scribe: Option<Scribe<Stderr>>,
 }
 
 type Boxed<S> = Box<dyn Layer<S> + Send + Sync>;
@@ -80,52 +82,65 @@ type Boxed<S> = Box<dyn Layer<S> + Send + Sync>;
 /// A sentence about a filter that says nothing, a log that runs already, or an endpoint that cannot be used.
 pub fn init(format: Format, filter: &str, otlp_endpoint: Option<&str>) -> Result<Telemetry, Error> {
     let filter = parse_filter(filter)?;
-    let (telemetry, traces) = Telemetry::start(otlp_endpoint)?;
-    let log = log(format).with_filter(filter);
-    let started = tracing_subscriber::registry().with(traces).with(log).try_init();
-    started.map_err(|error| Error(format!("The log cannot be started: {error}.")))?;
+    let (log, scribe) = log(format)?;
+    let (telemetry, traces) = Telemetry::start(otlp_endpoint, scribe)?;
+    let started = tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).try_init();
+    started.map_err(cannot_start)?;
     Ok(telemetry)
+}
+
+fn cannot_start(cause: impl fmt::Display) -> Error {
+    Error(format!("The log cannot be started: {cause}."))
 }
 
 impl Telemetry {
     #[cfg(feature = "otlp")]
-    fn start<S>(otlp_endpoint: Option<&str>) -> Result<(Telemetry, Option<Boxed<S>>), Error>
+    fn start<S>(
+        otlp_endpoint: Option<&str>,
+        scribe: Option<Scribe<Stderr>>,
+    ) -> Result<(Telemetry, Option<Boxed<S>>), Error>
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
     {
         let sender = otlp_endpoint.map(traces::otlp::Sender::start).transpose();
         let sender = sender.map_err(|cause| Error(format!("Traces cannot be sent: {cause}.")))?;
         let layer = sender.as_ref().map(traces::otlp::Sender::layer);
-        Ok((Telemetry { _sender: sender }, layer))
+        Ok((Telemetry { _sender: sender, _scribe: scribe }, layer))
     }
 
     #[cfg(not(feature = "otlp"))]
-    fn start<S>(otlp_endpoint: Option<&str>) -> Result<(Telemetry, Option<Boxed<S>>), Error> {
+    fn start<S>(
+        otlp_endpoint: Option<&str>,
+        scribe: Option<Scribe<Stderr>>,
+    ) -> Result<(Telemetry, Option<Boxed<S>>), Error> {
         match otlp_endpoint {
             Some(_) => Err(Error("This build of scimd sends no traces.".to_owned())),
-            None => Ok((Telemetry {}, None)),
+            None => Ok((Telemetry { _scribe: scribe }, None)),
         }
     }
 }
 
-fn log<S>(format: Format) -> Boxed<S>
+/// For machines, lines are gathered; people see each as it comes.
+fn log<S>(format: Format) -> Result<(Boxed<S>, Option<Scribe<Stderr>>), Error>
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {
     let terminal = std::io::stderr().is_terminal();
     // A log that can't be written must not fail the requests: complaining about it to the same place would panic.
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let log = tracing_subscriber::fmt::layer().log_internal_errors(false);
     let pretty = match format {
         Format::Auto => terminal,
         Format::Pretty => true,
         Format::Json => false,
     };
     if !pretty {
-        return log.fmt_fields(SpanFields::default()).event_format(Line::new()).boxed();
+        let (pens, scribe) = Scribe::start(std::io::stderr()).map_err(cannot_start)?;
+        let log = log.fmt_fields(SpanFields::default()).event_format(Line::new()).with_writer(pens);
+        return Ok((log.boxed(), Some(scribe)));
     }
-    let log = log.compact().with_target(false);
+    let log = log.with_writer(std::io::stderr).compact().with_target(false);
     // Left alone on a terminal, the layer itself heeds NO_COLOR.
-    if terminal { log.boxed() } else { log.with_ansi(false).boxed() }
+    Ok((if terminal { log.boxed() } else { log.with_ansi(false).boxed() }, None))
 }
 
 /// Makes panics events of this log, with their place. The words of a panic quote values more often than not (those of

@@ -419,8 +419,12 @@ impl Server {
         Server::launch(workplace.command(arguments))
     }
 
-    fn launch(mut command: Command) -> (Server, String) {
-        command.args(["--listen", "127.0.0.1:0", "--log-format", "pretty", "--workers", "1"]);
+    fn launch(command: Command) -> (Server, String) {
+        Server::launch_with_log(command, "pretty")
+    }
+
+    fn launch_with_log(mut command: Command, format: &str) -> (Server, String) {
+        command.args(["--listen", "127.0.0.1:0", "--log-format", format, "--workers", "1"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = child.stderr.take().unwrap();
         let (sender, log) = channel();

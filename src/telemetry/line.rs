@@ -105,7 +105,8 @@ impl<'writer> FormatFields<'writer> for SpanFields {
         let mut sorted = Fields(BTreeMap::new());
         fields.record(&mut sorted);
         let Fields(sorted) = sorted;
-        let mut object = vec![b'{'];
+        let mut object = Vec::with_capacity(64);
+        object.push(b'{');
         for member in sorted.into_values() {
             // Each begins with the comma that parts it from the one before.
             object.extend_from_slice(if object.len() > 1 { &member } else { &member[1..] });

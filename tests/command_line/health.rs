@@ -108,6 +108,52 @@ fn sec_02_metrics_tell_how_the_server_is_and_nothing_of_anybody() {
     });
 }
 
+/// Whatever is asked, the log and the measurements tell of it under the pattern of its route, and none of it is lost at
+/// the end.
+#[test]
+fn every_request_is_told_of_by_the_pattern_of_its_route() {
+    let other_version = "/scim/v{version:[013-9][0-9]*|2[0-9]+}";
+    let asked = [
+        ("GET", "/scim/v2/Users/an-id", "/scim/v2/Users/{id}"),
+        ("PATCH", "/scim/v2/Users", "/scim/v2/Users"),
+        ("HEAD", "/scim/v2/Groups", "/scim/v2/Groups"),
+        ("OPTIONS", "/scim/v2/Groups/an-id/.search", "/scim/v2/Groups/{id}/.search"),
+        ("GET", "/scim/v2/Users/.search", "/scim/v2/Users/.search"),
+        ("GET", "/scim/v2//Users/", "/scim/v2/Users"),
+        ("GET", "/scim/v2", "/scim/v2"),
+        ("GET", "/scim/v2/Schemas/urn:none", "/scim/v2/Schemas/{urn}"),
+        ("GET", "/api/scim/v2/Groups/an-id", "/api/scim/v2/Groups/{id}"),
+        ("GET", "/scim/ServiceProviderConfig", "/scim/ServiceProviderConfig"),
+        ("GET", "/scim/v3/Users", other_version),
+        ("GET", "/admin/v1/tenants/acme/export", "/admin/v1/tenants/{tenant}/export"),
+        ("GET", "/openapi.json", "/openapi.json"),
+        ("DELETE", "/healthz", "/healthz"),
+        ("GET", "/scim/v2/Users/an-id/further", "unknown"),
+        ("GET", "/secret", "unknown"),
+        ("GET", "/metrics", "/metrics"),
+    ];
+    let workplace = Workplace::sqlite();
+    let token = workplace.succeed(&["key", "create", "--name", "okta"]).trim_end().to_owned();
+    let (server, address) = Server::launch_with_log(workplace.command(&["serve"]), "json");
+    let client = Client::new(&address);
+
+    let answers = asked.map(|(method, path, _)| client.call(&token, method, path, None).unwrap());
+    let page = get(&client, "/metrics").1;
+    server.terminate();
+
+    let lines = server.lines_to("stopped");
+    let lines: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let answered: Vec<&Value> = lines.iter().filter(|line| line["message"] == "answered").collect();
+    assert_eq!(answered.len(), asked.len() + 1, "{lines:?}");
+    for ((line, answer), (method, path, route)) in answered.iter().zip(&answers).zip(asked) {
+        let told = (&line["method"], &line["route"], &line["status"], &line["span"]["id"]);
+        let id = answer.header("x-request-id");
+        assert_eq!(told, (&json!(method), &json!(route), &json!(answer.status), &json!(id)), "{path}");
+        let labels = format!(r#"{{route="{route}",method="{method}",status="{}"}}"#, answer.status);
+        assert!(sample(&page, &format!("scimd_http_request_duration_seconds_count{labels}")) >= 1.0, "{path}");
+    }
+}
+
 /// Everything that keeps somebody out is counted under its own reason, once for each request, and nothing else moves.
 #[test]
 fn auth_08_each_refusal_is_counted_by_its_reason() {
