@@ -4,11 +4,15 @@
 //! real error and turn a mistyped PostgreSQL URL into a new SQLite file; nobody calls it.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use diesel::Connection as _;
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::connection::{
+    AnsiTransactionManager, SimpleConnection, TransactionDepthChange, TransactionManager, TransactionManagerStatus,
+    ValidTransactionManagerStatus,
+};
 use diesel::prelude::*;
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::Error as DatabaseError;
@@ -16,6 +20,7 @@ use diesel::sql_types::{BigInt, Integer, Text};
 
 use super::database_url::{DatabaseUrl, password_of};
 use super::error;
+use super::standing::{Question, Standing};
 use crate::scim::{Error, ErrorKind, Result};
 
 pub use self::either::{AnyConnection as Connection, MultiBackend};
@@ -136,11 +141,20 @@ impl Connection {
     /// Begins a transaction that sees one moment of the database.
     pub(super) fn begin_read(&mut self) -> QueryResult<()> {
         match self {
-            Connection::Sqlite(c) => AnsiTransactionManager::begin_transaction(c),
+            Connection::Sqlite(c) => begin_prepared(c),
             Connection::Postgres(c) => {
                 AnsiTransactionManager::begin_transaction_sql(c, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             }
         }
+    }
+
+    /// Ends the transaction of [`Self::begin_read`], whatever its work has left open.
+    pub(super) fn end_read(&mut self) -> QueryResult<()> {
+        let has_ended = match self {
+            Connection::Sqlite(c) => rollback_prepared(c),
+            Connection::Postgres(_) => false,
+        };
+        if has_ended { Ok(()) } else { self.rollback() }
     }
 
     /// Begins a transaction that may write; on SQLite it holds the write lock from here on, or fails as busy when another
@@ -329,6 +343,47 @@ fn begin_immediate(connection: &mut SqliteConnection, patience: Duration) -> Que
             Err(failure) if error::is_busy(&failure) && start.elapsed() < patience => std::thread::sleep(PAUSE),
             outcome => return outcome,
         }
+    }
+}
+
+/// SQLite's BEGIN and ROLLBACK around a read. diesel's manager of transactions has each text compiled anew, which takes longer
+/// than the look-up between them; it is told of both, since it knows what is open.
+struct Begin;
+struct Rollback;
+
+impl Question for Begin {
+    type Row = ();
+    const TEXT: &'static [&'static str] = &["BEGIN"];
+}
+
+impl Question for Rollback {
+    type Row = ();
+    const TEXT: &'static [&'static str] = &["ROLLBACK"];
+}
+
+fn begin_prepared(connection: &mut SqliteConnection) -> QueryResult<()> {
+    if transactions(connection)?.transaction_depth().is_some() {
+        return Err(DatabaseError::AlreadyInTransaction);
+    }
+    Standing::new(Begin, []).execute(connection)?;
+    transactions(connection)?.change_transaction_depth(TransactionDepthChange::IncreaseDepth)
+}
+
+/// Whether nothing but the transaction itself was open, and it has ended. SQLite may have ended it after a failure.
+fn rollback_prepared(connection: &mut SqliteConnection) -> bool {
+    let depth = transactions(connection).map_or(None, |open| open.transaction_depth());
+    if depth != Some(NonZeroU32::MIN) || Standing::new(Rollback, []).execute(connection).is_err() {
+        return false;
+    }
+    let end = TransactionDepthChange::DecreaseDepth;
+    transactions(connection).and_then(|open| open.change_transaction_depth(end)).is_ok()
+}
+
+/// Which transactions diesel's manager takes for open.
+fn transactions(connection: &mut SqliteConnection) -> QueryResult<&mut ValidTransactionManagerStatus> {
+    match AnsiTransactionManager::transaction_manager_status_mut(connection) {
+        TransactionManagerStatus::Valid(open) => Ok(open),
+        TransactionManagerStatus::InError => Err(DatabaseError::BrokenTransactionManager),
     }
 }
 

@@ -16,6 +16,7 @@ mod limits;
 mod line;
 mod migrations;
 mod sql;
+mod standing;
 mod totals;
 mod values;
 mod writer;
@@ -468,7 +469,7 @@ fn run_read<T>(mut connection: Pooled, work: impl FnOnce(&mut Connection) -> Res
     let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut connection)));
     let outcome = outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload)));
     // Nothing was written: whatever goes wrong with the end of the transaction changes nothing about what was read.
-    let _ = connection.rollback();
+    let _ = connection.end_read();
     outcome
 }
 

@@ -8,11 +8,13 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use serde_json::Value;
 
 use super::Connection;
+use super::connection::each_backend;
 use super::error;
 use super::instant::Instant;
 use super::limits;
 use super::schema::resources;
 use super::sql::Sql;
+use super::standing::{Question, Standing, Value as Given};
 use super::tenants::{self, TenantSettings};
 use super::unique::{self, UniqueValues, unique_key};
 use super::values;
@@ -199,7 +201,33 @@ pub fn find_text(
     resource_type: &str,
     id: &str,
 ) -> Result<Option<StoredText>> {
-    Ok(row_of(tenant_id, resource_type, id).load::<Row>(connection)?.pop().map(StoredText::from))
+    let values = [Given::BigInt(tenant_id), Given::Text(resource_type), Given::Text(id)];
+    let found: Vec<Found> = each_backend!(connection, c => Standing::new(Find, values).load(c))?;
+    let stored = |(row_id, document, version, created_at, modified_at, name): Found| StoredText {
+        row_id,
+        id: id.to_owned(),
+        resource_type: resource_type.to_owned(),
+        document,
+        meta: Meta { created: created_at.0.and_utc(), last_modified: modified_at.0.and_utc(), version },
+        name,
+        deleted: None,
+    };
+    Ok(found.into_iter().next().map(stored))
+}
+
+/// The live resource of a tenant, a type and an id: what these do not tell of its row.
+struct Find;
+
+/// A row of [`Find`].
+type Found = (i64, String, i64, Instant, Instant, Option<String>);
+
+impl Question for Find {
+    type Row = (BigInt, Text, BigInt, Timestamp, Timestamp, Nullable<Text>);
+    const TEXT: &'static [&'static str] = &[
+        "SELECT r.row_id, r.document, r.version, r.created_at, r.modified_at, r.name FROM resources r WHERE r.tenant_id = ",
+        " AND r.deleted_at IS NULL AND r.resource_type = ",
+        " AND r.id = ",
+    ];
 }
 
 /// The statement for the row `r` of the live resource of that id.

@@ -6,12 +6,15 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::{CHUNK, in_few_lengths};
 use crate::scim::Result;
 use crate::store::Connection;
+use crate::store::connection::each_backend;
 use crate::store::sql::Sql;
+use crate::store::standing::{Question, Standing, Value};
 
 /// A group as a user shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +81,24 @@ struct Direct {
 type DirectMembership = (BigInt, BigInt, Text, Nullable<Text>, Nullable<BigInt>);
 
 fn direct(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Direct> {
-    Ok(direct_memberships(member_row_ids).load::<Membership>(connection)?.into_iter().collect())
+    let memberships: Vec<Membership> = match member_row_ids {
+        [alone] => each_backend!(connection, c => Standing::new(GroupsOfOne, [Value::BigInt(*alone)]).load(c))?,
+        several => direct_memberships(several).load(connection)?,
+    };
+    Ok(memberships.into_iter().collect())
+}
+
+/// The direct memberships of those in the list that follows.
+const DIRECT_MEMBERSHIPS: &str = "SELECT gm.member_row_id, gm.group_row_id, g.id, g.display_name, \
+     (SELECT n.group_row_id FROM group_members n WHERE n.member_row_id = gm.group_row_id LIMIT 1) \
+     FROM group_members gm JOIN resources g ON g.row_id = gm.group_row_id WHERE gm.member_row_id IN (";
+
+/// Those of one resource.
+struct GroupsOfOne;
+
+impl Question for GroupsOfOne {
+    type Row = DirectMembership;
+    const TEXT: &'static [&'static str] = &[DIRECT_MEMBERSHIPS, ")"];
 }
 
 impl FromIterator<Membership> for Direct {
@@ -103,12 +123,7 @@ fn above(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Above> {
 }
 
 fn direct_memberships(member_row_ids: &[i64]) -> Sql<DirectMembership> {
-    let statement = Sql::new(
-        "SELECT gm.member_row_id, gm.group_row_id, g.id, g.display_name, \
-         (SELECT n.group_row_id FROM group_members n WHERE n.member_row_id = gm.group_row_id LIMIT 1) \
-         FROM group_members gm JOIN resources g ON g.row_id = gm.group_row_id WHERE gm.member_row_id IN (",
-    );
-    statement.bind_list(in_few_lengths(member_row_ids)).push(")")
+    Sql::new(DIRECT_MEMBERSHIPS).bind_list(in_few_lengths(member_row_ids)).push(")")
 }
 
 fn memberships_above(connection: &Connection, member_row_ids: &[i64]) -> Sql<(BigInt, BigInt, Text, Nullable<Text>)> {

@@ -411,6 +411,52 @@ fn a_panic_is_contained() {
 }
 
 #[test]
+fn however_a_read_ends_the_next_one_on_its_connection_sees_what_came_since() {
+    type Work = fn(&mut Connection) -> Result<()>;
+    let ends: [Work; 6] = [
+        |c| names(c).map(drop),
+        |c| Ok(c.batch_execute("SELECT nothing FROM nowhere")?),
+        |c| c.transaction(|c| Ok(c.batch_execute("SELECT nothing FROM nowhere")?)),
+        |c| names(c).and_then(|_| panic!("broken invariant")),
+        |c| c.transaction(|c| names(c).and_then(|_| panic!("broken invariant"))),
+        // SQLite does so by itself when it cannot read.
+        |c| names(c).and_then(|_| Ok(c.batch_execute("ROLLBACK")?)),
+    ];
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        for (at, end) in ends.into_iter().enumerate() {
+            let outcome = store.read(Reach::Point, end).await;
+            store.write(move |c| insert(c, &format!("after {at}"))).await.unwrap();
+
+            assert_eq!(stored(&store).await.len(), at + 2, "{at}: {outcome:?}");
+            assert_eq!((store.pool_use().busy, outcome.is_ok()), (0, matches!(at, 0 | 5)), "{at}: {outcome:?}");
+        }
+    });
+}
+
+#[test]
+fn a_connection_whose_read_has_ended_is_in_no_transaction() {
+    type Work = fn(&mut Connection);
+    let works: [Work; 4] = [
+        |_| {},
+        |c| drop(names(c)),
+        |c| drop(c.batch_execute("SELECT nothing FROM nowhere")),
+        |c| c.batch_execute("ROLLBACK").unwrap(),
+    ];
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        let mut connection = store.inner.pool.get().unwrap();
+        for (at, work) in works.into_iter().enumerate() {
+            connection.begin_read().unwrap();
+            assert!(connection.begin_read().is_err() && connection.is_spent(), "{at}");
+            work(&mut connection);
+
+            let _ = connection.end_read();
+
+            assert!(!connection.is_spent(), "{at}");
+        }
+    });
+}
+
+#[test]
 fn readers_do_not_wait_for_the_writer() {
     on_sqlite(|settings| async move {
         let store = migrated(&settings);
