@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::scim::filter::{Condition, matches};
 use crate::scim::projection::Projection;
 use crate::scim::raw::{self, RawObject};
-use crate::scim::resource::format_instant;
+use crate::scim::resource::push_instant;
 use crate::scim::schema::{Attribute, Registry, Resolved, ResourceType, Role};
-use crate::scim::version::{Tag, Tags};
+use crate::scim::version::{Tag, Tagging, Tags};
 use crate::scim::{Error, Result};
 use crate::store::Connection;
 use crate::store::glance::{Glance, Seen};
@@ -71,8 +71,8 @@ struct Draft<'a> {
     reference: Option<Map<String, Value>>,
 }
 
-/// What a page shows of other resources.
-struct Related {
+/// What a page shows of other resources, and how.
+struct Related<'a> {
     /// Which attribute shows the members, and the members of each group.
     members: Option<(&'static Attribute, HashMap<i64, Vec<Member>>)>,
     /// Which attribute shows the groups, and the groups of each resource.
@@ -80,8 +80,8 @@ struct Related {
     /// Which attribute refers to another resource, and the displayName of each one that is referred to.
     referenced: Option<(Resolved, HashMap<String, Option<String>>)>,
     tags: Tags,
-    /// Whether the projection takes nothing away.
-    everything: bool,
+    /// What takes from each member; `None` if nothing does.
+    projection: Option<&'a Projection>,
 }
 
 impl Assembler<'_> {
@@ -165,17 +165,13 @@ impl Assembler<'_> {
     ) -> Result<Vec<Option<Representation>>> {
         let drafts = self.drafts(page)?;
         let related = self.related(connection, &drafts)?;
-        let representation = |draft: Draft<'_>| {
-            let (stored, whole) = (draft.stored, self.whole(draft, &related));
+        let representation = |mut draft: Draft<'_>| {
+            self.complete_reference(&mut draft, &related);
             let passes = match condition {
                 None => true,
-                Some(condition) => {
-                    let (mut whole, tag) = (whole.clone(), related.tags.tag(stored.meta.version, &whole));
-                    whole.push("meta", self.meta(stored, &self.location_of(stored), &tag));
-                    matches(condition, &serde_json::from_str(&whole.to_text()).map_err(Error::internal)?)
-                }
+                Some(condition) => matches(condition, &self.written(&draft, &related, None).members()?.into()),
             };
-            Ok(passes.then(|| self.projected(stored, whole, &related)))
+            Ok(passes.then(|| self.written(&draft, &related, related.projection)))
         };
         drafts.into_iter().map(representation).collect()
     }
@@ -191,17 +187,17 @@ impl Assembler<'_> {
     }
 
     /// What a page shows of nobody.
-    fn unrelated(&self) -> Related {
+    fn unrelated(&self) -> Related<'_> {
         Related {
             members: self.shown(Role::Members).map(|attribute| (attribute, HashMap::new())),
             groups: self.shown(Role::Groups).map(|attribute| (attribute, HashMap::new())),
             referenced: self.shown_reference().map(|reference| (reference, HashMap::new())),
             tags: Tags::of(self.projection),
-            everything: self.projection.shows_everything(),
+            projection: (!self.projection.shows_everything()).then_some(self.projection),
         }
     }
 
-    fn related(&self, connection: &mut Connection, drafts: &[Draft<'_>]) -> Result<Related> {
+    fn related(&self, connection: &mut Connection, drafts: &[Draft<'_>]) -> Result<Related<'_>> {
         let mut related = self.unrelated();
         if let Some((_, groups)) = &mut related.groups {
             *groups = members::groups_of(connection, &row_ids(drafts))?;
@@ -211,7 +207,7 @@ impl Assembler<'_> {
     }
 
     /// Reads what is shown of the others that the resources themselves name.
-    fn read_own(&self, connection: &mut Connection, drafts: &[Draft<'_>], related: &mut Related) -> Result<()> {
+    fn read_own(&self, connection: &mut Connection, drafts: &[Draft<'_>], related: &mut Related<'_>) -> Result<()> {
         if let Some((_, members)) = &mut related.members {
             *members = members::of_groups(connection, &row_ids(drafts))?;
         }
@@ -237,56 +233,49 @@ impl Assembler<'_> {
         self.projection.includes(reference.attribute).then_some(reference)
     }
 
-    fn representation(&self, draft: Draft<'_>, related: &Related) -> Representation {
-        let stored = draft.stored;
-        self.projected(stored, self.whole(draft, related), related)
-    }
-
-    fn projected(&self, stored: &StoredText, whole: RawObject<'_>, related: &Related) -> Representation {
-        let shown = |name: &str, text| match related.everything {
-            true => Some(text),
-            false => self.projection.member_to_text(name, text),
-        };
-        let mut body = whole.filter_map(shown);
-        let tag = related.tags.tag(stored.meta.version, &body);
-        let location = self.location_of(stored);
-        if let Some(meta) = shown("meta", Cow::Owned(self.meta(stored, &location, &tag))) {
-            body.push("meta", meta);
-        }
-        Representation { text: body.to_text(), tag, location }
-    }
-
-    /// The resource before the projection takes from it, without `meta`.
-    fn whole<'a>(&self, mut draft: Draft<'a>, related: &Related) -> RawObject<'a> {
+    fn representation(&self, mut draft: Draft<'_>, related: &Related<'_>) -> Representation {
         self.complete_reference(&mut draft, related);
-        let Draft { stored, members, .. } = draft;
-        let (mut body, mut extensions) = (RawObject::with_capacity(20), Vec::new());
-        body.push("schemas", self.schemas(&members));
-        body.push("id", raw::string(&stored.id));
-        for (name, text) in members {
+        self.written(&draft, related, related.projection)
+    }
+
+    /// What the projection leaves of a resource, or all of it.
+    fn written(&self, draft: &Draft<'_>, related: &Related<'_>, projection: Option<&Projection>) -> Representation {
+        let Draft { stored, members: own, .. } = draft;
+        let mut body = Body {
+            text: raw::Writing::with_capacity(stored.document.len() + BESIDE_DOCUMENT),
+            tagging: related.tags.begin(),
+            projection,
+        };
+        body.member("schemas", &self.schemas(own));
+        body.member("id", &raw::string(&stored.id));
+        let mut extensions = Vec::new();
+        for (name, text) in own.members() {
             if name.contains(':') {
                 extensions.push((name, text));
             } else {
-                body.push(name, text);
+                body.member(name, text);
             }
         }
         if let Some((attribute, members)) = &related.members {
             let members = members.get(&stored.row_id).map(Vec::as_slice).unwrap_or_default();
             // authentik adds users only where the key is present, so an empty list is shown as one.
-            body.push(attribute.name.as_str(), array(members, |member| self.member(member)));
+            body.member(&attribute.name, &array(members, |member| self.member(member)));
         }
         if let Some((attribute, groups)) = &related.groups
             && let Some(groups) = groups.get(&stored.row_id)
         {
-            body.push(attribute.name.as_str(), array(groups, |group| self.group(group)));
+            body.member(&attribute.name, &array(groups, |group| self.group(group)));
         }
-        extensions.into_iter().for_each(|(name, text)| body.push(name, text));
-        body
+        extensions.into_iter().for_each(|(name, text)| body.member(name, text));
+        let (tag, location) = (body.tagging.tag(stored.meta.version), self.location_of(stored));
+        body.member("meta", &self.meta(stored, &location, &tag));
+        Representation { text: body.text.finish(), tag, location }
     }
 
     /// The URNs of `schemas`: the base schema, required extensions, and extensions with an assigned attribute (RES-02).
     fn schemas(&self, members: &RawObject<'_>) -> String {
-        let mut schemas = String::from("[");
+        let mut schemas = String::with_capacity(128);
+        schemas.push('[');
         raw::push_string(&mut schemas, &self.resource_type.schema.id);
         for extension in &self.resource_type.extensions {
             if extension.required || members.get(&extension.schema.id).is_some() {
@@ -300,26 +289,23 @@ impl Assembler<'_> {
 
     /// What the server says of a resource (RFC 7643 §3.1).
     fn meta(&self, stored: &StoredText, location: &str, tag: &Tag) -> String {
-        let (created, last_modified) = (format_instant(stored.meta.created), format_instant(stored.meta.last_modified));
-        let version = tag.to_string();
-        let members = [
-            (r#"{"resourceType":"#, self.resource_type.name.as_str()),
-            (r#","created":"#, &created),
-            (r#","lastModified":"#, &last_modified),
-            (r#","location":"#, location),
-            (r#","version":"#, &version),
-        ];
         let mut meta = String::with_capacity(256);
-        for (name, text) in members {
-            meta.push_str(name);
-            raw::push_string(&mut meta, text);
-        }
+        meta.push_str(r#"{"resourceType":"#);
+        raw::push_string(&mut meta, &self.resource_type.name);
+        meta.push_str(r#","created":""#);
+        push_instant(&mut meta, stored.meta.created);
+        meta.push_str(r#"","lastModified":""#);
+        push_instant(&mut meta, stored.meta.last_modified);
+        meta.push_str(r#"","location":"#);
+        raw::push_string(&mut meta, location);
+        meta.push_str(r#","version":"#);
+        raw::push_string(&mut meta, &tag.to_string());
         meta.push('}');
         meta
     }
 
     /// Adds `$ref` and `displayName` to a reference whose target is live (ENT-01, ENT-02).
-    fn complete_reference(&self, draft: &mut Draft<'_>, related: &Related) {
+    fn complete_reference(&self, draft: &mut Draft<'_>, related: &Related<'_>) {
         let Some((reference, names)) = &related.referenced else { return };
         let Some((id, display_name)) = draft.referenced_id().and_then(|id| names.get_key_value(id)) else { return };
         let Some(mut parts) = draft.reference.take() else { return };
@@ -375,12 +361,40 @@ impl Assembler<'_> {
     }
 
     fn location_of(&self, stored: &StoredText) -> String {
-        self.location(&self.resource_type.name, &stored.id)
+        self.location_at(&self.resource_type.endpoint, &stored.id)
     }
 
     fn location(&self, resource_type: &str, id: &str) -> String {
-        let endpoint = self.registry.resource_type(resource_type).map_or("", |resource_type| &resource_type.endpoint);
-        format!("{}{endpoint}/{id}", self.base_url)
+        let resource_type = self.registry.resource_type(resource_type);
+        self.location_at(resource_type.map_or("", |resource_type| &resource_type.endpoint), id)
+    }
+
+    fn location_at(&self, endpoint: &str, id: &str) -> String {
+        [self.base_url, endpoint, "/", id].concat()
+    }
+}
+
+/// How much there usually is in a representation beside the document, in bytes.
+const BESIDE_DOCUMENT: usize = 640;
+
+/// A representation that is being written.
+struct Body<'a> {
+    text: raw::Writing,
+    tagging: Tagging,
+    /// What takes from each member; `None` if nothing does.
+    projection: Option<&'a Projection>,
+}
+
+impl Body<'_> {
+    fn member(&mut self, name: &str, text: &str) {
+        let shown = match self.projection {
+            None => Some(Cow::Borrowed(text)),
+            Some(projection) => projection.member_to_text(name, text),
+        };
+        if let Some(shown) = shown {
+            self.tagging.member(name, &shown);
+            self.text.member(name, &shown);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::path::{self, Target};
-use super::schema::{Attribute, ResourceType, Returned, Role};
+use super::schema::{Attribute, ResourceType, Returned};
 use super::{Error, ErrorKind, Result};
 
 /// The parts of one resource type's representations that the client wants to see.
@@ -141,17 +141,17 @@ impl Projection {
     }
 
     /// What is shown of one member, whose value is JSON text. It is read only where a part of it is shown.
-    pub fn member_to_text<'a>(&self, key: &str, text: Cow<'a, str>) -> Option<Cow<'a, str>> {
+    pub fn member_to_text<'a>(&self, key: &str, text: &'a str) -> Option<Cow<'a, str>> {
         match self.resource_type.attribute(key) {
             Some(known) if !self.includes(known.attribute) => None,
-            Some(known) if self.includes_all_parts(known.attribute) => Some(text),
-            _ => Some(Cow::Owned(self.member(key, serde_json::from_str(&text).ok()?)?.to_string())),
+            Some(known) if self.includes_all_parts(known.attribute) => Some(Cow::Borrowed(text)),
+            _ => Some(Cow::Owned(self.member(key, serde_json::from_str(text).ok()?)?.to_string())),
         }
     }
 
     /// Whether nothing is taken away from any representation.
     pub fn shows_everything(&self) -> bool {
-        self.is_default() && self.shows_all_by_default()
+        self.is_default() && self.resource_type.shows_all
     }
 
     fn member(&self, key: &str, value: Value) -> Option<Value> {
@@ -171,19 +171,6 @@ impl Projection {
             Selection::Without(named) if named.is_empty() => Projection::everything(self.resource_type),
             _ => self,
         }
-    }
-
-    fn shows_all_by_default(&self) -> bool {
-        // A password is in no representation to begin with.
-        let is_shown = |attribute: &Attribute| {
-            attribute.role == Role::Password || matches!(attribute.returned, Returned::Always | Returned::Default)
-        };
-        let core = self.resource_type.urns().flat_map(|schema| &schema.attributes);
-        self.resource_type
-            .common()
-            .iter()
-            .chain(core)
-            .all(|attribute| is_shown(attribute) && attribute.sub_attributes.iter().all(is_shown))
     }
 
     fn extension(&self, attributes: &[Attribute], value: Value) -> Option<Value> {

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use super::projection::Projection;
 use super::raw::RawObject;
-use super::schema::{Attribute, Role};
+use super::schema::{Attribute, Resolved};
 use super::{Error, ErrorKind, Result};
 
 /// The version of one representation: `meta.version` and the `ETag` header show it as it is displayed.
@@ -47,10 +47,13 @@ impl Tag {
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.computed {
-            Some(computed) => write!(f, "W/\"{}.{computed}\"", self.own),
-            None => write!(f, "W/\"{}\"", self.own),
+        f.write_str("W/\"")?;
+        self.own.fmt(f)?;
+        if let Some(computed) = &self.computed {
+            f.write_str(".")?;
+            f.write_str(computed)?;
         }
+        f.write_str("\"")
     }
 }
 
@@ -153,114 +156,88 @@ fn split_tag(list: &str) -> (Option<&str>, &str) {
 }
 
 /// Makes the tags of the representations of one projection.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Tags {
     /// Whether the projection shows anything that comes from other resources.
     shows_computed: bool,
     /// What may come from other resources.
-    computed: Vec<Computed>,
+    computed: &'static [Resolved],
 }
-
-/// An attribute that comes from other resources, as a whole or in some parts; and the URN under which it stands.
-type Computed = (Option<&'static str>, &'static Attribute);
 
 impl Tags {
     /// Those of this projection.
     pub fn of(projection: &Projection) -> Tags {
-        let resource_type = projection.resource_type();
-        let attributes = resource_type.urns().flat_map(|schema| {
-            let container = (!std::ptr::eq(schema, resource_type.schema)).then_some(schema.id.as_str());
-            schema.attributes.iter().map(move |attribute| (container, attribute))
-        });
-        let computed: Vec<Computed> = attributes.filter(|(_, attribute)| has_computed(attribute)).collect();
-        let is_shown = |attribute: &Attribute| {
+        let computed = &projection.resource_type().computed;
+        let is_shown = |Resolved { attribute, .. }: &Resolved| {
             projection.includes(attribute)
-                && (is_computed(attribute)
-                    || referenced_parts(attribute).any(|part| projection.includes_part(attribute, part)))
+                && (attribute.is_computed()
+                    || attribute.referenced_parts().any(|part| projection.includes_part(attribute, part)))
         };
-        Tags { shows_computed: computed.iter().any(|(_, attribute)| is_shown(attribute)), computed }
+        Tags { shows_computed: computed.iter().any(is_shown), computed }
     }
 
-    /// The tag of a representation that the projection has been applied to.
-    pub fn tag(&self, own: i64, representation: &RawObject<'_>) -> Tag {
-        if !self.shows_computed {
-            return Tag { own, computed: None };
-        }
-        let mut tagging = self.begin();
-        representation.members().for_each(|(name, text)| tagging.member(name, text));
-        tagging.finish(own)
-    }
-
-    /// Begins the tag of a representation whose members come one by one, in order.
-    pub fn begin(&self) -> Tagging<'_> {
-        Tagging { tags: self, hash: Hash(Sha256::new()) }
+    /// The tag of a representation that is about to be written.
+    pub fn begin(self) -> Tagging {
+        Tagging { computed: self.computed, hash: self.shows_computed.then(|| Hash(Sha256::new())) }
     }
 }
 
-/// A tag in the making.
-pub struct Tagging<'a> {
-    tags: &'a Tags,
-    hash: Hash,
+/// The tag of a representation, made while that is written.
+pub struct Tagging {
+    computed: &'static [Resolved],
+    hash: Option<Hash>,
 }
 
-impl Tagging<'_> {
-    /// The next member of the representation, with the JSON text of its value.
+impl Tagging {
+    /// Takes notice of the next member that the representation shows: its name and the text of its value.
     pub fn member(&mut self, name: &str, text: &str) {
-        if self.tags.computed.iter().any(|(container, _)| *container == Some(name)) {
+        let Some(hash) = &mut self.hash else { return };
+        if self.computed.iter().any(|computed| computed.container() == Some(name)) {
             let extension = RawObject::parse(text).unwrap_or_default();
-            extension.members().for_each(|(part, text)| self.add(Some(name), part, text));
+            extension.members().for_each(|(part, text)| hash.add_one_of(self.computed, Some(name), part, text));
         } else {
-            self.add(None, name, text);
+            hash.add_one_of(self.computed, None, name, text);
         }
     }
 
-    /// The next member is this attribute, which comes from other resources as a whole; its text comes with
+    /// The next member is this attribute, which comes from other resources as a whole; its text follows with
     /// [`Tagging::piece`].
     pub fn begin_member(&mut self, attribute: &Attribute) {
-        self.hash.add(attribute, "");
-    }
-
-    /// The next piece of the text of a member that has begun.
-    pub fn piece(&mut self, text: &str) {
-        self.hash.0.update(text.as_bytes());
-    }
-
-    /// The tag, after the last member.
-    pub fn finish(self, own: i64) -> Tag {
-        Tag { own, computed: self.tags.shows_computed.then(|| self.hash.finish()) }
-    }
-
-    fn add(&mut self, container: Option<&str>, name: &str, text: &str) {
-        let is_it = |(place, attribute): &&Computed| *place == container && attribute.name == name;
-        if let Some((_, attribute)) = self.tags.computed.iter().find(is_it) {
-            self.hash.add_attribute(attribute, text);
+        if let Some(hash) = &mut self.hash {
+            hash.add(attribute, "");
         }
     }
-}
 
-fn has_computed(attribute: &Attribute) -> bool {
-    is_computed(attribute) || referenced_parts(attribute).next().is_some()
-}
+    /// Takes notice of the next piece of the text of a member that has begun.
+    pub fn piece(&mut self, text: &str) {
+        if let Some(hash) = &mut self.hash {
+            hash.0.update(text.as_bytes());
+        }
+    }
 
-/// Whether the whole value comes from other resources. Members count as computed although clients write them: a member
-/// that is deleted or renamed changes them behind the group's back.
-fn is_computed(attribute: &Attribute) -> bool {
-    matches!(attribute.role, Role::Groups | Role::Members)
-}
-
-fn referenced_parts(attribute: &Attribute) -> impl Iterator<Item = &Attribute> {
-    attribute.sub_attributes.iter().filter(|part| part.role == Role::Referenced)
+    /// The tag of what it has noticed, for a resource of that version.
+    pub fn tag(&self, own: i64) -> Tag {
+        Tag { own, computed: self.hash.as_ref().map(Hash::finish) }
+    }
 }
 
 struct Hash(Sha256);
 
 impl Hash {
+    /// Adds what stands under that name, if it is one of these.
+    fn add_one_of(&mut self, computed: &[Resolved], container: Option<&str>, name: &str, text: &str) {
+        let is_it = |known: &&Resolved| known.attribute.name == name && known.container() == container;
+        if let Some(known) = computed.iter().find(is_it) {
+            self.add_attribute(known.attribute, text);
+        }
+    }
+
     fn add_attribute(&mut self, attribute: &Attribute, text: &str) {
-        if is_computed(attribute) {
+        if attribute.is_computed() {
             return self.add(attribute, text);
         }
         let value = serde_json::from_str(text).unwrap_or_default();
-        for part in referenced_parts(attribute) {
+        for part in attribute.referenced_parts() {
             for part_value in objects(&value).filter_map(|element| element.get(&part.name)) {
                 self.add(part, &part_value.to_string());
             }
@@ -273,8 +250,8 @@ impl Hash {
     }
 
     /// 72 bits, 12 characters: plenty against chance, and nobody gains by a collision with his own data.
-    fn finish(self) -> String {
-        URL_SAFE_NO_PAD.encode(&self.0.finalize()[..9])
+    fn finish(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0.clone().finalize()[..9])
     }
 }
 
@@ -296,7 +273,9 @@ mod tests {
         let resource_type = Registry::builtin().resource_type(resource_type).expect("built in");
         let projection = Projection::parse(resource_type, attributes, None).expect("legal");
         let shown = projection.apply(representation.as_object().expect("an object").clone());
-        Tags::of(&projection).tag(3, &RawObject::from(&shown))
+        let mut tagging = Tags::of(&projection).begin();
+        RawObject::from(&shown).members().for_each(|(name, text)| tagging.member(name, text));
+        tagging.tag(3)
     }
 
     fn user(groups: Value, manager_name: &str) -> Value {

@@ -1,13 +1,11 @@
 //! A group of very many members, written down page by page: the same text as that of any other representation, without all
 //! members in memory.
 
-use std::borrow::Cow;
-
 use super::{Assembler, Representation, array, row_ids};
 use crate::provider::spill::{Spill, Spilled};
 use crate::scim::raw::{self, RawObject};
 use crate::scim::schema::{Attribute, Role};
-use crate::scim::version::Tagging;
+use crate::scim::version::{Tagging, Tags};
 use crate::scim::{Error, Result};
 use crate::store::Connection;
 use crate::store::members;
@@ -17,9 +15,9 @@ use crate::store::resources::StoredText;
 const PAGE: usize = 1000;
 
 /// An object that is being written, and the tag that it will have.
-struct Writing<'a> {
+struct Writing {
     text: Spill,
-    tagging: Tagging<'a>,
+    tagging: Tagging,
     /// What stands in front of the next member.
     separator: &'static str,
 }
@@ -43,7 +41,7 @@ impl Assembler<'_> {
         // Everything in its place, but for the members, and for the tag, which depends on them.
         let frame = self.representation(draft, &related);
         let members = self.shown(Role::Members);
-        let mut writing = Writing { text, tagging: related.tags.begin(), separator: "{" };
+        let mut writing = Writing { text, tagging: Tags::of(self.projection).begin(), separator: "{" };
         for (name, value) in RawObject::parse(&frame.text)?.members() {
             match members.filter(|members| members.name == name) {
                 Some(members) => self.write_members(connection, stored.row_id, members, &mut writing)?,
@@ -52,9 +50,9 @@ impl Assembler<'_> {
             }
         }
         let Writing { mut text, tagging, separator } = writing;
-        let (tag, location) = (tagging.finish(stored.meta.version), frame.location);
-        let meta = Cow::Owned(self.meta(stored, &location, &tag));
-        if let Some(meta) = self.projection.member_to_text(META, meta) {
+        let (tag, location) = (tagging.tag(stored.meta.version), frame.location);
+        let meta = self.meta(stored, &location, &tag);
+        if let Some(meta) = self.projection.member_to_text(META, &meta) {
             text.push(separator);
             push_name(&mut text, META);
             text.push(&meta);
@@ -69,13 +67,13 @@ impl Assembler<'_> {
         connection: &mut Connection,
         group_row_id: i64,
         attribute: &Attribute,
-        writing: &mut Writing<'_>,
+        writing: &mut Writing,
     ) -> Result<()> {
         let (mut is_first, mut is_empty) = (true, true);
         members::each_page(connection, group_row_id, PAGE, |page| {
             is_empty = false;
-            let all = Cow::Owned(array(page, |member| self.member(member)));
-            let Some(shown) = self.projection.member_to_text(&attribute.name, all) else { return Ok(()) };
+            let all = array(page, |member| self.member(member));
+            let Some(shown) = self.projection.member_to_text(&attribute.name, &all) else { return Ok(()) };
             if is_first {
                 writing.begin_member(attribute);
             }
@@ -96,7 +94,7 @@ impl Assembler<'_> {
 /// It comes last.
 const META: &str = "meta";
 
-impl Writing<'_> {
+impl Writing {
     fn member(&mut self, name: &str, value: &str) {
         self.name(name);
         self.text.push(value);

@@ -104,6 +104,17 @@ impl Attribute {
     pub fn compares_exactly(&self) -> bool {
         self.case_exact || matches!(self.kind, Type::Reference | Type::Binary)
     }
+
+    /// Whether the whole value comes from other resources. Members count as computed although clients write them: a member
+    /// that is deleted or renamed changes them behind the group's back.
+    pub fn is_computed(&self) -> bool {
+        matches!(self.role, Role::Groups | Role::Members)
+    }
+
+    /// The parts that follow from the resource that another part refers to.
+    pub fn referenced_parts(&self) -> impl Iterator<Item = &Attribute> {
+        self.sub_attributes.iter().filter(|part| part.role == Role::Referenced)
+    }
 }
 
 fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {

@@ -35,6 +35,12 @@ pub struct ResourceType {
     pub unique: Vec<Resolved>,
     /// A digest of everything that decides in which form a resource is stored, indexed and shown.
     pub form: String,
+    /// Every attribute that comes from other resources, as a whole or in some parts.
+    pub computed: Vec<Resolved>,
+    /// Whether a representation shows everything that there is unless a client wants less: nothing is returned on request
+    /// alone, or never. A password is in no representation to begin with.
+    pub shows_all: bool,
+    reference: Option<Resolved>,
     common: &'static [Attribute],
 }
 
@@ -155,10 +161,16 @@ impl Registry {
             source,
             unique: Vec::new(),
             form: String::new(),
+            computed: Vec::new(),
+            shows_all: false,
+            reference: None,
             common: &COMMON,
         };
         resource_type.unique = unique_attributes(&resource_type);
         resource_type.form = form(&resource_type);
+        resource_type.computed = computed_attributes(&resource_type);
+        resource_type.shows_all = shows_all(&resource_type);
+        resource_type.reference = reference(&resource_type);
         Ok(resource_type)
     }
 
@@ -246,12 +258,7 @@ impl ResourceType {
 
     /// The stored reference whose other parts are computed from its target: `manager` of the enterprise extension.
     pub fn reference(&self) -> Option<Resolved> {
-        let is_reference =
-            |attribute: &&Attribute| attribute.sub_attributes.iter().any(|part| part.role == Role::Referenced);
-        self.urns().find_map(|schema| {
-            let attribute = schema.attributes.iter().find(is_reference)?;
-            self.attribute_of(schema, &attribute.name)
-        })
+        self.reference
     }
 
     /// The attribute of that name in the base schema or in an extension.
@@ -274,6 +281,35 @@ fn unique_attributes(resource_type: &ResourceType) -> Vec<Resolved> {
         }
     }
     unique
+}
+
+fn computed_attributes(resource_type: &ResourceType) -> Vec<Resolved> {
+    let attributes = |schema: &'static Schema| {
+        let computed = schema
+            .attributes
+            .iter()
+            .filter(|attribute| attribute.is_computed() || attribute.referenced_parts().next().is_some());
+        let extension = !std::ptr::eq(schema, resource_type.schema);
+        computed.map(move |attribute| Resolved { schema: Some(schema), extension, attribute, sub_attribute: None })
+    };
+    resource_type.urns().flat_map(attributes).collect()
+}
+
+fn shows_all(resource_type: &ResourceType) -> bool {
+    let is_shown = |attribute: &Attribute| {
+        attribute.role == Role::Password || matches!(attribute.returned, Returned::Always | Returned::Default)
+    };
+    let defined = resource_type.urns().flat_map(|schema| &schema.attributes);
+    let mut attributes = resource_type.common.iter().chain(defined);
+    attributes.all(|attribute| is_shown(attribute) && attribute.sub_attributes.iter().all(is_shown))
+}
+
+fn reference(resource_type: &ResourceType) -> Option<Resolved> {
+    let is_reference = |attribute: &&Attribute| attribute.referenced_parts().next().is_some();
+    resource_type.urns().find_map(|schema| {
+        let attribute = schema.attributes.iter().find(is_reference)?;
+        resource_type.attribute_of(schema, &attribute.name)
+    })
 }
 
 fn form(resource_type: &ResourceType) -> String {
