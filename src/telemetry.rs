@@ -135,8 +135,8 @@ where
     };
     if !pretty {
         let (pens, scribe) = Scribe::start(std::io::stderr()).map_err(cannot_start)?;
-        let log = log.fmt_fields(SpanFields::default()).event_format(Line::new()).with_writer(pens);
-        return Ok((log.boxed(), Some(scribe)));
+        let log = log.fmt_fields(SpanFields::default()).event_format(Line::new());
+        return Ok((log.with_ansi(false).with_writer(pens).boxed(), Some(scribe)));
     }
     let log = log.with_writer(std::io::stderr).compact().with_target(false);
     // Left alone on a terminal, the layer itself heeds NO_COLOR.

@@ -61,7 +61,11 @@ pub(super) async fn request(
 
 thread_local! {
     /// It tells requests apart and keeps no secret, so that it need not ask the operating system more than once.
-    static RANDOM: RefCell<Rng> = RefCell::new(Rng::with_seed(getrandom::u64().expect("the operating system gives random bytes")));
+    static RANDOM: RefCell<Rng> = RefCell::new(Rng::with_seed(seed()));
+}
+
+fn seed() -> u64 {
+    getrandom::u64().expect("the operating system gives random bytes")
 }
 
 /// Requests are not sorted by their ids: an id is unique without the counter that orders those of one millisecond, and
