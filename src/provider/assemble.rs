@@ -169,7 +169,7 @@ impl Assembler<'_> {
             self.complete_reference(&mut draft, &related);
             let passes = match condition {
                 None => true,
-                Some(condition) => matches(condition, &self.written(&draft, &related, None).members()?.into()),
+                Some(condition) => matches(condition, &self.written(&draft, &related, None).members()?),
             };
             Ok(passes.then(|| self.written(&draft, &related, related.projection)))
         };

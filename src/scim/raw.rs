@@ -129,19 +129,18 @@ impl<'a> Scanner<'a> {
 
     fn name(&mut self) -> Option<Cow<'a, str>> {
         let start = self.at;
-        self.string()?;
+        let has_escapes = self.string()?;
         let quoted = &self.text[start..self.at];
-        let name = &quoted[1..quoted.len() - 1];
-        if name.contains('\\') {
+        if has_escapes {
             return serde_json::from_str(quoted).ok().map(Cow::Owned);
         }
-        Some(Cow::Borrowed(name))
+        Some(Cow::Borrowed(&quoted[1..quoted.len() - 1]))
     }
 
     fn value(&mut self) -> Option<&'a str> {
         let start = self.at;
         match self.peek()? {
-            b'"' => self.string()?,
+            b'"' => drop(self.string()?),
             b'{' | b'[' => self.nested()?,
             _ => {
                 let end = memchr::memchr2(b',', b'}', &self.text.as_bytes()[start..])?;
@@ -152,16 +151,19 @@ impl<'a> Scanner<'a> {
         Some(&self.text[start..self.at])
     }
 
-    fn string(&mut self) -> Option<()> {
+    /// A string; whether anything in it is escaped.
+    fn string(&mut self) -> Option<bool> {
         self.take(b'"')?;
+        let mut has_escapes = false;
         loop {
             let rest = &self.text.as_bytes()[self.at..];
             let end = memchr::memchr2(b'"', b'\\', rest)?;
             self.at += end + 1;
             if rest[end] == b'"' {
-                return Some(());
+                return Some(has_escapes);
             }
             // Whatever it is, it is escaped.
+            has_escapes = true;
             self.at += 1;
             if self.at > self.text.len() {
                 return None;

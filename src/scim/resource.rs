@@ -175,7 +175,7 @@ pub fn push_instant(text: &mut String, instant: DateTime<Utc>) {
     digits[17..19].copy_from_slice(&two(time.second()));
     digits[20..22].copy_from_slice(&two(milliseconds / 10));
     digits[22] = digit(milliseconds);
-    text.extend(digits.map(char::from));
+    text.push_str(str::from_utf8(&digits).expect("digits are ASCII"));
 }
 
 /// The same for members of structs: `#[serde(with = "instant")]`.

@@ -47,13 +47,12 @@ impl Tag {
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("W/\"")?;
-        self.own.fmt(f)?;
-        if let Some(computed) = &self.computed {
-            f.write_str(".")?;
-            f.write_str(computed)?;
-        }
-        f.write_str("\"")
+        // Every representation has its tag, and in pieces a text grows several times.
+        let own = self.own.to_string();
+        f.write_str(&match &self.computed {
+            Some(computed) => ["W/\"", &own, ".", computed, "\""].concat(),
+            None => ["W/\"", &own, "\""].concat(),
+        })
     }
 }
 
