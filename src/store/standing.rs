@@ -64,7 +64,7 @@ where
 }
 
 impl<Q: Question, const N: usize> QueryId for Standing<'_, Q, N> {
-    type QueryId = Q;
+    type QueryId = Standing<'static, Q, N>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
