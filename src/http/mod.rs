@@ -8,6 +8,7 @@ mod discovery;
 mod exchange;
 mod expiry;
 mod health;
+mod long;
 mod me;
 mod metrics;
 mod observe;

@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, rt, web};
-use futures_core::Stream;
-use futures_util::stream;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde_json::Value;
 
-use super::metrics;
+use super::{long, metrics};
 use crate::auth::{self, Caller};
-use crate::provider::{Paged, Representation, Results, Spilled, Text};
+use crate::provider::{Paged, Representation, Results, Text};
 use crate::scim::message::{self, MEDIA_TYPE};
 use crate::scim::version::{Tag, if_none_match_holds};
 use crate::scim::{Error, ErrorKind};
@@ -27,17 +24,8 @@ pub(super) fn resource<T: Into<Text>>(
     placed(&mut response, &representation.tag, representation.location);
     match representation.text.into() {
         Text::Short(text) => response.body(text),
-        Text::Long(text) => response.body(SizedStream::new(text.len(), pieces(text))),
+        Text::Long(text) => response.body(long::body(request.method(), text)),
     }
-}
-
-/// Disks may be slow, and other requests wait on this thread.
-fn pieces(text: Spilled) -> impl Stream<Item = std::io::Result<web::Bytes>> {
-    stream::try_unfold(text, |mut text| async move {
-        let next = move || text.next_piece().map(|piece| (piece, text));
-        let (piece, text) = rt::task::spawn_blocking(next).await??;
-        Ok((!piece.is_empty()).then(|| (piece.into(), text)))
-    })
 }
 
 /// One resource, or 304 if the client has this representation (VER-03).

