@@ -1,7 +1,7 @@
 //! Lines that are written together: a busy server would spend as much time on writing each by itself as on making it.
 //!
-//! A line waits two milliseconds at most. A warning or an error waits for nothing, and takes with it what came before it;
-//! lines are never lost for want of room, and never change their order.
+//! A line waits two milliseconds. A warning or an error waits for nothing, and takes with it what came before it; lines are
+//! never lost for want of room, and never change their order. A process that is killed takes along those that wait.
 
 use std::io::{self, Write};
 use std::mem;
@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_millis(2);
 /// So many bytes do not wait: whoever adds to them writes them, and is held up if the log is slow.
 const ENOUGH: usize = 64 * 1024;
 
+/// So many bytes go into a pipe as a whole or not at all (`PIPE_BUF`): nobody else's text comes between, and no line is cut.
+const PIECE: usize = 4096;
+
 /// Where the lines of all threads come together.
 pub(super) struct Gathered<W> {
     out: Mutex<W>,
@@ -33,7 +36,7 @@ struct Waiting {
 }
 
 impl<W: Write> Gathered<W> {
-    fn into(out: W) -> Gathered<W> {
+    fn new(out: W) -> Gathered<W> {
         let waiting = Waiting { lines: Vec::new(), fetched: true };
         Gathered { out: Mutex::new(out), waiting: Mutex::new(waiting), changed: Condvar::new() }
     }
@@ -55,8 +58,10 @@ impl<W: Write> Gathered<W> {
     fn write(&self) {
         let mut out = lock(&self.out);
         let lines = mem::take(&mut lock(&self.waiting).lines);
-        // There is no other place to complain at.
-        let _ = out.write_all(&lines);
+        for piece in pieces(&lines) {
+            // There is no other place to complain at.
+            let _ = out.write_all(piece);
+        }
     }
 
     fn keep_writing(&self) {
@@ -72,6 +77,18 @@ impl<W: Write> Gathered<W> {
             self.write();
         }
     }
+}
+
+/// Whole lines, as many together as fit into a [`PIECE`], or a longer one alone.
+fn pieces(mut lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let is_end = |byte: &u8| *byte == b'\n';
+        let within = lines[..lines.len().min(PIECE)].iter().rposition(is_end);
+        let end = within.or_else(|| lines.iter().position(is_end)).map_or(lines.len(), |at| at + 1);
+        let (piece, others) = lines.split_at(end);
+        lines = others;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// What a panic elsewhere leaves behind are whole lines.
@@ -121,7 +138,7 @@ impl<W: Write + Send + 'static> Scribe<W> {
     /// # Errors
     /// If the operating system gives no thread.
     pub(super) fn start(out: W) -> io::Result<(Pens<W>, Scribe<W>)> {
-        let gathered = Arc::new(Gathered::into(out));
+        let gathered = Arc::new(Gathered::new(out));
         let his = Arc::clone(&gathered);
         let thread = thread::Builder::new().name("log".to_owned()).spawn(move || his.keep_writing())?;
         Ok((Pens(Arc::clone(&gathered)), Scribe { gathered, thread: Some(thread) }))
@@ -151,7 +168,7 @@ mod tests {
 
     #[test]
     fn lines_wait_and_a_warning_takes_them_along() {
-        let gathered = Gathered::into(Vec::new());
+        let gathered = Gathered::new(Vec::new());
 
         gathered.add(b"1\n", false);
         gathered.add(b"2\n", false);
@@ -163,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_is_enough_is_written_by_whoever_adds_to_it() {
-        let gathered = Gathered::into(Vec::new());
+        let gathered = Gathered::new(Vec::new());
         let line = [b"x".repeat(ENOUGH / 2 - 1), b"\n".to_vec()].concat();
 
         gathered.add(&line, false);
@@ -173,9 +190,26 @@ mod tests {
     }
 
     #[test]
+    fn whole_lines_are_written_in_pieces_that_nobody_cuts() {
+        let line = |length: usize| [b"x".repeat(length - 1), b"\n".to_vec()].concat();
+        for lengths in [vec![], vec![100; 200], vec![PIECE; 3], vec![10, PIECE + 1, 10], vec![PIECE - 10, 10, 1]] {
+            let lines: Vec<u8> = lengths.iter().copied().flat_map(line).collect();
+
+            let written: Vec<&[u8]> = pieces(&lines).collect();
+
+            assert_eq!(written.concat(), lines);
+            for piece in written {
+                assert!(piece.ends_with(b"\n"), "{lengths:?}");
+                let is_alone = piece.iter().filter(|byte| **byte == b'\n').count() == 1;
+                assert!(piece.len() <= PIECE || is_alone, "{lengths:?}");
+            }
+        }
+    }
+
+    #[test]
     fn warnings_and_errors_are_urgent_and_nothing_else_is() {
         let _alone = crate::LOGS_OF_TESTS.blocking_lock();
-        let gathered = Arc::new(Gathered::into(Vec::new()));
+        let gathered = Arc::new(Gathered::new(Vec::new()));
         let layer = tracing_subscriber::fmt::layer().without_time().with_target(false).with_ansi(false);
         let subscriber = tracing_subscriber::registry().with(layer.with_writer(Pens(Arc::clone(&gathered))));
 
