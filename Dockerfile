@@ -31,13 +31,15 @@ COPY --from=build /out/scimd /usr/local/bin/scimd
 COPY --from=build /out/scimd.cdx.json /usr/share/doc/scimd/scimd.cdx.json
 COPY --from=build --chown=65532:65532 /out/data /data
 # OpenSSL is linked statically and would look in a directory of its own. Metrics name tenants: not on the
-# port that a proxy forwards to. There is one place to write to, for temporary files too.
+# port that a proxy forwards to. There is one place to write to, for temporary files too. Huge pages, which some kernels
+# give unasked, would double the memory.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     SCIMD_LISTEN=0.0.0.0:8080 \
     SCIMD_METRICS_LISTEN=0.0.0.0:9464 \
     SCIMD_TRUSTED_PROXIES=private \
     SCIMD_DATA_DIR=/data \
-    TMPDIR=/data
+    TMPDIR=/data \
+    MIMALLOC_ALLOW_THP=0
 # A number, so that an orchestrator can see that it is not root.
 USER 65532:65532
 VOLUME /data

@@ -119,9 +119,12 @@ spec:
           value: {{ printf "%s:9464" .Values.listenAddress | quote }}
         - name: SCIMD_DATA_DIR
           value: /data
-        # Imports are kept here until they are whole; the root is read-only.
+        # Imports and long answers are kept here for a while; the root is read-only.
         - name: TMPDIR
           value: /data
+        # Huge pages, which some kernels give unasked, would double the memory.
+        - name: MIMALLOC_ALLOW_THP
+          value: "0"
         - name: SCIMD_LOG_FORMAT
           value: json
         - name: SCIMD_SHUTDOWN_DELAY
