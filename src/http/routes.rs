@@ -132,7 +132,7 @@ impl Endpoint {
 
 /// The endpoints of SCIM, below each of [`VERSIONED_BASES`] and [`VERSIONLESS_BASE`].
 ///
-/// The order decides: of two paths that fit, the first one answers.
+/// The order decides: of two paths that fit, the first one answers. No path of a resource type fits any of the others.
 pub fn scim(registry: &Registry) -> Vec<Endpoint> {
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -207,6 +207,7 @@ fn method(verb: Verb) -> Method {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scim::schema::is_reserved;
 
     fn endpoints() -> Vec<Endpoint> {
         [scim(Registry::builtin()), health(), admin()].concat()
@@ -224,6 +225,16 @@ mod tests {
         }
         let users = endpoints().into_iter().find(|endpoint| endpoint.path == "/Users").expect("/Users");
         assert_eq!(users.allow(), "GET, HEAD, POST, OPTIONS");
+    }
+
+    #[test]
+    fn no_resource_type_can_have_the_endpoint_of_something_else() {
+        for endpoint in scim(Registry::builtin()).iter().filter(|endpoint| endpoint.resource_type.is_none()) {
+            let first = endpoint.path.split('/').nth(1).unwrap_or_default();
+            // What is no plain name is refused as an endpoint.
+            let is_plain = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            assert!(!is_plain || is_reserved(&format!("/{first}")), "{}", endpoint.path);
+        }
     }
 
     #[test]

@@ -21,6 +21,11 @@ const RESERVED_TYPES: [&str; 3] = ["Schema", "ResourceType", "ServiceProviderCon
 /// known of the one must not pass for the other's.
 const TYPES_OF_THE_HISTORY: [&str; 2] = ["Key", "Tenant"];
 
+/// Whether no resource type may have this endpoint, because something else answers there or below it.
+pub fn is_reserved(endpoint: &str) -> bool {
+    RESERVED_ENDPOINTS.iter().any(|reserved| reserved.eq_ignore_ascii_case(endpoint))
+}
+
 impl Registry {
     /// The built-in schemas and resource types, with or without the password of a user, and those of these files. Kept
     /// until the process ends.
@@ -227,7 +232,7 @@ impl Assembly {
             ));
         }
         let is_version = name[1..].bytes().all(|byte| byte.is_ascii_digit()) && name.starts_with(['v', 'V']);
-        if is_version || RESERVED_ENDPOINTS.iter().any(|reserved| reserved.eq_ignore_ascii_case(endpoint)) {
+        if is_version || is_reserved(endpoint) {
             return refuse(format!("the endpoint {endpoint} is reserved."));
         }
         match self.types.iter().find(|known| is_text(&known["endpoint"], endpoint)) {

@@ -10,6 +10,7 @@ pub mod registry;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use configured::is_reserved;
 pub use located::{Flaw, SchemaFile};
 pub use registry::{Registry, ResourceType};
 
