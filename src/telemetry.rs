@@ -84,7 +84,12 @@ pub fn init(format: Format, filter: &str, otlp_endpoint: Option<&str>) -> Result
     let filter = parse_filter(filter)?;
     let (log, scribe) = log(format)?;
     let (telemetry, traces) = Telemetry::start(otlp_endpoint, scribe)?;
-    let started = tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).try_init();
+    let logged = tracing_subscriber::registry().with(log.with_filter(filter));
+    let started = match traces {
+        Some(traces) => logged.with(traces).try_init(),
+        // Beside a layer that is none, each span of a trace would be looked at each time.
+        None => logged.try_init(),
+    };
     started.map_err(cannot_start)?;
     Ok(telemetry)
 }
