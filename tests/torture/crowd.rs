@@ -127,7 +127,7 @@ impl Worker {
     /// work goes on.
     pub fn insist(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
-            match self.end_doubt() {
+            match self.end_doubt().is_ok() {
                 true => self.change(),
                 false => sleep(Duration::from_millis(20)),
             }
@@ -276,7 +276,9 @@ impl Worker {
 
     /// Looks at everything that is its own, ends its doubt, and notes what is not as it was promised.
     pub fn look(&mut self) {
-        assert!(self.end_doubt(), "nothing tells whether {:?} was done", self.doubt);
+        if let Err(silence) = self.end_doubt() {
+            panic!("nothing tells whether {:?} was done: {silence}", self.doubt);
+        }
         self.look_at_all();
         for place in 0..USERS {
             self.look_at(place);
@@ -291,20 +293,20 @@ impl Worker {
         self.looked_at = self.gone.len();
     }
 
-    /// Finds out whether what is in doubt was done, if the server can tell; whether there is no doubt any more.
-    fn end_doubt(&mut self) -> bool {
-        let Some(doubt) = self.doubt.clone() else { return true };
-        let Some(done) = self.resolve(&doubt) else { return false };
+    /// Finds out whether what is in doubt was done. If the server does not tell, the doubt remains.
+    fn end_doubt(&mut self) -> Told<()> {
+        let Some(doubt) = self.doubt.clone() else { return Ok(()) };
+        let done = self.resolve(&doubt)?;
         if done && self.is_denied {
             self.wrong.push(format!("{doubt:?} was refused, and is done"));
         }
         self.doubts[usize::from(!done)] += 1;
         self.doubt = None;
-        true
+        Ok(())
     }
 
-    /// Whether the change of which no answer came was done; nothing if the server does not tell now.
-    fn resolve(&mut self, doubt: &Doubt) -> Option<bool> {
+    /// Whether the change of which no answer came was done.
+    fn resolve(&mut self, doubt: &Doubt) -> Told<bool> {
         let done = match doubt {
             Doubt::Create(place, _) => self.find(*place)?.is_some(),
             Doubt::Title(place, title) => self.get(*place)?.is_some_and(|found| found["title"] == *title),
@@ -313,11 +315,12 @@ impl Worker {
             Doubt::Members(wanted) => self.listed_members()? == self.ids(wanted),
         };
         if !done {
-            return Some(false);
+            return Ok(false);
         }
         match doubt.clone() {
             Doubt::Create(place, title) => {
-                let id = self.find(place)??["id"].as_str()?.to_owned();
+                let found = self.find(place)?.unwrap_or_default();
+                let id = found["id"].as_str().ok_or("it was there, and is gone")?.to_owned();
                 self.slots[place].user = Some(User { id, title, active: true, changes: 1 });
             }
             Doubt::Title(place, title) => self.update(place, |user| user.title = title),
@@ -325,25 +328,25 @@ impl Worker {
             Doubt::Delete(place) => self.forget(place),
             Doubt::Members(wanted) => self.set(wanted),
         }
-        Some(true)
+        Ok(true)
     }
 
-    /// The user by its id, if there is one; nothing if the server does not tell.
-    fn get(&self, place: usize) -> Option<Option<Value>> {
-        let Some(user) = &self.slots[place].user else { return Some(None) };
+    /// The user by its id, if there is one.
+    fn get(&self, place: usize) -> Told<Option<Value>> {
+        let Some(user) = &self.slots[place].user else { return Ok(None) };
         let answer = self.read(&format!("/Users/{}", user.id))?;
-        Some((answer.status == 200).then(|| answer.json()))
+        Ok((answer.status == 200).then(|| answer.json()))
     }
 
-    /// The user by its name, if there is one; nothing if the server does not tell.
-    fn find(&mut self, place: usize) -> Option<Option<Value>> {
+    /// The user by its name, if there is one.
+    fn find(&mut self, place: usize) -> Told<Option<Value>> {
         let name = self.name(place);
         let found = self.read(&format!("/Users?filter=userName%20eq%20%22{name}%22"))?.json();
         let resources = found["Resources"].as_array().cloned().unwrap_or_default();
         if resources.len() > 1 {
             self.wrong.push(format!("{name} is there {} times", resources.len()));
         }
-        Some(resources.into_iter().next())
+        Ok(resources.into_iter().next())
     }
 
     /// Everybody of its own is there once, and nobody else: whoever was deleted is gone.
@@ -405,11 +408,11 @@ impl Worker {
         }
     }
 
-    /// The ids that the group lists; nothing if the server does not tell.
-    fn listed_members(&self) -> Option<BTreeSet<String>> {
+    /// The ids that the group lists.
+    fn listed_members(&self) -> Told<BTreeSet<String>> {
         let found = self.read(&format!("/Groups/{}", self.group))?.json();
         let members = found["members"].as_array().cloned().unwrap_or_default();
-        Some(members.iter().filter_map(|member| member["value"].as_str().map(str::to_owned)).collect())
+        Ok(members.iter().filter_map(|member| member["value"].as_str().map(str::to_owned)).collect())
     }
 
     fn ids(&self, places: &BTreeSet<usize>) -> BTreeSet<String> {
@@ -429,15 +432,21 @@ impl Worker {
     }
 
     /// An answer that tells something: it is there, or it is not.
-    fn read(&self, path: &str) -> Option<Response> {
-        let answer = self.client.call(&self.token, "GET", path, None).ok()?;
-        [200, 404].contains(&answer.status).then_some(answer)
+    fn read(&self, path: &str) -> Told<Response> {
+        let answer = self.client.call(&self.token, "GET", path, None).map_err(|failure| failure.to_string())?;
+        match answer.status {
+            200 | 404 => Ok(answer),
+            status => Err(format!("{path} was answered with {status}: {}", answer.text())),
+        }
     }
 }
 
+/// What the server tells, or why it does not at the moment.
+type Told<T> = Result<T, String>;
+
 /// What a healthy server must tell.
-fn told<T>(answer: Option<T>) -> T {
-    answer.expect("a server that is ready answers")
+fn told<T>(answer: Told<T>) -> T {
+    answer.unwrap_or_else(|silence| panic!("a server that is ready answers: {silence}"))
 }
 
 fn id_and_name(user: &Value) -> (String, String) {
@@ -448,7 +457,7 @@ fn id_and_name(user: &Value) -> (String, String) {
 /// What is missing of a refusal that says why in SCIM's words, and when to come again (RFC 7644 §3.12).
 pub fn unclear(answer: &Response) -> Option<String> {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let is_scim = body["schemas"][0] == ERROR && body["status"] == answer.status.to_string();
+    let is_scim = body["schemas"][0] == ERROR && body["status"].as_str() == Some(&answer.status.to_string());
     let speaks = body["detail"].as_str().is_some_and(|detail| detail.len() > 20);
     let says_when = answer.header("retry-after").is_some_and(|when| when.parse::<u32>().is_ok());
     let is_clear = is_scim && speaks && says_when;

@@ -15,7 +15,6 @@ mod place;
 mod several;
 mod stop;
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "the tools of all tests")]
 mod support;
 mod sync;
 
