@@ -204,6 +204,7 @@ impl Above {
 mod tests {
     use std::collections::HashSet;
 
+    use diesel::connection::SimpleConnection;
     use diesel::sql_types::Integer;
 
     use super::*;
@@ -279,6 +280,39 @@ mod tests {
             let looked_up = if postgres { "(member_row_id = up.row_id)" } else { "SEARCH gm USING COVERING INDEX" };
             let look_ups = above.iter().filter(|step| step.contains(looked_up)).count();
             assert!(look_ups >= 2 && !above.iter().any(|step| step.contains("SCAN gm")), "{above:#?}");
+        });
+    }
+
+    #[test]
+    fn usr_04_the_groups_of_a_page_are_found_while_postgresql_knows_half_of_what_there_is() {
+        on_each_database(|Fixture { store, postgres }| async move {
+            if !postgres {
+                return;
+            }
+            let parameters = (1..=100).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
+            let ids = (1..=100).map(|id| id.to_string()).collect::<Vec<_>>().join(", ");
+            let explain = move |connection: &mut Connection| {
+                // Given a first synchronisation: users, whom the statistics know already, and groups behind them.
+                connection.batch_execute(
+                    "INSERT INTO resources (tenant_id, id, resource_type, active, document, version, created_at, modified_at) \
+                     SELECT 1, 'u' || i, 'User', TRUE, repeat('x', 600), 1, now(), now() FROM generate_series(1, 20000) i; \
+                     INSERT INTO resources (tenant_id, id, resource_type, active, document, version, created_at, modified_at) \
+                     VALUES (1, 'g', 'Group', TRUE, '{}', 1, now(), now()); \
+                     ANALYZE resources; \
+                     INSERT INTO group_members (group_row_id, member_row_id) \
+                     SELECT (SELECT row_id FROM resources WHERE id = 'g'), row_id FROM resources WHERE id <> 'g'; \
+                     SET LOCAL plan_cache_mode = force_generic_plan",
+                )?;
+                let prepare = format!("PREPARE memberships AS {DIRECT_MEMBERSHIPS}{parameters})");
+                connection.batch_execute(&prepare)?;
+                let plan: Sql<Text> =
+                    Sql::default().push_composed(format!("EXPLAIN EXECUTE memberships ({ids})")).uncached();
+                Ok(plan.load::<String>(connection)?)
+            };
+
+            let plan = store.write(explain).await.expect("a plan");
+
+            assert!(!plan.iter().any(|step| step.contains("Merge Join")), "{plan:#?}");
         });
     }
 
