@@ -54,7 +54,7 @@ fn id_of(resource: &Value) -> String {
     resource["id"].as_str().unwrap().to_owned()
 }
 
-/// Everything that the database holds of the tenant.
+/// Everything that the database holds of the tenant, in an order that stays when others seal the history meanwhile.
 fn at_rest(api: &Api) -> String {
     let tenant_id = api.tenant_id;
     let own = format!("SELECT row_id FROM resources WHERE tenant_id = {tenant_id}");
@@ -71,7 +71,9 @@ fn at_rest(api: &Api) -> String {
          UNION ALL SELECT 'unresolved ' || value FROM unresolved_members WHERE group_row_id IN ({own}) \
          UNION ALL SELECT 'key ' || name FROM api_keys WHERE tenant_id = {tenant_id}"
     );
-    rows(api, sql).join("\n")
+    let mut lines = rows(api, sql);
+    lines.sort_unstable();
+    lines.join("\n")
 }
 
 fn touches(api: &Api) -> usize {
