@@ -13,8 +13,8 @@ use futures_util::stream;
 
 use crate::provider::Spilled;
 
-/// How long a client may take for a piece. Behind it stands a file, on a disk that others need.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a client may take for one piece of a stream. Behind a stream stands a connection to the database, or a file.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A text, and nobody's while a piece of it is read.
 type Shared<T> = Mutex<Option<T>>;

@@ -19,15 +19,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::admin::variables;
 use super::exchange::{Exchange, for_caller};
+use super::long::PATIENCE;
 use super::respond;
 use crate::admin::transfer::{Backup, CSV, Export, Import, MAX_IMPORT, MAX_TABLE, NDJSON, Outcome, Spool, spool};
 use crate::admin::{Asked, Route};
 use crate::auth::Access;
 use crate::scim::message::{MEDIA_TYPE, error_body};
 use crate::scim::{Error, ErrorKind, Result};
-
-/// How long a client may take for one piece of a stream. Behind a stream stands a connection to the database, or a file.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a client may take for the whole of a stream: the snapshot behind it keeps what is deleted from going for good.
 const WHOLE: Duration = Duration::from_secs(60 * 60);

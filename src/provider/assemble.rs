@@ -199,11 +199,17 @@ impl Assembler<'_> {
 
     fn related(&self, connection: &mut Connection, drafts: &[Draft<'_>]) -> Result<Related<'_>> {
         let mut related = self.unrelated();
+        self.read_groups(connection, drafts, &mut related)?;
+        self.read_own(connection, drafts, &mut related)?;
+        Ok(related)
+    }
+
+    /// Reads which groups list the resources.
+    fn read_groups(&self, connection: &mut Connection, drafts: &[Draft<'_>], related: &mut Related<'_>) -> Result<()> {
         if let Some((_, groups)) = &mut related.groups {
             *groups = members::groups_of(connection, &row_ids(drafts))?;
         }
-        self.read_own(connection, drafts, &mut related)?;
-        Ok(related)
+        Ok(())
     }
 
     /// Reads what is shown of the others that the resources themselves name.
@@ -211,6 +217,11 @@ impl Assembler<'_> {
         if let Some((_, members)) = &mut related.members {
             *members = members::of_groups(connection, &row_ids(drafts))?;
         }
+        self.read_names(connection, drafts, related)
+    }
+
+    /// Reads the displayNames of those whom the resources refer to.
+    fn read_names(&self, connection: &mut Connection, drafts: &[Draft<'_>], related: &mut Related<'_>) -> Result<()> {
         if let Some((_, names)) = &mut related.referenced {
             let ids: HashSet<&str> = drafts.iter().filter_map(Draft::referenced_id).collect();
             if !ids.is_empty() {

@@ -113,13 +113,12 @@ impl Spilled {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text_of(mut spilled: Spilled) -> String {
-        let (length, mut text) = (spilled.len(), Vec::new());
+impl Spilled {
+    /// All pieces, which must be as long as was said.
+    pub(super) fn whole_of_a_test(mut self) -> String {
+        let (length, mut text) = (self.len(), Vec::new());
         loop {
-            let piece = spilled.next_piece().expect("readable");
+            let piece = self.next_piece().expect("readable");
             if piece.is_empty() {
                 break;
             }
@@ -128,6 +127,11 @@ mod tests {
         assert_eq!(length, text.len() as u64);
         String::from_utf8(text).expect("text")
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn a_text_of_any_length_is_read_as_it_was_written() {
@@ -142,7 +146,7 @@ mod tests {
             }
             assert_eq!(spill.file.is_some(), expected.len() >= PIECE);
 
-            assert_eq!(text_of(spill.finish().expect("readable")), expected);
+            assert_eq!(spill.finish().expect("readable").whole_of_a_test(), expected);
         }
     }
 
@@ -158,7 +162,7 @@ mod tests {
         spill.push(&pieces[2]);
 
         assert_eq!(spill.in_file, PIECE as u64);
-        assert_eq!(text_of(spill.finish().expect("readable")), pieces.concat());
+        assert_eq!(spill.finish().expect("readable").whole_of_a_test(), pieces.concat());
     }
 
     #[test]

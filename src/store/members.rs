@@ -36,6 +36,12 @@ pub struct MemberResource {
     pub display: Option<String>,
 }
 
+impl Member {
+    fn live(value: String, resource_type: String, display: Option<String>) -> Member {
+        Member { value, resource: Some(MemberResource { resource_type, display }) }
+    }
+}
+
 /// A live resource that an id stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -282,8 +288,7 @@ pub fn of_groups(connection: &mut Connection, group_row_ids: &[i64]) -> Result<H
         let statement = statement.bind_list(in_few_lengths(chunk)).push(") ORDER BY gm.group_row_id, gm.member_row_id");
         let rows: Vec<(i64, String, String, Option<String>)> = statement.load(connection)?;
         for (group_row_id, value, resource_type, display) in rows {
-            let member = Member { value, resource: Some(MemberResource { resource_type, display }) };
-            members.entry(group_row_id).or_default().push(member);
+            members.entry(group_row_id).or_default().push(Member::live(value, resource_type, display));
         }
         let statement: Sql<(BigInt, Text)> =
             Sql::new("SELECT u.group_row_id, u.value FROM unresolved_members u WHERE u.group_row_id IN (");
@@ -322,10 +327,7 @@ pub fn each_page(
         let rows: Vec<(i64, String, String, Option<String>)> = statement.load(connection)?;
         let is_last = rows.len() < size;
         last = rows.last().map_or(last, |(row_id, ..)| *row_id);
-        let member = |(_, value, resource_type, display)| {
-            let resource = Some(MemberResource { resource_type, display });
-            Member { value, resource }
-        };
+        let member = |(_, value, resource_type, display)| Member::live(value, resource_type, display);
         hand_over(rows.into_iter().map(member).collect())?;
         if is_last {
             break;
@@ -362,10 +364,9 @@ pub fn named(connection: &mut Connection, tenant_id: i64, ids: &[&str]) -> Resul
             .bind_list(chunk.iter().copied())
             .push(") ORDER BY r.row_id");
         let rows: Vec<(String, String, Option<String>)> = kept(statement, chunk).load(connection)?;
-        named.extend(rows.into_iter().map(|(value, resource_type, display)| Member {
-            value,
-            resource: Some(MemberResource { resource_type, display }),
-        }));
+        named.extend(
+            rows.into_iter().map(|(value, resource_type, display)| Member::live(value, resource_type, display)),
+        );
     }
     Ok(named)
 }
@@ -393,11 +394,7 @@ pub fn first(connection: &mut Connection, group_row_id: i64, limit: i64) -> Resu
     );
     let statement = statement.bind(group_row_id).push(" ORDER BY gm.member_row_id LIMIT ").bind(limit);
     let rows: Vec<(String, String, Option<String>)> = statement.load(connection)?;
-    let member = |(value, resource_type, display)| {
-        let resource = Some(MemberResource { resource_type, display });
-        Member { value, resource }
-    };
-    Ok(rows.into_iter().map(member).collect())
+    Ok(rows.into_iter().map(|(value, resource_type, display)| Member::live(value, resource_type, display)).collect())
 }
 
 /// What burying a resource took away, as ids.

@@ -1,7 +1,7 @@
 //! A group of very many members, written down page by page: the same text as that of any other representation, without all
 //! members in memory.
 
-use super::{Assembler, Representation, array, row_ids};
+use super::{Assembler, Representation, array};
 use crate::provider::spill::{Spill, Spilled};
 use crate::scim::raw::{self, RawObject};
 use crate::scim::schema::{Attribute, Role};
@@ -34,10 +34,9 @@ impl Assembler<'_> {
         text: Spill,
     ) -> Result<Representation<Spilled>> {
         let draft = self.draft(stored)?;
-        let mut related = self.unrelated();
-        if let Some((_, groups)) = &mut related.groups {
-            *groups = members::groups_of(connection, &row_ids(std::slice::from_ref(&draft)))?;
-        }
+        let (mut related, drafts) = (self.unrelated(), std::slice::from_ref(&draft));
+        self.read_groups(connection, drafts, &mut related)?;
+        self.read_names(connection, drafts, &mut related)?;
         // Everything in its place, but for the members, and for the tag, which depends on them.
         let frame = self.representation(draft, &related);
         let members = self.shown(Role::Members);
@@ -138,17 +137,6 @@ mod tests {
     /// How many members of each kind, so that pages end within them.
     const MANY: usize = PAGE + 10;
 
-    fn text_of(mut spilled: Spilled) -> String {
-        let mut text = Vec::new();
-        loop {
-            let piece = spilled.next_piece().expect("readable");
-            if piece.is_empty() {
-                return String::from_utf8(text).expect("text");
-            }
-            text.extend(piece);
-        }
-    }
-
     #[test]
     fn ver_01_proj_03_the_long_way_comes_to_the_same_text_and_tag() {
         on_each_database(|Fixture { store, .. }| async move {
@@ -189,7 +177,7 @@ mod tests {
                     let (long, whole) = store.read(Reach::Scan, both).await.expect("both");
 
                     let asked = (attributes, excluded);
-                    assert_eq!(text_of(long.text), whole.text, "{asked:?}");
+                    assert_eq!(long.text.whole_of_a_test(), whole.text, "{asked:?}");
                     assert_eq!((long.tag, long.location), (whole.tag, whole.location), "{asked:?}");
                 }
             }
