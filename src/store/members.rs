@@ -319,10 +319,7 @@ pub fn each_page(
             "SELECT gm.member_row_id, m.id, m.resource_type, m.display_name FROM group_members gm \
              JOIN resources m ON m.row_id = gm.member_row_id WHERE gm.group_row_id = ",
         );
-        // The bound stands twice, as PostgreSQL does not see that one follows from the other: it would merge the members
-        // with all resources from the first one on, for each page.
         let statement = statement.bind(group_row_id).push(" AND gm.member_row_id > ").bind(last);
-        let statement = statement.push(" AND m.row_id > ").bind(last);
         let statement = statement.push(" ORDER BY gm.member_row_id LIMIT ").bind(limit);
         let rows: Vec<(i64, String, String, Option<String>)> = statement.load(connection)?;
         let is_last = rows.len() < size;
