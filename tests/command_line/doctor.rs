@@ -210,60 +210,94 @@ fn one_examination_goes_on_at_a_time_also_when_nobody_waits_for_it() {
         std::fs::write(workplace.directory.path().join("people.csv"), "userName,title\nmira,secretary\n").unwrap();
         workplace.succeed(&["import", "--csv", "people.csv"]);
         let (server, address) = Server::start(workplace, &["serve"]);
-        // From then on the server has nothing to write of its own accord.
-        server.line_with("the history is sealed");
         let client = Client::new(&address);
         let examine = || client.call(token.trim_end(), "GET", "/admin/v1/doctor", None).unwrap();
         assert_eq!(examine().status, 200);
+        // From then on the server has nothing to write of its own accord.
+        server.line_with("the history is sealed");
+        wait_until(|| !workplace.json(&["key", "show", key_id(&token), "--json"])["lastUsed"].is_null());
         tamper(workplace, "DELETE FROM resource_values WHERE path = 'title'");
 
         let held = Held::begin(workplace);
-        let caller = begun_repair(&address, token.trim_end());
+        let (caller, posts) = match &workplace.postgres {
+            None => repair_behind_others(&address, token.trim_end()),
+            Some(url) => (repair_that_waits_for_a_lock(&address, token.trim_end(), url), Vec::new()),
+        };
         let beside = examine();
-        let writer = wait_until_two_write(workplace, &address, token.trim_end());
         // With the unread 100 Continue, so that the server is told at once.
         drop(caller);
         let after = examine();
         held.let_go();
-        assert_eq!(writer.join().unwrap(), 201);
+        posts.into_iter().for_each(|post| assert_eq!(post.join().unwrap(), 201));
 
         assert_eq!((beside.status, beside.header("retry-after")), (429, Some("1")), "{}", beside.text());
         assert!(beside.text().contains("The doctor is at work already"), "{}", beside.text());
-        assert_eq!(after.status, 429, "nobody waits for the repair, and the database is still at it");
-        let (deadline, mut refused) = (Instant::now() + PATIENCE, 2.0);
-        while examine().status == 429 {
-            assert!(Instant::now() < deadline, "the turn is lost");
-            refused += 1.0;
-        }
+        assert_eq!(after.status, 429, "nobody waits for the repair, and the database still has it");
+        let mut refused = 2.0;
+        wait_until(|| {
+            let is_refused = examine().status == 429;
+            refused += f64::from(u8::from(is_refused));
+            !is_refused
+        });
         assert_eq!(sample(&get(&client, "/metrics").1, "scimd_shed_requests_total"), refused);
     });
 }
 
-/// Waits until the repair is where it can go no further; a client that writes meanwhile, and the status of its answer. On
-/// SQLite one of the two is with the writer by then, and the other one waits for him.
-fn wait_until_two_write(workplace: &Workplace, address: &str, token: &str) -> JoinHandle<u16> {
-    let (client, token) = (Client::new(address), token.to_owned());
-    let post = move || client.call(&token, "POST", "/scim/v2/Users", Some(&json!({"userName": "ada"}))).unwrap().status;
-    let writer = std::thread::spawn(post);
-    let (client, deadline) = (Client::new(address), Instant::now() + PATIENCE);
-    let is_waiting = || match &workplace.postgres {
-        None => sample(&get(&client, "/metrics").1, "scimd_waiting_writes") > 0.0,
-        Some(url) => two_wait_for_a_lock(url),
-    };
-    while !is_waiting() {
-        assert!(Instant::now() < deadline, "nothing waits");
+fn wait_until(mut it_is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !it_is_so() {
+        assert!(Instant::now() < deadline, "it never is");
     }
-    writer
 }
 
-fn two_wait_for_a_lock(url: &str) -> bool {
-    let look = "DO $$ BEGIN PERFORM 1 / (count(*) / 2) FROM pg_locks WHERE NOT granted AND database = \
+/// Clients that write, and the statuses of their answers: as many as it takes until SQLite's writer has some of them and
+/// can go no further, and the last of them waits for him.
+pub fn posts_until_one_waits(address: &str, token: &str) -> Vec<JoinHandle<u16>> {
+    let mut posts = Vec::new();
+    wait_until(|| {
+        let (client, token) = (Client::new(address), token.to_owned());
+        let user = json!({"userName": format!("u{}", posts.len())});
+        let post = move || client.call(&token, "POST", "/scim/v2/Users", Some(&user)).unwrap().status;
+        posts.push(std::thread::spawn(post));
+        waiting_writes(address) > 0.0
+    });
+    posts
+}
+
+fn waiting_writes(address: &str) -> f64 {
+    sample(&get(&Client::new(address), "/metrics").1, "scimd_waiting_writes")
+}
+
+/// A repair that waits for SQLite's writer, and those before it.
+fn repair_behind_others(address: &str, token: &str) -> (TcpStream, Vec<JoinHandle<u16>>) {
+    let posts = posts_until_one_waits(address, token);
+    let before = settled(|| waiting_writes(address));
+    let caller = begun_repair(address, token);
+    wait_until(|| waiting_writes(address) > before);
+    (caller, posts)
+}
+
+/// What is the same for so long that those who were on their way have come.
+fn settled(look: impl Fn() -> f64) -> f64 {
+    let (mut seen, mut times) = (look(), 0);
+    wait_until(|| {
+        let now = look();
+        times = if now == seen { times + 1 } else { 0 };
+        seen = now;
+        times == 20
+    });
+    seen
+}
+
+fn repair_that_waits_for_a_lock(address: &str, token: &str, url: &str) -> TcpStream {
+    let look = "DO $$ BEGIN PERFORM 1 / count(*) FROM pg_locks WHERE NOT granted AND database = \
                 (SELECT oid FROM pg_database WHERE datname = current_database()); END $$";
     let store = Store::open(&Settings::new(url.parse().unwrap())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let there_are = runtime.block_on(store.write(move |c: &mut Connection| Ok(c.batch_execute(look)?))).is_ok();
+    let caller = begun_repair(address, token);
+    wait_until(|| runtime.block_on(store.write(move |c: &mut Connection| Ok(c.batch_execute(look)?))).is_ok());
     store.close();
-    there_are
+    caller
 }
 
 /// A client that has sent all of its request, and has read nothing.

@@ -221,19 +221,7 @@ fn changes_that_wait_for_the_writer_are_counted() {
     let before = changes(&get(&client, "/metrics").1);
 
     let held = super::doctor::Held::begin(&workplace);
-    let post = |number: usize| {
-        let (address, token) = (address.clone(), token.clone());
-        let body = json!({"userName": format!("u{number}")});
-        std::thread::spawn(move || {
-            Client::new(&address).call(&token, "POST", "/scim/v2/Users", Some(&body)).unwrap().status
-        })
-    };
-    let (deadline, mut posts) = (Instant::now() + PATIENCE, vec![post(0)]);
-    // The writer takes those that come first; whoever comes after it has begun to wait for the database waits for it.
-    while sample(&get(&client, "/metrics").1, "scimd_waiting_writes") == 0.0 {
-        assert!(Instant::now() < deadline, "nothing waits");
-        posts.push(post(posts.len()));
-    }
+    let posts = super::doctor::posts_until_one_waits(&address, &token);
     held.let_go();
 
     let count = posts.len();
