@@ -92,6 +92,8 @@ pub fn bind(
     let counted = traffic.clone();
     let server = HttpServer::new(move || {
         let service = main.clone();
+        // Each thread that serves makes itself an application.
+        actix_web::rt::spawn(service.provider.rounds());
         App::new()
             .app_data(document.clone())
             .app_data(counted.clone())

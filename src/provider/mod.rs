@@ -122,6 +122,11 @@ impl Provider {
         self.registry
     }
 
+    /// What lets those whom one thread serves share what a read costs the store ([`Store::rounds`]).
+    pub fn rounds(&self) -> impl Future<Output = ()> + 'static {
+        self.store.rounds()
+    }
+
     /// What stands in front of the endpoints.
     pub fn base_url(&self) -> &str {
         &self.base_url

@@ -15,6 +15,7 @@ mod instant;
 mod limits;
 mod line;
 mod migrations;
+mod rounds;
 mod sql;
 mod standing;
 mod totals;
@@ -55,6 +56,7 @@ use self::connection::{Connector, Purpose};
 pub use self::copy::CopiedTable;
 pub use self::database_url::DatabaseUrl;
 use self::line::{Line, PATIENCE, busy};
+use self::rounds::{Commits, Rounds};
 use self::writer::Writer;
 use crate::scim::{Error, ErrorKind, Result};
 use crate::telemetry::traces::TRACES;
@@ -134,6 +136,7 @@ struct Inner {
     held: Line,
     /// Where one connection does all the writing.
     writer: Option<Writer>,
+    commits: Commits,
     closed: AtomicBool,
 }
 
@@ -147,8 +150,9 @@ impl Store {
         let connector = Connector { url: database_url, busy_timeout, as_it_is };
         let single_writer = connector.url.has_single_writer();
         // The pool only knows that it timed out; one connection made by hand knows why.
+        let commits = Commits::default();
         let writer = match single_writer {
-            true => Some(Writer::start(connector.clone(), settings.queue_limit)?),
+            true => Some(Writer::start(connector.clone(), settings.queue_limit, commits.clone())?),
             false => connector.open(Purpose::Pool).map(|_| None)?,
         };
         let size = if single_writer { settings.readers } else { settings.postgres_connections }.max(1);
@@ -162,6 +166,7 @@ impl Store {
                 writes: Line::new(writes, settings.queue_limit),
                 held: Line::new(1, settings.queue_limit),
                 writer,
+                commits,
                 closed: AtomicBool::new(false),
             }),
         })
@@ -179,6 +184,7 @@ impl Store {
         connection.lock_migrations()?;
         let applied = migrations::apply(&mut connection)?;
         connection.commit().map_err(error::of_commit)?;
+        self.inner.commits.count();
         Ok(applied)
     }
 
@@ -206,12 +212,16 @@ impl Store {
     ) -> Result<T> {
         let _trace = tracing::info_span!(target: TRACES, "store.read", scimd.reach = ?reach);
         self.inner.check_open()?;
-        if reach == Reach::Point
-            && self.inner.writer.is_some()
-            && let Some(mut connection) = self.inner.pool.try_get()
-        {
-            connection.begin_read()?;
-            return run_read(connection, work);
+        let mut work = work;
+        if reach == Reach::Point && self.inner.writer.is_some() {
+            work = match self.inner.read_in_round(work) {
+                Ok(outcome) => return outcome,
+                Err(work) => work,
+            };
+            if let Some(mut connection) = self.inner.pool.try_get() {
+                connection.begin_read()?;
+                return run_read(connection, work);
+            }
         }
         let scan = if reach == Reach::Scan { Some(self.inner.scans.turn().await?) } else { None };
         let inner = Arc::clone(&self.inner);
@@ -220,6 +230,16 @@ impl Store {
             run_read(inner.begin_read()?, work)
         };
         self.inner.on_blocking_thread(&self.inner.reads, read).await
+    }
+
+    /// What lets the point reads that are ready at once on this thread share what SQLite does around a read, as long as it
+    /// lives. For the event loop of the thread, which polls it in turn with those who ask; it never ends by itself. Where
+    /// there is nothing to share it does nothing.
+    ///
+    /// A change that another process makes to the file is seen by whoever asks once all have been served who were ready
+    /// with the first reader.
+    pub fn rounds(&self) -> impl Future<Output = ()> + 'static {
+        Rounds(Arc::downgrade(&self.inner))
     }
 
     /// Whether each statement is a round trip, so that one of them instead of a transaction is worth a [`Store::ask`].
@@ -365,8 +385,7 @@ impl Inner {
     fn ask<T>(&self, question: impl Fn(&mut Connection) -> Result<T>) -> Result<T> {
         for _ in 0..=self.pool.max_size() {
             let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
-            let outcome = catch_unwind(AssertUnwindSafe(|| question(&mut connection)));
-            match outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload))) {
+            match run(&mut connection, &question) {
                 Err(failure) if error::may_run_again(&failure) => {}
                 outcome => return outcome,
             }
@@ -466,16 +485,20 @@ impl r2d2::HandleError<Error> for ReportErrors {
 
 /// Runs `work` within the transaction begun. After a panic the connection still is in it, and the pool throws it away.
 fn run_read<T>(mut connection: Pooled, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-    let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut connection)));
-    let outcome = outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload)));
+    let outcome = run(&mut connection, work);
     // Nothing was written: whatever goes wrong with the end of the transaction changes nothing about what was read.
     let _ = connection.end_read();
     outcome
 }
 
-fn run_write<T>(connection: &mut Connection, work: &mut impl FnMut(&mut Connection) -> Result<T>) -> Result<T> {
+/// What comes of `work`; a panic is its failure.
+fn run<T>(connection: &mut Connection, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
     let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)));
-    match outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload))) {
+    outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload)))
+}
+
+fn run_write<T>(connection: &mut Connection, work: &mut impl FnMut(&mut Connection) -> Result<T>) -> Result<T> {
+    match run(connection, work) {
         Ok(value) => commit::commit(connection, 1).map(|()| value),
         Err(error) => {
             let _ = connection.rollback();

@@ -15,6 +15,7 @@ use diesel::sql_types::BigInt;
 use tokio::sync::oneshot;
 
 use super::connection::{Connection, Connector, Purpose};
+use super::rounds::Commits;
 use super::sql::Sql;
 use super::{commit, error};
 use crate::scim::{Error, ErrorKind, Result};
@@ -37,14 +38,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Opens the writer's own connection and starts its thread.
-    pub(super) fn start(connector: Connector, queue_limit: usize) -> Result<Writer> {
+    pub(super) fn start(connector: Connector, queue_limit: usize, commits: Commits) -> Result<Writer> {
         let connection = connector.open(Purpose::Writer)?;
         let queue = Arc::new(Queue::new(queue_limit));
         let exit = CloseAtExit(Arc::clone(&queue));
         let thread = std::thread::Builder::new()
             .name("scimd-writer".to_owned())
             .spawn(move || {
-                let mut scribe = Scribe { connector, connection: Some(connection), wary: 0 };
+                let mut scribe = Scribe { connector, connection: Some(connection), commits, wary: 0 };
                 while let Some(batch) = exit.0.take() {
                     scribe.commit_together(batch);
                 }
@@ -220,6 +221,7 @@ impl<T: Send, F: FnMut(&mut Connection) -> Result<T> + Send> Waiting for Work<T,
 struct Scribe {
     connector: Connector,
     connection: Option<Connection>,
+    commits: Commits,
     /// How many of the next batches have savepoints from the start.
     wary: u32,
 }
@@ -234,7 +236,10 @@ impl Scribe {
         if batch.is_empty() {
             return;
         }
-        let failure = match self.run_and_commit(&mut batch) {
+        let outcome = self.run_and_commit(&mut batch);
+        // Also where it failed: nobody may know whether it was stored.
+        self.commits.count();
+        let failure = match outcome {
             Ok(()) => None,
             Err(failure) => {
                 self.connection = None;

@@ -37,11 +37,10 @@ pub struct GroupOf {
 pub fn groups_of(connection: &mut Connection, member_row_ids: &[i64]) -> Result<HashMap<i64, Vec<GroupOf>>> {
     let mut groups = HashMap::new();
     for chunk in member_row_ids.chunks(CHUNK) {
-        let above = match direct(connection, chunk)? {
-            Direct { above, any_nested: false } => above,
-            Direct { any_nested: true, .. } => above(connection, chunk)?,
-        };
-        groups.extend(above.groups_of(chunk));
+        groups.extend(match groups_of_direct(direct(connection, chunk)?) {
+            Some(groups) => groups,
+            None => above(connection, chunk)?.groups_of(chunk),
+        });
     }
     Ok(groups)
 }
@@ -52,11 +51,16 @@ pub(in crate::store) type Membership = (i64, i64, String, Option<String>, Option
 
 /// The same groups, where the direct memberships of the resources are known; `None` if any of the groups is nested, so
 /// that these do not tell all.
-pub(in crate::store) fn groups_of_direct(memberships: Vec<Membership>) -> Option<HashMap<i64, Vec<GroupOf>>> {
-    let members: HashSet<i64> = memberships.iter().map(|(member_row_id, ..)| *member_row_id).collect();
-    let Direct { above, any_nested } = memberships.into_iter().collect();
-    let members: Vec<i64> = members.into_iter().collect();
-    (!any_nested).then(|| above.groups_of(&members))
+pub(in crate::store) fn groups_of_direct(mut memberships: Vec<Membership>) -> Option<HashMap<i64, Vec<GroupOf>>> {
+    if memberships.iter().any(|(.., beyond)| beyond.is_some()) {
+        return None;
+    }
+    memberships.sort_unstable_by_key(|(_, group_row_id, ..)| *group_row_id);
+    let mut groups: HashMap<i64, Vec<GroupOf>> = HashMap::new();
+    for (member_row_id, _, value, display, _) in memberships {
+        groups.entry(member_row_id).or_default().push(GroupOf { value, display, through: None });
+    }
+    Some(groups)
 }
 
 /// The memberships above some resources.
@@ -68,24 +72,14 @@ struct Above {
     parents: HashMap<i64, Vec<i64>>,
 }
 
-/// The memberships of some resources themselves.
-#[derive(Debug, Default)]
-struct Direct {
-    /// All that is above them, unless there is more.
-    above: Above,
-    /// Whether any group is in another one.
-    any_nested: bool,
-}
-
 /// The rows of a member and of a group, the id and displayName of the group, and the row of a group above it.
 type DirectMembership = (BigInt, BigInt, Text, Nullable<Text>, Nullable<BigInt>);
 
-fn direct(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Direct> {
-    let memberships: Vec<Membership> = match member_row_ids {
+fn direct(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Vec<Membership>> {
+    Ok(match member_row_ids {
         [alone] => each_backend!(connection, c => Standing::new(GroupsOfOne, [Value::BigInt(*alone)]).load(c))?,
         several => direct_memberships(several).load(connection)?,
-    };
-    Ok(memberships.into_iter().collect())
+    })
 }
 
 /// The direct memberships of those in the list that follows.
@@ -99,17 +93,6 @@ struct GroupsOfOne;
 impl Question for GroupsOfOne {
     type Row = DirectMembership;
     const TEXT: &'static [&'static str] = &[DIRECT_MEMBERSHIPS, ")"];
-}
-
-impl FromIterator<Membership> for Direct {
-    fn from_iter<I: IntoIterator<Item = Membership>>(memberships: I) -> Direct {
-        let mut direct = Direct::default();
-        for (member_row_id, group_row_id, id, display_name, beyond) in memberships {
-            direct.above.insert(member_row_id, group_row_id, id, display_name);
-            direct.any_nested |= beyond.is_some();
-        }
-        direct
-    }
 }
 
 fn above(connection: &mut Connection, member_row_ids: &[i64]) -> Result<Above> {
@@ -345,7 +328,8 @@ mod tests {
                 .await
                 .expect("the store works");
 
-            assert!(!before.any_nested && after.any_nested);
+            let is_nested = |memberships: Vec<Membership>| memberships.iter().any(|(.., beyond)| beyond.is_some());
+            assert!(!is_nested(before) && is_nested(after));
             assert_eq!(shown(&found[&row]), [("g1", true), ("g2", true)]);
             assert_eq!(found.len(), 1, "who is in no group has no entry");
         });

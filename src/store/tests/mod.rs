@@ -496,6 +496,75 @@ fn a_read_sees_one_moment() {
     });
 }
 
+/// Runs callers on a thread that has rounds, as an event loop does.
+async fn in_rounds<F: Future<Output = ()> + 'static>(store: &Store, callers: impl FnOnce(Store) -> F) {
+    let (rounds, callers) = (store.rounds(), callers(store.clone()));
+    let serve = async move {
+        tokio::task::spawn_local(rounds);
+        tokio::task::yield_now().await;
+        callers.await;
+    };
+    tokio::task::LocalSet::new().run_until(serve).await;
+}
+
+/// Writes while this thread does nothing else.
+fn insert_meanwhile(store: &Store, name: &'static str) {
+    let store = store.clone();
+    std::thread::spawn(move || run(store.write(move |c| insert(c, name)))).join().unwrap().unwrap();
+}
+
+#[test]
+fn point_reads_that_are_ready_together_see_one_moment() {
+    on_sqlite(|settings| async move {
+        let (store, other) = (migrated(&settings), Store::open(&settings).unwrap());
+        in_rounds(&store, |store| async move {
+            let first = stored(&store).await;
+            insert_meanwhile(&other, "elsewhere");
+            let second = stored(&store).await;
+            let busy = store.pool_use().busy;
+            tokio::task::yield_now().await;
+            let idle = store.pool_use().busy;
+            let later = stored(&store).await;
+
+            assert_eq!((first.len(), second.len(), later.len()), (1, 1, 2));
+            assert_eq!((busy, idle), (1, 0), "a round ends when nobody else is ready");
+        })
+        .await;
+        assert_eq!(store.pool_use().busy, 0);
+    });
+}
+
+#[test]
+fn whoever_asks_after_an_answer_sees_what_it_told_also_in_a_round() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        in_rounds(&store, |store| async move {
+            assert_eq!(stored(&store).await, ["default"]);
+            insert_meanwhile(&store, "one");
+            assert_eq!(stored(&store).await, ["default", "one"]);
+        })
+        .await;
+    });
+}
+
+#[test]
+fn what_fails_in_a_round_fails_alone() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        in_rounds(&store, |store| async move {
+            let refuse = |_: &mut Connection| Err::<(), _>(Error::new(ErrorKind::NotFound, "Nobody."));
+            let refused = store.read(Reach::Point, refuse).await.unwrap_err();
+            let panicked = store.read(Reach::Point, |_| -> Result<()> { panic!("on purpose") }).await.unwrap_err();
+            let written = store.read(Reach::Point, |c| insert(c, "one")).await.unwrap_err();
+
+            let kinds = [ErrorKind::NotFound, ErrorKind::Internal, ErrorKind::Unavailable];
+            assert_eq!([refused, panicked, written].map(|error| error.kind()), kinds);
+            assert_eq!(stored(&store).await, ["default"]);
+        })
+        .await;
+    });
+}
+
 #[test]
 fn a_read_cannot_write() {
     on_each_database(|Fixture { store, .. }| async move {
