@@ -1,6 +1,7 @@
 //! The envelopes of the protocol: message URNs, lists and errors (RFC 7644 §3.1, §3.4.2, §3.12). It knows nothing of
 //! what lies in them.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::json::member;
@@ -51,40 +52,61 @@ pub fn error_body(error: &Error) -> Value {
     body
 }
 
-/// The JSON text of the answer to a query: `total` counts all matches, `start_index` is the position of the first of these
-/// resources, each of them the text of a JSON object.
-///
-/// `Resources` is there even when it is empty, and `itemsPerPage` is its length (QRY-02, PAGE-05).
-pub fn list_response(total: u64, start_index: u64, resources: &[impl AsRef<str>]) -> String {
-    let paging = [("startIndex", json!(start_index)), ("itemsPerPage", json!(resources.len()))];
-    list(total, paging, resources)
+/// The answer to a query (RFC 7644 §3.4.2, RFC 9865 §2). `Resources` comes last, and is there even when it is empty
+/// (QRY-02); `itemsPerPage` is its length (PAGE-05).
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListResponse<R> {
+    schemas: [&'static str; 1],
+    total_results: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_index: Option<u64>,
+    items_per_page: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_cursor: Option<String>,
+    #[serde(rename = "Resources")]
+    resources: R,
 }
 
-/// The same for a query by cursor (RFC 9865 §2): the cursors of the pages around this one, where there are such pages.
+/// The JSON text of the answer to a query: `total` counts all matches, `start_index` is the position of the first of these
+/// resources, each of them the text of a JSON object.
+pub fn list_response(total: u64, start_index: u64, resources: &[impl AsRef<str>]) -> String {
+    list(ListResponse { total_results: total, start_index: Some(start_index), ..ListResponse::default() }, resources)
+}
+
+/// The same for a query by cursor: the cursors of the pages around this one, where there are such pages.
 pub fn cursor_response(
     total: u64,
     next: Option<String>,
     previous: Option<String>,
     resources: &[impl AsRef<str>],
 ) -> String {
-    let cursors = [("nextCursor", next), ("previousCursor", previous)];
-    let cursors = cursors.into_iter().filter_map(|(name, cursor)| Some((name, json!(cursor?))));
-    list(total, [("itemsPerPage", json!(resources.len()))].into_iter().chain(cursors), resources)
+    let cursors = ListResponse { next_cursor: next, previous_cursor: previous, ..ListResponse::default() };
+    list(ListResponse { total_results: total, ..cursors }, resources)
 }
 
 /// The same for all that there is, on one page.
 pub fn whole_list(resources: Vec<Value>) -> Value {
-    let paging = [("startIndex", json!(1)), ("itemsPerPage", json!(resources.len()))];
-    envelope(resources.len() as u64, paging, resources)
+    json!(ListResponse {
+        schemas: [LIST_RESPONSE],
+        total_results: resources.len() as u64,
+        start_index: Some(1),
+        items_per_page: resources.len(),
+        resources,
+        ..ListResponse::default()
+    })
 }
 
 /// A page is large, and its resources are text already.
-fn list(total: u64, paging: impl IntoIterator<Item = (&'static str, Value)>, resources: &[impl AsRef<str>]) -> String {
+fn list(without_resources: ListResponse<[Value; 0]>, resources: &[impl AsRef<str>]) -> String {
     const END: &str = "]}";
-    let empty = envelope(total, paging, Vec::new()).to_string();
+    let head = ListResponse { schemas: [LIST_RESPONSE], items_per_page: resources.len(), ..without_resources };
+    let head = serde_json::to_string(&head).expect("texts and numbers are JSON");
     let length: usize = resources.iter().map(|resource| resource.as_ref().len() + 1).sum();
-    let mut list = String::with_capacity(empty.len() + length);
-    list.push_str(empty.strip_suffix(END).expect("the resources come last, and there are none"));
+    let mut list = String::with_capacity(head.len() + length);
+    list.push_str(head.strip_suffix(END).expect("the resources come last, and there are none"));
     for (at, resource) in resources.iter().enumerate() {
         if at > 0 {
             list.push(',');
@@ -93,12 +115,6 @@ fn list(total: u64, paging: impl IntoIterator<Item = (&'static str, Value)>, res
     }
     list.push_str(END);
     list
-}
-
-fn envelope(total: u64, paging: impl IntoIterator<Item = (&'static str, Value)>, resources: Vec<Value>) -> Value {
-    let head = [("schemas", json!([LIST_RESPONSE])), ("totalResults", json!(total))];
-    let members = head.into_iter().chain(paging).chain([("Resources", Value::Array(resources))]);
-    Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 #[cfg(test)]

@@ -201,11 +201,34 @@ pub fn find_text(
     resource_type: &str,
     id: &str,
 ) -> Result<Option<StoredText>> {
-    let values = [Given::BigInt(tenant_id), Given::Text(resource_type), Given::Text(id)];
-    let found: Vec<Found> = each_backend!(connection, c => Standing::new(Find, values).load(c))?;
-    let stored = |(row_id, document, version, created_at, modified_at, name): Found| StoredText {
+    find_by(connection, ById, tenant_id, resource_type, id)
+}
+
+/// The live resource with that unique key, to be shown as it is.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn find_text_by_key(
+    connection: &mut Connection,
+    tenant_id: i64,
+    resource_type: &str,
+    unique_key: &str,
+) -> Result<Option<StoredText>> {
+    find_by(connection, ByKey, tenant_id, resource_type, unique_key)
+}
+
+fn find_by(
+    connection: &mut Connection,
+    question: impl Question<Row = FoundType>,
+    tenant_id: i64,
+    resource_type: &str,
+    wanted: &str,
+) -> Result<Option<StoredText>> {
+    let values = [Given::BigInt(tenant_id), Given::Text(resource_type), Given::Text(wanted)];
+    let found: Vec<Found> = each_backend!(connection, c => Standing::new(question, values).load(c))?;
+    let stored = |(row_id, id, document, version, created_at, modified_at, name): Found| StoredText {
         row_id,
-        id: id.to_owned(),
+        id,
         resource_type: resource_type.to_owned(),
         document,
         meta: Meta { created: created_at.0.and_utc(), last_modified: modified_at.0.and_utc(), version },
@@ -215,19 +238,29 @@ pub fn find_text(
     Ok(found.into_iter().next().map(stored))
 }
 
-/// The live resource of a tenant, a type and an id: what these do not tell of its row.
-struct Find;
+/// The live resource of a tenant, a type and an id.
+struct ById;
 
-/// A row of [`Find`].
-type Found = (i64, String, i64, Instant, Instant, Option<String>);
+/// The live resource of a tenant, a type and a unique key.
+struct ByKey;
 
-impl Question for Find {
-    type Row = (BigInt, Text, BigInt, Timestamp, Timestamp, Nullable<Text>);
-    const TEXT: &'static [&'static str] = &[
-        "SELECT r.row_id, r.document, r.version, r.created_at, r.modified_at, r.name FROM resources r WHERE r.tenant_id = ",
-        " AND r.deleted_at IS NULL AND r.resource_type = ",
-        " AND r.id = ",
-    ];
+/// What of its row these do not tell, and the id.
+const FIND: &str = "SELECT r.row_id, r.id, r.document, r.version, r.created_at, r.modified_at, r.name FROM resources r \
+     WHERE r.deleted_at IS NULL AND r.tenant_id = ";
+const OF_TYPE: &str = " AND r.resource_type = ";
+
+/// A row of it.
+type FoundType = (BigInt, Text, Text, BigInt, Timestamp, Timestamp, Nullable<Text>);
+type Found = (i64, String, String, i64, Instant, Instant, Option<String>);
+
+impl Question for ById {
+    type Row = FoundType;
+    const TEXT: &'static [&'static str] = &[FIND, OF_TYPE, " AND r.id = "];
+}
+
+impl Question for ByKey {
+    type Row = FoundType;
+    const TEXT: &'static [&'static str] = &[FIND, OF_TYPE, " AND r.unique_key = "];
 }
 
 /// The statement for the row `r` of the live resource of that id.

@@ -19,10 +19,10 @@ mod walk;
 
 use diesel::sql_types::BigInt;
 
-use super::resources::{ROW_COLUMNS, Row, RowType, StoredText};
+use super::resources::{self, ROW_COLUMNS, Row, RowType, StoredText};
 use super::sql::Sql;
 use super::values::{SORTED_TAIL_CHARS, has_other_values, sort_path};
-use super::{Connection, totals};
+use super::{Connection, totals, unique};
 use crate::scim::filter::{Check, Condition, Relation};
 use crate::scim::query::{Page, Sort};
 use crate::scim::schema::{Registry, ResourceType, Role};
@@ -68,6 +68,11 @@ pub struct Found {
 /// # Errors
 /// `invalidValue` for a sort order by something that is computed; database failures.
 pub fn search(connection: &mut Connection, search: &Search<'_>, page: Page) -> Result<Found> {
+    if let Some((resource_type, key)) = search.user_name_of_one_type().filter(|_| page.offset() == 0 && page.count > 0)
+    {
+        let found = resources::find_text_by_key(connection, search.tenant_id, &resource_type.name, &key)?;
+        return Ok(Found { total: u64::from(found.is_some()), resources: found.into_iter().collect() });
+    }
     if search.is_by_value_of_one_type() {
         return walk::page(connection, search, page);
     }
@@ -122,6 +127,14 @@ impl Search<'_> {
     /// Whether one type is searched, in an order that the search index has.
     fn is_by_value_of_one_type(&self) -> bool {
         self.scopes.len() == 1 && self.sort.is_some_and(|sort| sort.attribute.role() == Role::Stored)
+    }
+
+    /// The type and the key of the one user who is looked for by name, before everything else that clients do.
+    fn user_name_of_one_type(&self) -> Option<(&'static ResourceType, String)> {
+        let ([scope], None) = (self.scopes.as_slice(), self.sort) else { return None };
+        let Scope { resource_type, condition: Some(Condition::Test(test)) } = scope else { return None };
+        let Check::Compare(Relation::Eq, key) = &test.check else { return None };
+        Some((resource_type, unique::own_key(resource_type, test.attribute, key)?))
     }
 
     /// The type of which all resources are wanted, in the order of creation.
