@@ -122,13 +122,13 @@ impl Assembler<'_> {
     }
 
     /// A glance at resources whose references may be to these, if one can see all that is shown of them.
-    pub fn glance<'b>(&'b self, referenced: &'b [String]) -> Option<Glance<'b>> {
+    pub fn glance(&self, referenced: &[String]) -> Option<Glance> {
         let shows_members = self.shown(Role::Members).is_some();
         (!shows_members).then(|| Glance {
             tenant_id: self.tenant_id,
             resource_type: &self.resource_type.name,
             with_groups: self.shown(Role::Groups).is_some(),
-            named: referenced,
+            named: referenced.to_vec(),
         })
     }
 

@@ -8,8 +8,8 @@ use crate::auth::Access;
 use crate::scim::Result;
 use crate::scim::projection::Projection;
 use crate::scim::schema::{ResourceType, Role};
-use crate::store::glance::{Glance, Seen};
-use crate::store::{Connection, Reach, members, resources};
+use crate::store::glance::{Glance, LookUp, Seen, Whose};
+use crate::store::{Reach, members, resources};
 
 /// Groups with more members are written down page by page: some 800 KB.
 const MOST_MEMBERS_IN_MEMORY: i64 = 4000;
@@ -34,9 +34,8 @@ impl Provider {
         let reach = if shows_members { Reach::Scan } else { Reach::Point };
         let projection = Arc::new(projection);
         if self.store.counts_round_trips() {
-            let looked_for = id.clone();
-            let at_id = move |connection: &mut Connection, glance: &Glance<'_>| glance.at(connection, &looked_for);
-            if let Some(seen) = self.glance(call.caller.tenant_id, resource_type, &projection, at_id).await? {
+            let look = |glance| self.store.look_up(LookUp { glance, whose: Whose::Id(id.clone()) });
+            if let Some(seen) = self.glance(call.caller.tenant_id, resource_type, &projection, look).await? {
                 let found = seen.into_iter().next().ok_or_else(|| not_found(resource_type, &id))?;
                 return Ok(found.map(Text::Short));
             }
@@ -56,38 +55,29 @@ impl Provider {
             .await
     }
 
-    /// The representations of what a look-up finds, by one statement, or by two where these refer to others; `None` if it
-    /// takes a transaction to tell, or nothing is gained without one.
+    /// The representations of what is looked at, by one statement, or by two where these refer to others; `None` if it takes
+    /// a transaction to tell.
     ///
     /// # Errors
     /// Database failures.
-    pub(super) async fn glance(
+    pub(super) async fn glance<F: Future<Output = Result<Option<Seen>>>>(
         &self,
         tenant_id: i64,
         resource_type: &'static ResourceType,
-        projection: &Arc<Projection>,
-        look: impl Fn(&mut Connection, &Glance<'_>) -> Result<Option<Seen>> + Clone + Send + 'static,
+        projection: &Projection,
+        look: impl Fn(Glance) -> F,
     ) -> Result<Option<Vec<Representation>>> {
-        if self.assembler(tenant_id, resource_type, projection).glance(&[]).is_none() {
-            return Ok(None);
-        }
+        let assembler = self.assembler(tenant_id, resource_type, projection);
         let mut referenced = Vec::new();
         for _ in 0..2 {
-            let (provider, projection, look) = (self.clone(), Arc::clone(projection), look.clone());
-            let question = move |connection: &mut Connection| {
-                let assembler = provider.assembler(tenant_id, resource_type, &projection);
-                let Some(glance) = assembler.glance(&referenced) else { return Ok(None) };
-                let Some(seen) = look(connection, &glance)? else { return Ok(None) };
-                // Whom they refer to is known only now, and has to be seen at the same moment.
-                let wanted = assembler.referenced(&seen.resources)?;
-                let is_all = wanted.iter().all(|id| referenced.contains(id));
-                Ok(Some(if is_all { Ok(assembler.seen(seen)?) } else { Err(wanted) }))
-            };
-            match self.store.ask(question).await?.flatten() {
-                Some(Err(wanted)) => referenced = wanted,
-                Some(Ok(shown)) => return Ok(Some(shown)),
-                None => return Ok(None),
+            let Some(glance) = assembler.glance(&referenced) else { return Ok(None) };
+            let Some(seen) = look(glance).await? else { return Ok(None) };
+            // Whom they refer to is known only now, and has to be seen at the same moment.
+            let wanted = assembler.referenced(&seen.resources)?;
+            if wanted.iter().all(|id| referenced.contains(id)) {
+                return assembler.seen(seen).map(Some);
             }
+            referenced = wanted;
         }
         Ok(None)
     }

@@ -1,7 +1,6 @@
 //! GET of a list and `.search`: filter, sort, page (RFC 7644 §3.4.2, §3.4.3, RFC 9865).
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::{Call, Provider, Representation};
 use crate::auth::Access;
@@ -10,9 +9,9 @@ use crate::scim::password::Password;
 use crate::scim::query::{Page, Paging, Query, Step, Walk};
 use crate::scim::{Error, Result};
 use crate::store::credentials;
-use crate::store::glance::Glance;
+use crate::store::glance::{Glance, LookUp, Seen, Whose};
 use crate::store::resources::StoredText;
-use crate::store::search::{Scope, Search, search, walk};
+use crate::store::search::{Scope, Search, search, user_name, walk};
 use crate::store::{Connection, Reach};
 
 /// One page of a search.
@@ -83,23 +82,35 @@ impl Provider {
             return Ok(None);
         }
         let (tenant_id, resource_type) = (call.caller.tenant_id, query.resource_type);
-        let (provider, condition) = (self.clone(), query.condition.clone());
-        // One more would be on another page.
-        let limit = i64::try_from(page.count).unwrap_or(i64::MAX).saturating_add(1);
-        let look = move |connection: &mut Connection, glance: &Glance<'_>| {
-            let scope = Scope { resource_type, condition: condition.as_ref() };
-            let (registry, base_url) = (provider.registry, &*provider.base_url);
-            let wanted = Search { tenant_id, scopes: vec![scope], sort: None, registry, base_url };
-            glance.for_those(connection, &wanted, &scope, limit)
+        let found = match user_name(resource_type, query.condition.as_ref()) {
+            Some(key) => {
+                let look = |glance| self.store.look_up(LookUp { glance, whose: Whose::Key(key.clone()) });
+                self.glance(tenant_id, resource_type, &query.projection, look).await?
+            }
+            None => {
+                // One more would be on another page.
+                let limit = i64::try_from(page.count).unwrap_or(i64::MAX).saturating_add(1);
+                let look = |glance| self.look_at_those(tenant_id, query, limit, glance);
+                self.glance(tenant_id, resource_type, &query.projection, look).await?
+            }
         };
-        let projection = Arc::new(query.projection.clone());
-        let found = self.glance(tenant_id, resource_type, &projection, look).await?;
         let whole = found.filter(|found| found.len() <= page.count);
         Ok(whole.map(|resources| Results {
             total: resources.len() as u64,
             paged: Paged::ByIndex(page.start_index),
             resources,
         }))
+    }
+
+    async fn look_at_those(&self, tenant_id: i64, query: &Query, limit: i64, glance: Glance) -> Result<Option<Seen>> {
+        let (provider, resource_type, condition) = (self.clone(), query.resource_type, query.condition.clone());
+        let look = move |connection: &mut Connection| {
+            let scope = Scope { resource_type, condition: condition.as_ref() };
+            let (registry, base_url) = (provider.registry, &*provider.base_url);
+            let wanted = Search { tenant_id, scopes: vec![scope], sort: None, registry, base_url };
+            glance.at_those(connection, &wanted, &scope, limit)
+        };
+        Ok(self.store.ask(look).await?.flatten())
     }
 
     /// The one user of that name, if the password is right (FLT-33). The database is asked first and let go; then one

@@ -1,30 +1,74 @@
 //! A glance: a few resources with what they show of others, by one statement, which sees one moment without a transaction.
 //!
 //! It tells no more than a look-up needs. Where the groups are nested it tells nothing: to walk through them takes more
-//! than one statement.
+//! than one statement. Look-ups of one kind that wait together share a statement ([`together`]).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::mem::discriminant;
 
-use diesel::sql_types::{BigInt, Nullable};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::Connection;
 use super::members::{self, GroupOf, Membership};
-use super::resources::{self, Row, RowType, StoredText};
+use super::resources::{ROW_COLUMNS, Row, RowType, StoredText};
 use super::search::{self, Scope, Search};
 use super::sql::Sql;
 use crate::scim::Result;
 
-/// Whom to look for, and what to see of others.
-#[derive(Debug)]
-pub struct Glance<'a> {
+/// Among which resources to look, and what to see of others.
+#[derive(Debug, Clone)]
+pub struct Glance {
     /// Whose resources.
     pub tenant_id: i64,
     /// The name of their type.
-    pub resource_type: &'a str,
+    pub resource_type: &'static str,
     /// Whether the groups that they are in are shown.
     pub with_groups: bool,
     /// The ids of resources of the same type whose displayNames are shown with them.
-    pub named: &'a [String],
+    pub named: Vec<String>,
+}
+
+/// A glance at the one live resource that has something for itself.
+#[derive(Debug, Clone)]
+pub struct LookUp {
+    /// Among which resources.
+    pub glance: Glance,
+    /// What it has.
+    pub whose: Whose,
+}
+
+/// What one live resource has for itself.
+#[derive(Debug, Clone)]
+pub enum Whose {
+    /// Its id.
+    Id(String),
+    /// What its type makes unique ([`search::user_name`]).
+    Key(String),
+}
+
+impl LookUp {
+    /// Whether one statement answers both.
+    pub(super) fn is_like(&self, other: &LookUp) -> bool {
+        let of = |look_up: &LookUp| {
+            let Glance { tenant_id, resource_type, with_groups, .. } = look_up.glance;
+            (tenant_id, resource_type, with_groups, discriminant(&look_up.whose))
+        };
+        of(self) == of(other)
+    }
+}
+
+impl Whose {
+    fn value(&self) -> &str {
+        let (Whose::Id(value) | Whose::Key(value)) = self;
+        value
+    }
+
+    fn column(&self) -> &'static str {
+        match self {
+            Whose::Id(_) => "r.id",
+            Whose::Key(_) => "r.unique_key",
+        }
+    }
 }
 
 /// What a glance sees.
@@ -43,73 +87,82 @@ const GROUP: i64 = 1;
 const NAMED: i64 = 2;
 
 /// What it is; the resource, the group or the one that is named; of a group the row of the member, and the row of a group
-/// that lists it.
-type GlanceType = (BigInt, RowType, Nullable<BigInt>, Nullable<BigInt>);
+/// that lists it; of a resource the value that it was looked for by.
+type AnswerType = (BigInt, RowType, Nullable<BigInt>, Nullable<BigInt>, Nullable<Text>);
+type Answer = (i64, Row, Option<i64>, Option<i64>, Option<String>);
 
-impl Glance<'_> {
-    /// The live resource of that id; `None` if one statement can't tell.
+/// What a statement has told.
+#[derive(Default)]
+struct Told {
+    /// By what they were looked for.
+    resources: Vec<(String, StoredText)>,
+    /// By the row of the member.
+    memberships: HashMap<i64, Vec<Membership>>,
+    named: HashMap<String, Option<String>>,
+}
+
+impl Glance {
+    /// The resources that match, at most `limit` of them; `None` if one statement can't tell.
     ///
     /// # Errors
     /// Database failures.
-    pub fn at(&self, connection: &mut Connection, id: &str) -> Result<Option<Seen>> {
-        self.look(connection, resources::row_of(self.tenant_id, self.resource_type, id))
-    }
-
-    /// The resources of one type that match, at most `limit` of them; `None` if one statement can't tell.
-    ///
-    /// # Errors
-    /// Database failures.
-    pub fn for_those(
+    pub fn at_those(
         &self,
         connection: &mut Connection,
         search: &Search<'_>,
         scope: &Scope<'_>,
         limit: i64,
     ) -> Result<Option<Seen>> {
-        let rows = search::rows_of(connection, search, scope, limit);
-        self.look(connection, rows)
-    }
-
-    fn look(&self, connection: &mut Connection, rows: Sql<RowType>) -> Result<Option<Seen>> {
-        let (mut resources, mut memberships, mut named) = (Vec::new(), Vec::new(), HashMap::new());
-        let answer: Vec<(i64, Row, Option<i64>, Option<i64>)> = self.statement(rows).load(connection)?;
-        for (kind, row, member_row_id, beyond) in answer {
-            match (kind, member_row_id) {
-                (GROUP, Some(member_row_id)) => memberships.push(membership(row, member_row_id, beyond)),
-                (NAMED, _) => drop(named.insert(row.1, row.7)),
-                _ => resources.push(StoredText::from(row)),
-            }
-        }
-        resources.sort_unstable_by_key(|stored: &StoredText| stored.row_id);
-        let groups = members::groups_of_direct(memberships);
+        let rows = search::rows_of("r.id", connection, search, scope, limit);
+        let named = self.named.iter().map(String::as_str).collect();
+        let Told { mut resources, memberships, named } = self.ask(connection, rows, &named)?;
+        let groups = members::groups_of_direct(memberships.into_values().flatten().collect());
+        resources.sort_unstable_by_key(|(_, stored)| stored.row_id);
+        let resources = resources.into_iter().map(|(_, stored)| stored).collect();
         Ok(groups.map(|groups| Seen { resources, groups, named }))
     }
 
-    /// `rows` UNION ALL the groups of these UNION ALL those who are named.
-    fn statement(&self, rows: Sql<RowType>) -> Sql<GlanceType> {
-        let statement: Sql<GlanceType> = Sql::new("WITH f AS MATERIALIZED (").append(rows);
+    fn ask(&self, connection: &mut Connection, rows: Sql, named: &BTreeSet<&str>) -> Result<Told> {
+        let mut told = Told::default();
+        let answers: Vec<Answer> = self.statement(rows, named).load(connection)?;
+        for (kind, row, member_row_id, beyond, wanted) in answers {
+            match (kind, member_row_id) {
+                (GROUP, Some(member_row_id)) => {
+                    let memberships = told.memberships.entry(member_row_id).or_default();
+                    memberships.push(membership(row, member_row_id, beyond));
+                }
+                (NAMED, _) => drop(told.named.insert(row.1, row.7)),
+                _ => told.resources.push((wanted.unwrap_or_default(), StoredText::from(row))),
+            }
+        }
+        Ok(told)
+    }
+
+    /// `rows`, which have what they are wanted by beside them, UNION ALL the groups of these UNION ALL those who are named.
+    fn statement(&self, rows: Sql, named: &BTreeSet<&str>) -> Sql<AnswerType> {
+        let statement: Sql<AnswerType> = Sql::new("WITH f AS MATERIALIZED (").append(rows);
         let mut statement = statement.push(
             ") SELECT CAST(0 AS BIGINT), f.row_id, f.id, f.resource_type, f.document, f.version, f.created_at, \
-             f.modified_at, f.name, f.deleted_at, f.deleted_by, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT) FROM f",
+             f.modified_at, f.name, f.deleted_at, f.deleted_by, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), f.wanted FROM f",
         );
         if self.with_groups {
             statement = statement.push(
                 " UNION ALL SELECT 1, g.row_id, g.id, '', '', 0, g.created_at, g.modified_at, g.display_name, NULL, NULL, \
-                 gm.member_row_id, (SELECT n.group_row_id FROM group_members n WHERE n.member_row_id = g.row_id LIMIT 1) \
-                 FROM f JOIN group_members gm ON gm.member_row_id = f.row_id JOIN resources g ON g.row_id = gm.group_row_id",
+                 gm.member_row_id, (SELECT n.group_row_id FROM group_members n WHERE n.member_row_id = g.row_id LIMIT 1), \
+                 NULL FROM f JOIN group_members gm ON gm.member_row_id = f.row_id \
+                 JOIN resources g ON g.row_id = gm.group_row_id",
             );
         }
-        if self.named.is_empty() {
+        if named.is_empty() {
             return statement;
         }
         let statement = statement.push(
             " UNION ALL SELECT 2, m.row_id, m.id, '', '', 0, m.created_at, m.modified_at, m.display_name, NULL, NULL, \
-             NULL, NULL FROM resources m WHERE m.tenant_id = ",
+             NULL, NULL, NULL FROM resources m WHERE m.tenant_id = ",
         );
         let statement = statement.bind(self.tenant_id).push(" AND m.deleted_at IS NULL AND m.resource_type = ");
         let statement = statement.bind(self.resource_type).push(" AND m.id IN (");
-        let statement = statement.bind_list(self.named.iter().map(String::as_str)).push(")");
-        if self.named.len() == 1 { statement } else { statement.uncached() }
+        among(statement, named).push(")")
     }
 }
 
@@ -118,3 +171,48 @@ fn membership(row: Row, member_row_id: i64, beyond: Option<i64>) -> Membership {
     let (group_row_id, id, _, _, _, _, _, display_name, ..) = row;
     (member_row_id, group_row_id, id, display_name, beyond)
 }
+
+/// What look-ups of one kind ([`LookUp::is_like`]) see, in their order, by one statement; `None` for one of which it can't
+/// tell.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn together(connection: &mut Connection, look_ups: &[&LookUp]) -> Result<Vec<Option<Seen>>> {
+    let Some(LookUp { glance, whose }) = look_ups.first() else { return Ok(Vec::new()) };
+    let wanted: BTreeSet<&str> = look_ups.iter().map(|look_up| look_up.whose.value()).collect();
+    let named: BTreeSet<&str> = look_ups.iter().flat_map(|look_up| &look_up.glance.named).map(String::as_str).collect();
+    let told = glance.ask(connection, rows_of(glance, whose.column(), &wanted), &named)?;
+    let found: HashMap<&str, &StoredText> =
+        told.resources.iter().map(|(wanted, stored)| (wanted.as_str(), stored)).collect();
+    let seen = |look_up: &&LookUp| {
+        let stored = found.get(look_up.whose.value()).copied();
+        let memberships = stored.and_then(|stored| told.memberships.get(&stored.row_id)).cloned().unwrap_or_default();
+        let named = look_up.glance.named.iter().filter_map(|id| told.named.get_key_value(id));
+        Some(Seen {
+            resources: stored.cloned().into_iter().collect(),
+            groups: members::groups_of_direct(memberships)?,
+            named: named.map(|(id, name)| (id.clone(), name.clone())).collect(),
+        })
+    };
+    Ok(look_ups.iter().map(seen).collect())
+}
+
+/// The live resources with one of these values, which stands beside each.
+fn rows_of(glance: &Glance, column: &'static str, wanted: &BTreeSet<&str>) -> Sql {
+    let statement = Sql::new("SELECT ").push(ROW_COLUMNS).push(", ").push(column).push(" AS wanted FROM resources r ");
+    let statement = statement.push("WHERE r.tenant_id = ").bind(glance.tenant_id).push(" AND r.deleted_at IS NULL");
+    let statement = statement.push(" AND r.resource_type = ").bind(glance.resource_type).push(" AND ");
+    among(statement.push(column).push(" IN ("), wanted).push(")")
+}
+
+/// Appends the values as a list of one of a few lengths, so that the statement stays prepared; the last one stands for those
+/// that are missing.
+fn among<Row>(statement: Sql<Row>, values: &BTreeSet<&str>) -> Sql<Row> {
+    let length = [1, 4, MOST_TOGETHER].into_iter().find(|length| *length >= values.len());
+    let fill = std::iter::repeat_n(values.last(), length.unwrap_or_default().saturating_sub(values.len())).flatten();
+    let statement = statement.bind_list(values.iter().chain(fill).copied());
+    if length.is_some() { statement } else { statement.uncached() }
+}
+
+/// How many look-ups share a statement at most.
+pub(super) const MOST_TOGETHER: usize = 16;

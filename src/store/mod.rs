@@ -11,6 +11,7 @@ mod connection;
 mod copy;
 mod database_url;
 mod forms;
+mod gathering;
 mod instant;
 mod limits;
 mod line;
@@ -55,6 +56,8 @@ pub use self::connection::{Connection, MultiBackend};
 use self::connection::{Connector, Purpose};
 pub use self::copy::CopiedTable;
 pub use self::database_url::DatabaseUrl;
+use self::gathering::Gathering;
+use self::glance::{LookUp, Seen};
 use self::line::{Line, PATIENCE, busy};
 use self::rounds::{Commits, Rounds};
 use self::writer::Writer;
@@ -134,6 +137,8 @@ struct Inner {
     writes: Line,
     /// Bounds the writes that wait for a tenant which another one keeps to itself.
     held: Line,
+    /// The look-ups that wait, where each statement is a round trip.
+    gathering: Gathering,
     /// Where one connection does all the writing.
     writer: Option<Writer>,
     commits: Commits,
@@ -165,6 +170,7 @@ impl Store {
                 scans: Line::new(scans, settings.queue_limit),
                 writes: Line::new(writes, settings.queue_limit),
                 held: Line::new(1, settings.queue_limit),
+                gathering: Gathering::new(settings.queue_limit, reads),
                 writer,
                 commits,
                 closed: AtomicBool::new(false),
@@ -262,6 +268,14 @@ impl Store {
         self.inner.check_open()?;
         let inner = Arc::clone(&self.inner);
         self.inner.on_blocking_thread(&self.inner.reads, move || inner.ask(question)).await.map(Some)
+    }
+
+    /// Answers a look-up, together with others of its kind that wait: they share a round trip. `None` if it takes a transaction
+    /// to tell. For where statements are round trips ([`Store::counts_round_trips`]). Fails as [`Store::read`] does.
+    pub async fn look_up(&self, look_up: LookUp) -> Result<Option<Seen>> {
+        let _trace = tracing::info_span!(target: TRACES, "store.read", scimd.reach = ?Reach::Point);
+        self.inner.check_open()?;
+        self.inner.look_up(look_up).await
     }
 
     /// Runs `work` in a transaction and answers after it is durable; on an error nothing of it is stored.

@@ -263,12 +263,6 @@ impl Question for ByKey {
     const TEXT: &'static [&'static str] = &[FIND, OF_TYPE, " AND r.unique_key = "];
 }
 
-/// The statement for the row `r` of the live resource of that id.
-pub(super) fn row_of(tenant_id: i64, resource_type: &str, id: &str) -> Sql<RowType> {
-    let statement: Sql<RowType> = Sql::new("SELECT ").push(ROW_COLUMNS).push(" FROM resources r WHERE ");
-    statement.append(of_id(live(tenant_id), resource_type, id))
-}
-
 /// How long the document of a live resource is, in bytes, without reading it.
 ///
 /// # Errors

@@ -248,7 +248,7 @@ impl Scribe {
             }
         };
         for work in batch {
-            work.answer(failure.as_ref().map(share));
+            work.answer(failure.as_ref().map(error::share));
         }
     }
 
@@ -289,11 +289,6 @@ impl Scribe {
             self.connection = None;
         }
     }
-}
-
-/// The same failure for one more caller.
-fn share(failure: &Arc<Error>) -> Error {
-    Error::new(failure.kind(), failure.detail()).with_source(Arc::clone(failure))
 }
 
 /// Runs works one after the other until one has failed, and what that wants. If none has, the transaction holds what is to be

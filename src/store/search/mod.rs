@@ -23,7 +23,7 @@ use super::resources::{self, ROW_COLUMNS, Row, RowType, StoredText};
 use super::sql::Sql;
 use super::values::{SORTED_TAIL_CHARS, has_other_values, sort_path};
 use super::{Connection, totals, unique};
-use crate::scim::filter::{Check, Condition, Relation};
+use crate::scim::filter::{Check, Condition, Relation, Test};
 use crate::scim::query::{Page, Sort};
 use crate::scim::schema::{Registry, ResourceType, Role};
 use crate::scim::{Error, ErrorKind, Result};
@@ -101,11 +101,27 @@ fn first_page(connection: &mut Connection, search: &Search<'_>, statement: Sql<R
     Ok(Found { total, resources: rows.into_iter().map(StoredText::from).collect() })
 }
 
-/// The statement for the rows `r` of the resources of one type that match, in the order of creation, at most `limit`.
-pub(super) fn rows_of(connection: &Connection, search: &Search<'_>, scope: &Scope<'_>, limit: i64) -> Sql<RowType> {
-    let statement: Sql<RowType> = Sql::new("SELECT ").push(ROW_COLUMNS).push(" FROM resources r WHERE ");
+/// The statement for the rows of the resources of one type that match, in the order of creation, at most `limit`, with one
+/// column more as `wanted`.
+pub(super) fn rows_of(
+    wanted: &'static str,
+    connection: &Connection,
+    search: &Search<'_>,
+    scope: &Scope<'_>,
+    limit: i64,
+) -> Sql {
+    let statement =
+        Sql::new("SELECT ").push(ROW_COLUMNS).push(", ").push(wanted).push(" AS wanted FROM resources r WHERE ");
     let statement = statement.append(predicate_of(search, scope, connection));
     statement.push(" ORDER BY r.row_id LIMIT ").bind(limit)
+}
+
+/// The unique key of the one user whom a condition names: what clients ask for before everything else.
+pub fn user_name(resource_type: &ResourceType, condition: Option<&Condition>) -> Option<String> {
+    let Some(Condition::Test(Test { attribute, check: Check::Compare(Relation::Eq, key) })) = condition else {
+        return None;
+    };
+    unique::own_key(resource_type, *attribute, key)
 }
 
 /// How many match. All of a type are not counted: that number is kept.
@@ -129,12 +145,14 @@ impl Search<'_> {
         self.scopes.len() == 1 && self.sort.is_some_and(|sort| sort.attribute.role() == Role::Stored)
     }
 
-    /// The type and the key of the one user who is looked for by name, before everything else that clients do.
+    /// The type and the key of the one user who is looked for by name.
     fn user_name_of_one_type(&self) -> Option<(&'static ResourceType, String)> {
-        let ([scope], None) = (self.scopes.as_slice(), self.sort) else { return None };
-        let Scope { resource_type, condition: Some(Condition::Test(test)) } = scope else { return None };
-        let Check::Compare(Relation::Eq, key) = &test.check else { return None };
-        Some((resource_type, unique::own_key(resource_type, test.attribute, key)?))
+        match (self.scopes.as_slice(), self.sort) {
+            ([Scope { resource_type, condition }], None) => {
+                Some((resource_type, user_name(resource_type, *condition)?))
+            }
+            _ => None,
+        }
     }
 
     /// The type of which all resources are wanted, in the order of creation.

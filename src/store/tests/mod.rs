@@ -4,6 +4,7 @@
 mod backup;
 mod copy;
 mod group_names;
+mod look_ups;
 mod members;
 mod postgres;
 mod tables;

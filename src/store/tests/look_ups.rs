@@ -1,0 +1,153 @@
+//! Look-ups that wait together are answered together.
+
+use super::*;
+use crate::store::glance::{Glance, Whose};
+use crate::store::members;
+use crate::store::members::GroupOf;
+
+fn look_up(whose: Whose, named: &[&str]) -> LookUp {
+    let named = named.iter().map(|id| (*id).to_owned()).collect();
+    LookUp { glance: Glance { tenant_id: 1, resource_type: "User", with_groups: true, named }, whose }
+}
+
+fn of_id(id: &str) -> LookUp {
+    look_up(Whose::Id(id.to_owned()), &[])
+}
+
+/// Users `one`, `two` and `three`; `one` is in a group, `two` in a group within a group.
+fn people(c: &mut Connection) -> Result<()> {
+    let mut user = |id| resource(c, id, "User", None, r#"{"userName":"x"}"#);
+    let [one, two, _] = [user("one")?, user("two")?, user("three")?];
+    let mut group = |id| resource(c, id, "Group", Some(id), r#"{"displayName":"Shown"}"#);
+    let [flat, inner, outer] = [group("flat")?, group("inner")?, group("outer")?];
+    members::add(c, flat, &[one])?;
+    members::add(c, inner, &[two])?;
+    members::add(c, outer, &[inner])?;
+    for (row_id, key) in [(one, "One"), (two, "Two")] {
+        let row = resources::table.filter(resources::row_id.eq(row_id));
+        diesel::update(row).set(resources::unique_key.eq(Some(key))).execute(c)?;
+    }
+    Ok(())
+}
+
+/// What comes of look-ups that come while the one connection is in use; and how many statements it took.
+async fn asked_together(store: &Store, look_ups: Vec<LookUp>) -> (Vec<Result<Option<Seen>>>, usize) {
+    let statements = statements_of(store);
+    let (release, long) = read_at_length(store).await;
+    let before = statements.load(Ordering::SeqCst);
+    let asked: Vec<_> = look_ups
+        .into_iter()
+        .map(|look_up| {
+            let store = store.clone();
+            tokio::spawn(async move { store.look_up(look_up).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    drop(release);
+    long.await.unwrap().unwrap();
+    let mut answers = Vec::new();
+    for answer in asked {
+        answers.push(answer.await.unwrap());
+    }
+    // The end of the long read is one of them.
+    (answers, statements.load(Ordering::SeqCst) - before - 1)
+}
+
+fn ids(seen: &Seen) -> Vec<&str> {
+    seen.resources.iter().map(|stored| stored.id.as_str()).collect()
+}
+
+#[test]
+fn those_of_a_kind_share_a_statement_and_each_is_told_its_own() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        store.write(people).await.unwrap();
+        let asked = vec![
+            of_id("one"),
+            look_up(Whose::Id("three".to_owned()), &["one", "nobody"]),
+            of_id("nobody"),
+            of_id("two"),
+            of_id("one"),
+        ];
+        let (answers, statements) = asked_together(&store, asked).await;
+
+        let answers: Vec<Option<Seen>> = answers.into_iter().map(Result::unwrap).collect();
+        let [Some(one), Some(three), Some(nobody), nested, Some(again)] = answers.as_slice() else {
+            panic!("{answers:?}")
+        };
+        assert_eq!(statements, 1);
+        assert_eq!([ids(one), ids(three), ids(nobody), ids(again)], [vec!["one"], vec!["three"], vec![], vec!["one"]]);
+        let flat = GroupOf { value: "flat".to_owned(), display: Some("Shown".to_owned()), through: None };
+        assert_eq!(one.groups.values().flatten().collect::<Vec<_>>(), [&flat]);
+        assert_eq!(again.groups, one.groups);
+        assert!(three.groups.is_empty() && nobody.groups.is_empty());
+        assert_eq!((three.named.len(), &three.named["one"]), (1, &Some("Shown".to_owned())));
+        assert!(one.named.is_empty());
+        assert!(nested.is_none(), "a statement does not tell who is in a group within a group");
+    });
+}
+
+#[test]
+fn other_kinds_are_asked_for_by_themselves() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        store.write(people).await.unwrap();
+        let group = |id: &str| {
+            let mut look_up = of_id(id);
+            look_up.glance.resource_type = "Group";
+            look_up.glance.with_groups = false;
+            look_up
+        };
+        let key = |key: &str| look_up(Whose::Key(key.to_owned()), &[]);
+        let asked = vec![of_id("one"), key("One"), group("flat"), key("one"), of_id("flat"), group("one")];
+        let (answers, statements) = asked_together(&store, asked).await;
+
+        let answers: Vec<Seen> = answers.into_iter().map(|answer| answer.unwrap().unwrap()).collect();
+        assert_eq!(statements, 3);
+        assert_eq!(
+            answers.iter().map(ids).collect::<Vec<_>>(),
+            [vec!["one"], vec!["one"], vec!["flat"], vec![], vec![], vec![]]
+        );
+    });
+}
+
+#[test]
+fn more_than_one_statement_takes_are_all_answered() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        store.write(people).await.unwrap();
+        let asked = (0..40).map(|at| of_id(["one", "two", "three"][at % 3])).collect();
+        let (answers, statements) = asked_together(&store, asked).await;
+
+        assert_eq!(statements, 3);
+        for (at, answer) in answers.into_iter().enumerate() {
+            let seen = answer.unwrap();
+            assert_eq!(seen.as_ref().map(ids), [Some(vec!["one"]), None, Some(vec!["three"])][at % 3]);
+        }
+    });
+}
+
+#[test]
+fn what_no_database_takes_fails_alone() {
+    on_each_database_with_one_connection(|Fixture { store, postgres }| async move {
+        store.write(people).await.unwrap();
+        let (answers, _) = asked_together(&store, vec![of_id("one"), of_id("\0"), of_id("three")]).await;
+
+        let [one, odd, three] = answers.try_into().unwrap();
+        assert_eq!(ids(&one.unwrap().unwrap()), ["one"]);
+        assert_eq!(odd.err().map(|error| error.kind()), postgres.then_some(ErrorKind::Internal));
+        assert_eq!(ids(&three.unwrap().unwrap()), ["three"]);
+    });
+}
+
+#[test]
+fn whoever_waits_too_long_is_told_to_come_again_and_the_next_one_is_answered() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        store.write(people).await.unwrap();
+        let (release, long) = read_at_length(&store).await;
+
+        let refused = store.look_up(of_id("one")).await.unwrap_err();
+        drop(release);
+        long.await.unwrap().unwrap();
+
+        assert_eq!(refused.kind(), ErrorKind::Busy);
+        assert_eq!(ids(&store.look_up(of_id("one")).await.unwrap().unwrap()), ["one"]);
+    });
+}
