@@ -412,7 +412,10 @@ fn scim_url(config: &Config, address: SocketAddr) -> String {
 
 fn store_settings(config: &Config) -> Result<store::Settings, Failure> {
     let url: DatabaseUrl = config.database_url.expose().parse()?;
-    Ok(store::Settings { postgres_connections: config.postgres_connections, ..store::Settings::new(url) })
+    let settings = store::Settings::new(url);
+    // Of four, three at most are at work for long: each thread that serves finds one for the look-ups that it is at.
+    let readers = settings.readers.max(4 * u32::try_from(config.workers.min(16)).unwrap_or_default());
+    Ok(store::Settings { postgres_connections: config.postgres_connections, readers, ..settings })
 }
 
 /// The store with all its tables, and the names of the migrations that made them just now.
