@@ -192,12 +192,13 @@ impl Exchange {
         self.service.desk.used_by(&self.caller, self.call().request_id)
     }
 
-    /// The JSON object in the body of a caller who [may](Exchange::may) do this.
+    /// The JSON object in the body of a caller who [may](Exchange::may) do this. Under too many changes it stays unread.
     ///
     /// # Errors
-    /// 403, 415, 413, `invalidSyntax`.
+    /// 403, 429, 415, 413, `invalidSyntax`.
     pub async fn body(&mut self, access: Access) -> Result<Map<String, Value>> {
-        if let Err(error) = self.may(access) {
+        let room = || if access == Access::Write { self.service.provider.room_for_a_change() } else { Ok(()) };
+        if let Err(error) = self.may(access).and_then(|()| room()) {
             self.ignore_body().await;
             return Err(error);
         }

@@ -122,6 +122,14 @@ impl Provider {
         self.registry
     }
 
+    /// Whether one more change may wait ([`Store::room_for_a_write`]).
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub fn room_for_a_change(&self) -> Result<()> {
+        self.store.room_for_a_write()
+    }
+
     /// What lets those whom one thread serves share what a read costs the store ([`Store::rounds`]).
     pub fn rounds(&self) -> impl Future<Output = ()> + 'static {
         self.store.rounds()

@@ -43,6 +43,14 @@ impl Line {
         Ok(turn.await.map_err(|_| busy())?.expect("nobody closes the semaphore"))
     }
 
+    /// Whether one more may wait.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub(super) fn room(&self) -> Result<()> {
+        if self.waiting.load(Ordering::Relaxed) < self.limit { Ok(()) } else { Err(busy()) }
+    }
+
     /// A place among those who wait, for a turn or for something else, until it is dropped.
     ///
     /// # Errors
@@ -103,6 +111,7 @@ mod tests {
         let (mut first, mut second) = (Box::pin(line.turn()), Box::pin(line.turn()));
         assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
         assert_eq!(line.waiting(), 2);
+        assert_eq!(line.room().unwrap_err().kind(), ErrorKind::Busy);
 
         let refused = ready(poll(Box::pin(line.turn()).as_mut())).expect("an answer at once").unwrap_err();
 
@@ -112,6 +121,7 @@ mod tests {
         assert!(line.turns.try_acquire().is_err(), "whoever comes now does not overtake");
         let turn = ready(poll(first.as_mut())).expect("his turn").unwrap();
         assert_eq!(line.waiting(), 1);
+        line.room().unwrap();
         drop(turn);
         drop(ready(poll(second.as_mut())).expect("his turn").unwrap());
         drop(line.turn().await.unwrap());

@@ -333,6 +333,14 @@ impl Store {
         Err(Error::new(ErrorKind::Unavailable, detail))
     }
 
+    /// Whether one more write may wait. Whoever asks before he makes one ready is spared that where it would be for nothing.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub fn room_for_a_write(&self) -> Result<()> {
+        self.inner.writer.as_ref().map_or_else(|| self.inner.writes.room(), Writer::room)
+    }
+
     /// How many writes wait for the single writer; 0 where there is none.
     pub fn waiting_writes(&self) -> usize {
         self.inner.writer.as_ref().map_or(0, Writer::waiting)

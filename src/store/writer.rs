@@ -68,6 +68,11 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(error::closed()))
     }
 
+    /// Whether one more work may wait.
+    pub(super) fn room(&self) -> Result<()> {
+        self.queue.room(&self.queue.lock())
+    }
+
     /// How many works wait.
     pub(super) fn waiting(&self) -> usize {
         self.queue.lock().waiting.len()
@@ -108,13 +113,18 @@ impl Queue {
         if state.closed {
             return Err(error::closed());
         }
-        if state.waiting.len() >= self.limit {
-            return Err(Error::new(ErrorKind::Busy, "Too many changes are waiting; please try again shortly."));
-        }
+        self.room(&state)?;
         state.waiting.push_back(work);
         drop(state);
         self.arrival.notify_one();
         Ok(())
+    }
+
+    fn room(&self, state: &State) -> Result<()> {
+        match state.waiting.len() < self.limit {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Busy, "Too many changes are waiting; please try again shortly.")),
+        }
     }
 
     /// What waits, up to a batch; waits for the first, never for more. `None` once closed and empty.

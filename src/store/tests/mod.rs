@@ -585,10 +585,11 @@ fn a_full_queue_is_busy_at_once() {
         let two = queued(&store, |c| insert(c, "two")).await;
 
         let waiting = store.waiting_writes();
+        let warned = store.room_for_a_write().unwrap_err();
         let refused = store.write(|c| insert(c, "three")).await.unwrap_err();
         drop(release);
 
-        assert_eq!((waiting, refused.kind()), (2, ErrorKind::Busy));
+        assert_eq!((waiting, warned.kind(), refused.kind()), (2, ErrorKind::Busy, ErrorKind::Busy));
         one.await.unwrap().unwrap();
         two.await.unwrap().unwrap();
         assert_eq!(stored(&store).await, ["default", "one", "two"]);
