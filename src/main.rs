@@ -413,7 +413,7 @@ fn scim_url(config: &Config, address: SocketAddr) -> String {
 fn store_settings(config: &Config) -> Result<store::Settings, Failure> {
     let url: DatabaseUrl = config.database_url.expose().parse()?;
     let settings = store::Settings::new(url);
-    // Of four, three at most are at work for long: each thread that serves finds one for the look-ups that it is at.
+    // The store keeps a quarter of them for look-ups: one for each thread that serves.
     let readers = settings.readers.max(4 * u32::try_from(config.workers.min(16)).unwrap_or_default());
     Ok(store::Settings { postgres_connections: config.postgres_connections, readers, ..settings })
 }

@@ -192,7 +192,7 @@ impl Exchange {
         self.service.desk.used_by(&self.caller, self.call().request_id)
     }
 
-    /// The JSON object in the body of a caller who [may](Exchange::may) do this. Under too many changes it stays unread.
+    /// The JSON object in the body of a caller who [may](Exchange::may) do this. Where too many changes wait, it is not looked at.
     ///
     /// # Errors
     /// 403, 429, 415, 413, `invalidSyntax`.

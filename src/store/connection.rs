@@ -435,8 +435,8 @@ impl Connector {
         Ok(connection)
     }
 
-    /// Page caches come to 2 MiB for each of the readers, whom twice as much makes no faster, and 16 MiB for the writer. The
-    /// file is not mapped into memory: each connection's map would count once more towards the process.
+    /// Page caches come to 2 MiB for each reader (4 MiB make it no faster) and 16 MiB for the writer. The file is not mapped
+    /// into memory: each connection's map would count once more towards the process.
     ///
     /// No statistics are gathered: those of the first migration stand for a large store, and the plans stay the same.
     fn set_pragmas(&self, connection: &mut SqliteConnection, purpose: Purpose) -> QueryResult<()> {

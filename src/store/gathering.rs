@@ -1,8 +1,8 @@
 //! Look-ups that wait together are answered together, as writes that wait together are committed together.
 //!
 //! A round trip to PostgreSQL costs more than what a look-up asks there: threads and processes wake each other. So a few
-//! clerks take what waits, as much of one kind as one statement answers. Whoever comes while one of them is free waits for
-//! nobody.
+//! clerks take what waits, as much of one kind as one statement answers. A clerk has a turn in the line of all reads, and
+//! lets others have theirs after each statement.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +11,10 @@ use tokio::sync::oneshot;
 
 use super::glance::{self, LookUp, MOST_TOGETHER, Seen};
 use super::line::{PATIENCE, busy};
-use super::{Inner, error};
+use super::{FIRST_PAUSE, Inner, error, on_blocking_thread};
 use crate::scim::{Error, ErrorKind, Result};
 
-/// How many clerks come for whoever comes. More would only ask for less each, until there is more than one takes: others
-/// of the same kind, or kinds of which each has few, such as tenants.
+/// So many clerks are enough: more would ask for less each.
 const CLERKS: usize = 3;
 
 /// The look-ups that wait.
@@ -59,6 +58,7 @@ impl Gathering {
         state.arrivals += 1;
         let arrival = state.arrivals;
         state.waiting.push_back(Asked { arrival, look_up, reply });
+        // Where more wait than one statement takes, they are of many kinds (tenants, say), or the database is far away.
         let wanted = if state.waiting.len() > MOST_TOGETHER { self.clerks } else { CLERKS.min(self.clerks) };
         let is_one_to_come = state.clerks_at_work < wanted;
         state.clerks_at_work += usize::from(is_one_to_come);
@@ -75,24 +75,33 @@ impl Gathering {
     /// What waits longest and others of its kind; `None` when nothing waits, and the clerk who asked has left.
     fn take(&self) -> Option<Vec<Asked>> {
         let mut state = self.lock();
-        let Some(first) = state.waiting.pop_front() else {
+        let mut taken: Vec<Asked> = Vec::new();
+        let mut passed = 0;
+        while taken.len() < MOST_TOGETHER && passed < MOST_TOGETHER {
+            let is_like = |asked: &Asked| taken.first().is_none_or(|first| asked.look_up.is_like(&first.look_up));
+            match state.waiting.get(passed) {
+                None => break,
+                Some(asked) if asked.reply.is_closed() => drop(state.waiting.remove(passed)),
+                Some(asked) if is_like(asked) => taken.extend(state.waiting.remove(passed)),
+                Some(_) => passed += 1,
+            }
+        }
+        if taken.is_empty() {
             state.clerks_at_work -= 1;
             return None;
-        };
-        let mut taken = vec![first];
-        let mut at = 0;
-        while at < state.waiting.len().min(MOST_TOGETHER) && taken.len() < MOST_TOGETHER {
-            if !state.waiting[at].look_up.is_like(&taken[0].look_up) {
-                at += 1;
-                continue;
-            }
-            taken.extend(state.waiting.remove(at));
         }
-        taken.retain(|asked| !asked.reply.is_closed());
         Some(taken)
     }
 
-    /// Where a clerk can't come: those who wait, if no other one is at work.
+    /// Whether nothing waits, and the clerk who asked has left.
+    fn leave_if_idle(&self) -> bool {
+        let mut state = self.lock();
+        let is_idle = state.waiting.is_empty();
+        state.clerks_at_work -= usize::from(is_idle);
+        is_idle
+    }
+
+    /// The clerk has left; those who wait, if no other one is at work.
     fn give_up(&self) -> VecDeque<Asked> {
         let mut state = self.lock();
         state.clerks_at_work -= 1;
@@ -113,7 +122,7 @@ impl Inner {
         let (reply, mut answer) = oneshot::channel();
         let (arrival, is_one_to_come) = self.gathering.add(look_up, reply)?;
         if is_one_to_come {
-            tokio::spawn(Arc::clone(self).answer_look_ups());
+            tokio::spawn(Clerk { store: Arc::clone(self), is_at_work: true }.work());
         }
         let answered = match tokio::time::timeout(PATIENCE, &mut answer).await {
             Ok(answered) => answered,
@@ -122,22 +131,6 @@ impl Inner {
             Err(_) => answer.await,
         };
         answered.unwrap_or_else(|_| Err(error::closed()))
-    }
-
-    /// A clerk at work, until nothing waits.
-    async fn answer_look_ups(self: Arc<Self>) {
-        let inner = Arc::clone(&self);
-        let work = move || {
-            while let Some(taken) = inner.gathering.take() {
-                inner.answer_together(taken);
-            }
-            Ok(())
-        };
-        let Err(failure) = self.on_blocking_thread(&self.reads, work).await else { return };
-        let failure = Arc::new(failure);
-        for asked in self.gathering.give_up() {
-            let _ = asked.reply.send(Err(error::share(&failure)));
-        }
     }
 
     fn answer_together(&self, taken: Vec<Asked>) {
@@ -152,6 +145,57 @@ impl Inner {
                 let failure: Arc<Error> = Arc::new(failure);
                 taken.into_iter().for_each(|asked| drop(asked.reply.send(Err(error::share(&failure)))));
             }
+        }
+    }
+}
+
+/// Who answers look-ups until nothing waits. He is counted as long as he is at work.
+struct Clerk {
+    store: Arc<Inner>,
+    is_at_work: bool,
+}
+
+impl Clerk {
+    async fn work(mut self) {
+        while self.is_at_work {
+            // Whoever waits has a patience of his own.
+            let Ok(turn) = self.store.reads.turn().await else {
+                self.is_at_work = !self.store.gathering.leave_if_idle();
+                tokio::time::sleep(FIRST_PAUSE).await;
+                continue;
+            };
+            let answered = on_blocking_thread(turn, move || {
+                self.answer_some();
+                Ok(self)
+            });
+            let Ok(same) = answered.await else { return };
+            self = same;
+        }
+    }
+
+    /// Until nothing waits, or somebody else waits for a turn.
+    fn answer_some(&mut self) {
+        loop {
+            let Some(taken) = self.store.gathering.take() else {
+                self.is_at_work = false;
+                return;
+            };
+            self.store.answer_together(taken);
+            if self.store.reads.is_waited_for() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Clerk {
+    fn drop(&mut self) {
+        if !self.is_at_work {
+            return;
+        }
+        // The server is stopping, and with it the thread that he was on.
+        for asked in self.store.gathering.give_up() {
+            let _ = asked.reply.send(Err(error::closed()));
         }
     }
 }

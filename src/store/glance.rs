@@ -15,6 +15,9 @@ use super::search::{self, Scope, Search};
 use super::sql::Sql;
 use crate::scim::Result;
 
+/// How many look-ups share a statement at most.
+pub(super) const MOST_TOGETHER: usize = 16;
+
 /// Among which resources to look, and what to see of others.
 #[derive(Debug, Clone)]
 pub struct Glance {
@@ -213,6 +216,3 @@ fn among<Row>(statement: Sql<Row>, values: &BTreeSet<&str>) -> Sql<Row> {
     let statement = statement.bind_list(values.iter().chain(fill).copied());
     if length.is_some() { statement } else { statement.uncached() }
 }
-
-/// How many look-ups share a statement at most.
-pub(super) const MOST_TOGETHER: usize = 16;

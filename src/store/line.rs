@@ -43,6 +43,11 @@ impl Line {
         Ok(turn.await.map_err(|_| busy())?.expect("nobody closes the semaphore"))
     }
 
+    /// Whether anybody waits for a turn.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether one more may wait.
     ///
     /// # Errors

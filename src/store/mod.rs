@@ -63,6 +63,7 @@ use self::rounds::{Commits, Rounds};
 use self::writer::Writer;
 use crate::scim::{Error, ErrorKind, Result};
 use crate::telemetry::traces::TRACES;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How long somebody waits first before he looks again whether a tenant is free, and how long at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -170,7 +171,7 @@ impl Store {
                 scans: Line::new(scans, settings.queue_limit),
                 writes: Line::new(writes, settings.queue_limit),
                 held: Line::new(1, settings.queue_limit),
-                gathering: Gathering::new(settings.queue_limit, reads),
+                gathering: Gathering::new(settings.queue_limit, scans),
                 writer,
                 commits,
                 closed: AtomicBool::new(false),
@@ -190,7 +191,6 @@ impl Store {
         connection.lock_migrations()?;
         let applied = migrations::apply(&mut connection)?;
         connection.commit().map_err(error::of_commit)?;
-        self.inner.commits.count();
         Ok(applied)
     }
 
@@ -218,17 +218,10 @@ impl Store {
     ) -> Result<T> {
         let _trace = tracing::info_span!(target: TRACES, "store.read", scimd.reach = ?reach);
         self.inner.check_open()?;
-        let mut work = work;
-        if reach == Reach::Point && self.inner.writer.is_some() {
-            work = match self.inner.read_in_round(work) {
-                Ok(outcome) => return outcome,
-                Err(work) => work,
-            };
-            if let Some(mut connection) = self.inner.pool.try_get() {
-                connection.begin_read()?;
-                return run_read(connection, work);
-            }
-        }
+        let work = match self.inner.read_in_place(reach, work) {
+            Ok(outcome) => return outcome,
+            Err(work) => work,
+        };
         let scan = if reach == Reach::Scan { Some(self.inner.scans.turn().await?) } else { None };
         let inner = Arc::clone(&self.inner);
         let read = move || {
@@ -371,18 +364,29 @@ impl Inner {
         }
     }
 
+    /// A point read on SQLite, on this thread; the work comes back if it is no such read, or no connection is free.
+    fn read_in_place<T, W>(self: &Arc<Self>, reach: Reach, work: W) -> std::result::Result<Result<T>, W>
+    where
+        W: FnOnce(&mut Connection) -> Result<T>,
+    {
+        if reach == Reach::Scan || self.writer.is_none() {
+            return Err(work);
+        }
+        let work = match self.read_in_round(work) {
+            Ok(outcome) => return Ok(outcome),
+            Err(work) => work,
+        };
+        let Some(mut connection) = self.pool.try_get() else { return Err(work) };
+        let begun = connection.begin_read();
+        Ok(begun.map_err(Error::from).and_then(|()| run_read(connection, work)))
+    }
+
     async fn on_blocking_thread<T: Send + 'static>(
         &self,
         line: &Line,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let turn = line.turn().await?;
-        let span = tracing::Span::current();
-        let task = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            span.in_scope(work)
-        });
-        task.await.unwrap_or_else(|cause| Err(Error::internal(cause)))
+        on_blocking_thread(line.turn().await?, work).await
     }
 
     fn begin_read(&self) -> Result<Pooled> {
@@ -465,6 +469,19 @@ impl Inner {
             attempt += 1;
         }
     }
+}
+
+/// Runs `work` where it keeps nobody waiting but those who wait for this turn.
+async fn on_blocking_thread<T: Send + 'static>(
+    turn: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let span = tracing::Span::current();
+    let task = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        span.in_scope(work)
+    });
+    task.await.unwrap_or_else(|cause| Err(Error::internal(cause)))
 }
 
 impl Drop for Inner {

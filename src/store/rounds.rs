@@ -15,7 +15,8 @@ use super::connection::Connection;
 use super::{Inner, Pooled, run};
 use crate::scim::Result;
 
-/// How many commits this process has made, or may have made. All clones are one.
+/// How many commits the writer has made, or may have made. What else this process writes it writes before it serves anybody.
+/// All clones are one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Commits(Arc<AtomicU64>);
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Api, each, each_profile};
+use crate::harness::{Api, Lasting, each, each_profile};
 use crate::messages::*;
 
 const MAX_BODY: usize = 10 * 1024 * 1024;
@@ -53,6 +53,22 @@ fn http_04_what_is_no_json_object_is_refused() {
                 }
             }
         });
+    });
+}
+
+/// Too much is asked for when least can be done, so it costs least to say so.
+#[test]
+fn bodies_are_not_looked_at_where_too_many_changes_wait() {
+    Lasting::each(|database| {
+        let api = database.serve(&json!([])).expect("nothing is stored yet");
+        let full = database.without_room(&api);
+        for (method, path) in [("POST", "/Users"), ("PUT", "/Users/1"), ("PATCH", "/Users/1"), ("POST", "/Bulk")] {
+            let refused = full.send(method, path, &[], Some(b"{"));
+            assert_error(&refused, 429, None);
+            assert!(refused.header("retry-after").is_some());
+            assert_error(&api.send(method, path, &[], Some(b"{")), 400, Some("invalidSyntax"));
+        }
+        assert_error(&full.send("POST", "/Users/.search", &[], Some(b"{")), 400, Some("invalidSyntax"));
     });
 }
 

@@ -362,6 +362,17 @@ impl Lasting {
     }
 }
 
+impl Lasting {
+    /// A server beside the one of this API where no change may wait for another one.
+    pub fn without_room(&self, api: &Api) -> Api {
+        let settings = Settings { queue_limit: 0, ..Settings::new(self.url.parse().expect("a database URL")) };
+        let store = Store::open(&settings).expect("the database opens");
+        let address = serve(&store, Registry::builtin(), Arc::new(StoredKeys::new(store.clone())), false);
+        let base_url = format!("http://{address}/scim/v2");
+        Api { client: Client::new(&base_url), base_url, store, token: api.token.clone(), ..*api }
+    }
+}
+
 fn new_database(database: Database) -> (String, Option<tempfile::TempDir>) {
     if database == Database::Postgres {
         return (postgres::database_url(), None);

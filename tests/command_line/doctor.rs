@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use scimd::store::{Connection, Settings, Store};
@@ -281,10 +281,11 @@ fn repair_behind_others(address: &str, token: &str) -> (TcpStream, Vec<JoinHandl
 fn settled(look: impl Fn() -> f64) -> f64 {
     let (mut seen, mut times) = (look(), 0);
     wait_until(|| {
+        std::thread::sleep(Duration::from_millis(30));
         let now = look();
         times = if now == seen { times + 1 } else { 0 };
         seen = now;
-        times == 20
+        times == 10
     });
     seen
 }

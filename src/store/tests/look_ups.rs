@@ -14,15 +14,18 @@ fn of_id(id: &str) -> LookUp {
     look_up(Whose::Id(id.to_owned()), &[])
 }
 
-/// Users `one`, `two` and `three`; `one` is in a group, `two` in a group within a group.
+/// Users `one`, `two` and `three`; `one` is in a group, `two` in a group within a group. `theirs` is in tenant 2.
 fn people(c: &mut Connection) -> Result<()> {
     let mut user = |id| resource(c, id, "User", None, r#"{"userName":"x"}"#);
-    let [one, two, _] = [user("one")?, user("two")?, user("three")?];
+    let [one, two, _, theirs] = [user("one")?, user("two")?, user("three")?, user("theirs")?];
     let mut group = |id| resource(c, id, "Group", Some(id), r#"{"displayName":"Shown"}"#);
     let [flat, inner, outer] = [group("flat")?, group("inner")?, group("outer")?];
     members::add(c, flat, &[one])?;
     members::add(c, inner, &[two])?;
     members::add(c, outer, &[inner])?;
+    insert(c, "other")?;
+    let row = resources::table.filter(resources::row_id.eq(theirs));
+    diesel::update(row).set(resources::tenant_id.eq(2)).execute(c)?;
     for (row_id, key) in [(one, "One"), (two, "Two")] {
         let row = resources::table.filter(resources::row_id.eq(row_id));
         diesel::update(row).set(resources::unique_key.eq(Some(key))).execute(c)?;
@@ -97,14 +100,31 @@ fn other_kinds_are_asked_for_by_themselves() {
             look_up
         };
         let key = |key: &str| look_up(Whose::Key(key.to_owned()), &[]);
-        let asked = vec![of_id("one"), key("One"), group("flat"), key("one"), of_id("flat"), group("one")];
+        let elsewhere = |id: &str| {
+            let mut look_up = of_id(id);
+            look_up.glance.tenant_id = 2;
+            look_up
+        };
+        let mut without_groups = of_id("two");
+        without_groups.glance.with_groups = false;
+        let asked = vec![
+            of_id("one"),
+            key("One"),
+            group("flat"),
+            elsewhere("one"),
+            without_groups,
+            key("one"),
+            of_id("flat"),
+            group("one"),
+            elsewhere("theirs"),
+        ];
         let (answers, statements) = asked_together(&store, asked).await;
 
         let answers: Vec<Seen> = answers.into_iter().map(|answer| answer.unwrap().unwrap()).collect();
-        assert_eq!(statements, 3);
+        assert_eq!(statements, 5);
         assert_eq!(
             answers.iter().map(ids).collect::<Vec<_>>(),
-            [vec!["one"], vec!["one"], vec!["flat"], vec![], vec![], vec![]]
+            [vec!["one"], vec!["one"], vec!["flat"], vec![], vec!["two"], vec![], vec![], vec![], vec!["theirs"]]
         );
     });
 }
@@ -121,6 +141,39 @@ fn more_than_one_statement_takes_are_all_answered() {
             let seen = answer.unwrap();
             assert_eq!(seen.as_ref().map(ids), [Some(vec!["one"]), None, Some(vec!["three"])][at % 3]);
         }
+    });
+}
+
+#[test]
+fn other_reads_have_their_turn_between_two_statements() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        store.write(people).await.unwrap();
+        let statements = statements_of(&store);
+        let (release, long) = read_at_length(&store).await;
+        let before = statements.load(Ordering::SeqCst);
+        let look_ups: Vec<_> = (0..40)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.look_up(of_id("one")).await })
+            })
+            .collect();
+        while !store.inner.reads.is_waited_for() {
+            tokio::task::yield_now().await;
+        }
+        let (reader, counted) = (store.clone(), Arc::clone(&statements));
+        let read = move |_: &mut Connection| Ok(counted.load(Ordering::SeqCst));
+        let read = tokio::spawn(async move { reader.read(Reach::Point, read).await });
+        tokio::task::yield_now().await;
+        drop(release);
+
+        long.await.unwrap().unwrap();
+        let meanwhile = read.await.unwrap().unwrap() - before;
+        for look_up in look_ups {
+            assert_eq!(look_up.await.unwrap().unwrap().as_ref().map(ids), Some(vec!["one"]));
+        }
+
+        assert_eq!(meanwhile, 3, "the end of the long read, one of the look-ups, and the beginning of this read");
+        assert_eq!(statements.load(Ordering::SeqCst) - before, 6);
     });
 }
 

@@ -499,6 +499,8 @@ fn a_read_sees_one_moment() {
 
 /// Runs callers on a thread that has rounds, as an event loop does.
 async fn in_rounds<F: Future<Output = ()> + 'static>(store: &Store, callers: impl FnOnce(Store) -> F) {
+    // The pool opens its connections in the background; without one a read goes elsewhere.
+    drop(store.inner.pool.get().unwrap());
     let (rounds, callers) = (store.rounds(), callers(store.clone()));
     let serve = async move {
         tokio::task::spawn_local(rounds);
@@ -540,7 +542,7 @@ fn whoever_asks_after_an_answer_sees_what_it_told_also_in_a_round() {
     on_sqlite(|settings| async move {
         let store = migrated(&settings);
         in_rounds(&store, |store| async move {
-            assert_eq!(stored(&store).await, ["default"]);
+            assert_eq!((stored(&store).await, store.pool_use().busy), (vec!["default".to_owned()], 1));
             insert_meanwhile(&store, "one");
             assert_eq!(stored(&store).await, ["default", "one"]);
         })
@@ -555,6 +557,7 @@ fn what_fails_in_a_round_fails_alone() {
         in_rounds(&store, |store| async move {
             let refuse = |_: &mut Connection| Err::<(), _>(Error::new(ErrorKind::NotFound, "Nobody."));
             let refused = store.read(Reach::Point, refuse).await.unwrap_err();
+            assert_eq!(store.pool_use().busy, 1, "the round goes on");
             let panicked = store.read(Reach::Point, |_| -> Result<()> { panic!("on purpose") }).await.unwrap_err();
             let written = store.read(Reach::Point, |c| insert(c, "one")).await.unwrap_err();
 
