@@ -447,11 +447,12 @@ impl Connector {
         connection.batch_execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY")?;
         connection.batch_execute(match purpose {
             Purpose::Pool => "PRAGMA cache_size = -2048; PRAGMA query_only = ON",
-            // 16 MiB of log between checkpoints; a log grown beyond 64 MiB under a long read shrinks again.
+            // 32 MiB of log between checkpoints: the longer, the more changes of a page go into the file as one. A log grown
+            // beyond 64 MiB under a long read shrinks again.
             // The short timeout leaves the waiting for the lock to `begin_immediate`.
             // What is deleted is overwritten: it may be what somebody has a right to have erased.
             Purpose::Writer => {
-                "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; \
+                "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8000; \
                  PRAGMA journal_size_limit = 67108864; PRAGMA busy_timeout = 1; PRAGMA secure_delete = ON"
             }
         })
