@@ -101,11 +101,13 @@ impl Gathering {
         is_idle
     }
 
-    /// The clerk has left; those who wait, if no other one is at work.
-    fn give_up(&self) -> VecDeque<Asked> {
+    /// The clerk has left. Those who wait learn of it if no other one is at work.
+    fn give_up(&self) {
         let mut state = self.lock();
         state.clerks_at_work -= 1;
-        if state.clerks_at_work == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() }
+        if state.clerks_at_work == 0 {
+            state.waiting.clear();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -119,6 +121,15 @@ impl Inner {
     /// # Errors
     /// `Busy`: at once if too many wait, and after [`PATIENCE`]; database failures.
     pub(super) async fn look_up(self: &Arc<Self>, look_up: LookUp) -> Result<Option<Seen>> {
+        // The thread that the clerk was on may have ended before his turn came. Another thread then has another clerk.
+        match self.answer_of_a_clerk(look_up.clone()).await? {
+            Some(answer) => answer,
+            None => self.answer_of_a_clerk(look_up).await?.unwrap_or_else(|| Err(error::closed())),
+        }
+    }
+
+    /// `None` if the clerk has left without an answer.
+    async fn answer_of_a_clerk(self: &Arc<Self>, look_up: LookUp) -> Result<Option<Result<Option<Seen>>>> {
         let (reply, mut answer) = oneshot::channel();
         let (arrival, is_one_to_come) = self.gathering.add(look_up, reply)?;
         if is_one_to_come {
@@ -130,7 +141,7 @@ impl Inner {
             // The database is at it.
             Err(_) => answer.await,
         };
-        answered.unwrap_or_else(|_| Err(error::closed()))
+        Ok(answered.ok())
     }
 
     fn answer_together(&self, taken: Vec<Asked>) {
@@ -190,12 +201,8 @@ impl Clerk {
 
 impl Drop for Clerk {
     fn drop(&mut self) {
-        if !self.is_at_work {
-            return;
-        }
-        // The server is stopping, and with it the thread that he was on.
-        for asked in self.store.gathering.give_up() {
-            let _ = asked.reply.send(Err(error::closed()));
+        if self.is_at_work {
+            self.store.gathering.give_up();
         }
     }
 }

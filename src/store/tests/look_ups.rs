@@ -204,3 +204,27 @@ fn whoever_waits_too_long_is_told_to_come_again_and_the_next_one_is_answered() {
         assert_eq!(ids(&store.look_up(of_id("one")).await.unwrap().unwrap()), ["one"]);
     });
 }
+
+#[test]
+fn a_clerk_whose_thread_ends_leaves_nobody_behind() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        store.write(people).await.unwrap();
+        let (release, long) = read_at_length(&store).await;
+        let asker = store.clone();
+        let elsewhere = std::thread::spawn(move || {
+            // The clerk is on the thread of whoever came first, and waits for his turn.
+            run(async { drop(tokio::time::timeout(Duration::from_millis(50), asker.look_up(of_id("one"))).await) });
+        });
+        while !store.inner.reads.is_waited_for() {
+            tokio::task::yield_now().await;
+        }
+        let other = store.clone();
+        let waiting = tokio::spawn(async move { other.look_up(of_id("three")).await });
+        tokio::task::yield_now().await;
+        elsewhere.join().unwrap();
+        drop(release);
+
+        assert_eq!(ids(&waiting.await.unwrap().unwrap().unwrap()), ["three"]);
+        long.await.unwrap().unwrap();
+    });
+}
