@@ -12,7 +12,7 @@ use super::Connection;
 use super::members::{self, GroupOf, Membership};
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredText};
 use super::search::{self, Scope, Search};
-use super::sql::Sql;
+use super::sql::{Bind, Sql};
 use crate::scim::Result;
 
 /// How many look-ups share a statement at most.
@@ -163,9 +163,8 @@ impl Glance {
             " UNION ALL SELECT 2, m.row_id, m.id, '', '', 0, m.created_at, m.modified_at, m.display_name, NULL, NULL, \
              NULL, NULL, NULL FROM resources m WHERE m.tenant_id = ",
         );
-        let statement = statement.bind(self.tenant_id).push(" AND m.deleted_at IS NULL AND m.resource_type = ");
-        let statement = statement.bind(self.resource_type).push(" AND m.id IN (");
-        among(statement, named).push(")")
+        let statement = unseen(statement, self.tenant_id).push(" AND m.deleted_at IS NULL AND m.resource_type = ");
+        among(unseen(statement, self.resource_type).push(" AND m.id"), named)
     }
 }
 
@@ -203,16 +202,25 @@ pub(super) fn together(connection: &mut Connection, look_ups: &[&LookUp]) -> Res
 /// The live resources with one of these values, which stands beside each.
 fn rows_of(glance: &Glance, column: &'static str, wanted: &BTreeSet<&str>) -> Sql {
     let statement = Sql::new("SELECT ").push(ROW_COLUMNS).push(", ").push(column).push(" AS wanted FROM resources r ");
-    let statement = statement.push("WHERE r.tenant_id = ").bind(glance.tenant_id).push(" AND r.deleted_at IS NULL");
-    let statement = statement.push(" AND r.resource_type = ").bind(glance.resource_type).push(" AND ");
-    among(statement.push(column).push(" IN ("), wanted).push(")")
+    let statement = unseen(statement.push("WHERE r.tenant_id = "), glance.tenant_id).push(" AND r.deleted_at IS NULL");
+    let statement = unseen(statement.push(" AND r.resource_type = "), glance.resource_type).push(" AND ");
+    among(statement.push(column), wanted)
 }
 
-/// Appends the values as a list of one of a few lengths, so that the statement stays prepared; the last one stands for those
-/// that are missing.
-fn among<Row>(statement: Sql<Row>, values: &BTreeSet<&str>) -> Sql<Row> {
+/// Appends a value so that the planner does not see it. It would make a plan for each that it sees, as long as it takes such
+/// a plan for cheaper, and that takes longer than the look-up.
+fn unseen<Row>(statement: Sql<Row>, value: impl Into<Bind>) -> Sql<Row> {
+    statement.push("(SELECT ").bind(value).push(")")
+}
+
+/// Appends that it is one of these values: of a list of one of a few lengths, so that the statement stays prepared; the last
+/// one stands for those that are missing.
+fn among<Row>(mut statement: Sql<Row>, values: &BTreeSet<&str>) -> Sql<Row> {
     let length = [1, 4, MOST_TOGETHER].into_iter().find(|length| *length >= values.len());
     let fill = std::iter::repeat_n(values.last(), length.unwrap_or_default().saturating_sub(values.len())).flatten();
-    let statement = statement.bind_list(values.iter().chain(fill).copied());
+    for (index, value) in values.iter().chain(fill).enumerate() {
+        statement = unseen(statement.push(if index == 0 { " IN (" } else { ", " }), *value);
+    }
+    let statement = statement.push(")");
     if length.is_some() { statement } else { statement.uncached() }
 }

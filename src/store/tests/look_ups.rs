@@ -228,3 +228,33 @@ fn a_clerk_whose_thread_ends_leaves_nobody_behind() {
         long.await.unwrap().unwrap();
     });
 }
+
+#[test]
+fn a_plan_is_made_a_few_times_and_kept() {
+    on_each_database_with_one_connection(|Fixture { store, postgres }| async move {
+        if !postgres {
+            return;
+        }
+        store.write(people).await.unwrap();
+        let key = || look_up(Whose::Key("One".to_owned()), &["one"]);
+        for _ in 0..20 {
+            assert_eq!(ids(&store.look_up(of_id("one")).await.unwrap().unwrap()), ["one"]);
+            assert_eq!(ids(&store.look_up(key()).await.unwrap().unwrap()), ["one"]);
+        }
+
+        let plans = "SELECT custom_plans AS made FROM pg_prepared_statements WHERE statement LIKE 'WITH f AS %'";
+        let look = move |c: &mut Connection| {
+            let Connection::Postgres(c) = c else { panic!("PostgreSQL only") };
+            Ok(diesel::sql_query(plans).load::<Plans>(c)?)
+        };
+        let made: Vec<i64> = store.read(Reach::Point, look).await.unwrap().iter().map(|plans| plans.made).collect();
+        // PostgreSQL tries five before it compares.
+        assert_eq!(made, [5, 5]);
+    });
+}
+
+#[derive(QueryableByName)]
+struct Plans {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    made: i64,
+}
