@@ -12,7 +12,7 @@ use super::Connection;
 use super::members::{self, GroupOf, Membership};
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredText};
 use super::search::{self, Scope, Search};
-use super::sql::{Bind, Sql};
+use super::sql::Sql;
 use crate::scim::Result;
 
 /// How many look-ups share a statement at most.
@@ -64,13 +64,6 @@ impl Whose {
     fn value(&self) -> &str {
         let (Whose::Id(value) | Whose::Key(value)) = self;
         value
-    }
-
-    fn column(&self) -> &'static str {
-        match self {
-            Whose::Id(_) => "r.id",
-            Whose::Key(_) => "r.unique_key",
-        }
     }
 }
 
@@ -161,10 +154,10 @@ impl Glance {
         }
         let statement = statement.push(
             " UNION ALL SELECT 2, m.row_id, m.id, '', '', 0, m.created_at, m.modified_at, m.display_name, NULL, NULL, \
-             NULL, NULL, NULL FROM resources m WHERE m.tenant_id = ",
+             NULL, NULL, NULL FROM resources m WHERE m.deleted_at IS NULL AND m.tenant_id + 0 = ",
         );
-        let statement = unseen(statement, self.tenant_id).push(" AND m.deleted_at IS NULL AND m.resource_type = ");
-        among(unseen(statement, self.resource_type).push(" AND m.id"), named)
+        let statement = statement.bind(self.tenant_id).push(" AND m.resource_type || '' = ").bind(self.resource_type);
+        among(statement.push(" AND m.id IN ("), named).push(")")
     }
 }
 
@@ -183,7 +176,7 @@ pub(super) fn together(connection: &mut Connection, look_ups: &[&LookUp]) -> Res
     let Some(LookUp { glance, whose }) = look_ups.first() else { return Ok(Vec::new()) };
     let wanted: BTreeSet<&str> = look_ups.iter().map(|look_up| look_up.whose.value()).collect();
     let named: BTreeSet<&str> = look_ups.iter().flat_map(|look_up| &look_up.glance.named).map(String::as_str).collect();
-    let told = glance.ask(connection, rows_of(glance, whose.column(), &wanted), &named)?;
+    let told = glance.ask(connection, rows_of(glance, whose, &wanted), &named)?;
     let found: HashMap<&str, &StoredText> =
         told.resources.iter().map(|(wanted, stored)| (wanted.as_str(), stored)).collect();
     let seen = |look_up: &&LookUp| {
@@ -200,27 +193,25 @@ pub(super) fn together(connection: &mut Connection, look_ups: &[&LookUp]) -> Res
 }
 
 /// The live resources with one of these values, which stands beside each.
-fn rows_of(glance: &Glance, column: &'static str, wanted: &BTreeSet<&str>) -> Sql {
-    let statement = Sql::new("SELECT ").push(ROW_COLUMNS).push(", ").push(column).push(" AS wanted FROM resources r ");
-    let statement = unseen(statement.push("WHERE r.tenant_id = "), glance.tenant_id).push(" AND r.deleted_at IS NULL");
-    let statement = unseen(statement.push(" AND r.resource_type = "), glance.resource_type).push(" AND ");
-    among(statement.push(column), wanted)
+///
+/// An id finds its row alone. PostgreSQL takes an index over tenant and type as well as long as it has no statistics, and reads
+/// all of them there: unless they are written so that they are in no index.
+fn rows_of(glance: &Glance, whose: &Whose, wanted: &BTreeSet<&str>) -> Sql {
+    let (column, tenant, resource_type) = match whose {
+        Whose::Id(_) => ("r.id", " AND r.tenant_id + 0 = ", " AND r.resource_type || '' = "),
+        Whose::Key(_) => ("r.unique_key", " AND r.tenant_id = ", " AND r.resource_type = "),
+    };
+    let statement = Sql::new("SELECT ").push(ROW_COLUMNS).push(", ").push(column);
+    let statement = statement.push(" AS wanted FROM resources r WHERE r.deleted_at IS NULL").push(tenant);
+    let statement = statement.bind(glance.tenant_id).push(resource_type).bind(glance.resource_type);
+    among(statement.push(" AND ").push(column).push(" IN ("), wanted).push(")")
 }
 
-/// Appends a value so that the planner does not see it. It would make a plan for each that it sees, as long as it takes such
-/// a plan for cheaper, and that takes longer than the look-up.
-fn unseen<Row>(statement: Sql<Row>, value: impl Into<Bind>) -> Sql<Row> {
-    statement.push("(SELECT ").bind(value).push(")")
-}
-
-/// Appends that it is one of these values: of a list of one of a few lengths, so that the statement stays prepared; the last
-/// one stands for those that are missing.
-fn among<Row>(mut statement: Sql<Row>, values: &BTreeSet<&str>) -> Sql<Row> {
+/// Appends the values as a list of one of a few lengths, so that the statement stays prepared; the last one stands for those
+/// that are missing.
+fn among<Row>(statement: Sql<Row>, values: &BTreeSet<&str>) -> Sql<Row> {
     let length = [1, 4, MOST_TOGETHER].into_iter().find(|length| *length >= values.len());
     let fill = std::iter::repeat_n(values.last(), length.unwrap_or_default().saturating_sub(values.len())).flatten();
-    for (index, value) in values.iter().chain(fill).enumerate() {
-        statement = unseen(statement.push(if index == 0 { " IN (" } else { ", " }), *value);
-    }
-    let statement = statement.push(")");
+    let statement = statement.bind_list(values.iter().chain(fill).copied());
     if length.is_some() { statement } else { statement.uncached() }
 }
