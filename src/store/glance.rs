@@ -194,8 +194,8 @@ pub(super) fn together(connection: &mut Connection, look_ups: &[&LookUp]) -> Res
 
 /// The live resources with one of these values, which stands beside each.
 ///
-/// An id finds its row alone. PostgreSQL takes an index over tenant and type as well as long as it has no statistics, and reads
-/// all of them there: unless they are written so that they are in no index.
+/// An id finds its row alone. For an empty store PostgreSQL would rather take an index over tenant and type, keep that plan, and
+/// read all of them when there are many: so these are written as no index has them.
 fn rows_of(glance: &Glance, whose: &Whose, wanted: &BTreeSet<&str>) -> Sql {
     let (column, tenant, resource_type) = match whose {
         Whose::Id(_) => ("r.id", " AND r.tenant_id + 0 = ", " AND r.resource_type || '' = "),
