@@ -1,7 +1,7 @@
 //! A glance: a few resources with what they show of others, by one statement, which sees one moment without a transaction.
 //!
 //! It tells no more than a look-up needs. Where the groups are nested it tells nothing: to walk through them takes more
-//! than one statement. Look-ups of one kind that wait together share a statement ([`together`]).
+//! than one statement. Look-ups of one kind that wait together share a statement (`together`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem::discriminant;
