@@ -17,7 +17,7 @@ use crate::scim::version::{Tag, Tagging, Tags};
 use crate::scim::{Error, Result};
 use crate::store::Connection;
 use crate::store::glance::{Glance, Seen};
-use crate::store::members::{self, GroupOf, Member};
+use crate::store::members::{self, GroupOf, Groups, Member};
 use crate::store::resources::StoredText;
 
 /// A resource as a client sees it.
@@ -76,12 +76,20 @@ struct Related<'a> {
     /// Which attribute shows the members, and the members of each group.
     members: Option<(&'static Attribute, HashMap<i64, Vec<Member>>)>,
     /// Which attribute shows the groups, and the groups of each resource.
-    groups: Option<(&'static Attribute, HashMap<i64, Vec<GroupOf>>)>,
+    groups: Option<(&'static Attribute, ShownGroups)>,
     /// Which attribute refers to another resource, and the displayName of each one that is referred to.
     referenced: Option<(Resolved, HashMap<String, Option<String>>)>,
     tags: Tags,
     /// What takes from each member; `None` if nothing does.
     projection: Option<&'a Projection>,
+}
+
+/// The groups of a page, each written once however many resources show it.
+#[derive(Default)]
+struct ShownGroups {
+    groups: Groups,
+    /// The text of each of them.
+    texts: Vec<String>,
 }
 
 impl Assembler<'_> {
@@ -112,7 +120,7 @@ impl Assembler<'_> {
     pub fn seen(&self, seen: Seen) -> Result<Vec<Representation>> {
         let mut related = self.unrelated();
         if let Some((_, groups)) = &mut related.groups {
-            *groups = seen.groups;
+            *groups = self.shown_groups(seen.groups);
         }
         if let Some((_, names)) = &mut related.referenced {
             *names = seen.named;
@@ -190,7 +198,7 @@ impl Assembler<'_> {
     fn unrelated(&self) -> Related<'_> {
         Related {
             members: self.shown(Role::Members).map(|attribute| (attribute, HashMap::new())),
-            groups: self.shown(Role::Groups).map(|attribute| (attribute, HashMap::new())),
+            groups: self.shown(Role::Groups).map(|attribute| (attribute, ShownGroups::default())),
             referenced: self.shown_reference().map(|reference| (reference, HashMap::new())),
             tags: Tags::of(self.projection),
             projection: (!self.projection.shows_everything()).then_some(self.projection),
@@ -207,7 +215,7 @@ impl Assembler<'_> {
     /// Reads which groups list the resources.
     fn read_groups(&self, connection: &mut Connection, drafts: &[Draft<'_>], related: &mut Related<'_>) -> Result<()> {
         if let Some((_, groups)) = &mut related.groups {
-            *groups = members::groups_of(connection, &row_ids(drafts))?;
+            *groups = self.shown_groups(members::groups_of(connection, &row_ids(drafts))?);
         }
         Ok(())
     }
@@ -272,10 +280,10 @@ impl Assembler<'_> {
             // authentik adds users only where the key is present, so an empty list is shown as one.
             body.member(&attribute.name, &array(members, |member| self.member(member)));
         }
-        if let Some((attribute, groups)) = &related.groups
-            && let Some(groups) = groups.get(&stored.row_id)
+        if let Some((attribute, shown)) = &related.groups
+            && let places @ [_, ..] = shown.groups.places(stored.row_id)
         {
-            body.member(&attribute.name, &array(groups, |group| self.group(group)));
+            body.member(&attribute.name, &array(places, |place| shown.texts[*place].as_str()));
         }
         extensions.into_iter().for_each(|(name, text)| body.member(name, text));
         let (tag, location) = (body.tagging.tag(stored.meta.version), self.location_of(stored));
@@ -360,6 +368,11 @@ impl Assembler<'_> {
         members.iter().map(value).collect()
     }
 
+    fn shown_groups(&self, groups: Groups) -> ShownGroups {
+        let texts = groups.shown().iter().map(|group| self.group(group)).collect();
+        ShownGroups { groups, texts }
+    }
+
     fn group(&self, group: &GroupOf) -> String {
         let mut shown = RawObject::with_capacity(4);
         shown.push("value", raw::string(&group.value));
@@ -429,13 +442,13 @@ fn value_of(members: &RawObject<'_>, attribute: Resolved) -> Option<Map<String, 
     serde_json::from_str(&text).ok()
 }
 
-fn array<T>(elements: &[T], text: impl Fn(&T) -> String) -> String {
+fn array<T, Text: AsRef<str>>(elements: &[T], text: impl Fn(&T) -> Text) -> String {
     let mut array = String::from("[");
     for (at, element) in elements.iter().enumerate() {
         if at > 0 {
             array.push(',');
         }
-        array.push_str(&text(element));
+        array.push_str(text(element).as_ref());
     }
     array.push(']');
     array

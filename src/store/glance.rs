@@ -9,7 +9,7 @@ use std::mem::discriminant;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::Connection;
-use super::members::{self, GroupOf, Membership};
+use super::members::{self, Groups, Membership};
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredText};
 use super::search::{self, Scope, Search};
 use super::sql::Sql;
@@ -72,8 +72,8 @@ impl Whose {
 pub struct Seen {
     /// The resources, in the order of creation.
     pub resources: Vec<StoredText>,
-    /// The groups that they are in, by row, as [`members::groups_of`] tells them.
-    pub groups: HashMap<i64, Vec<GroupOf>>,
+    /// The groups that they are in.
+    pub groups: Groups,
     /// The displayNames of those named that are live, by id.
     pub named: HashMap<String, Option<String>>,
 }

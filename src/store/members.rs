@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::NaiveDateTime;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamp};
 
-pub use nesting::{GroupOf, groups_of};
+pub use nesting::{GroupOf, Groups, groups_of};
 pub(super) use nesting::{Membership, groups_of_direct};
 
 use super::Connection;

@@ -36,10 +36,10 @@ pub struct Membership {
 
 /// The groups that a resource is in: those that list it first, then those that list these.
 pub(super) fn groups(connection: &mut Connection, row_id: i64) -> Result<Vec<Membership>> {
-    let groups = members::groups_of(connection, &[row_id])?.remove(&row_id).unwrap_or_default();
+    let groups = members::groups_of(connection, &[row_id])?;
     let membership =
         |group: members::GroupOf| Membership { id: group.value, display_name: group.display, through: group.through };
-    Ok(groups.into_iter().map(membership).collect())
+    Ok(groups.of(row_id).cloned().map(membership).collect())
 }
 
 /// The members of a group.

@@ -80,9 +80,9 @@ fn those_of_a_kind_share_a_statement_and_each_is_told_its_own() {
         assert_eq!(statements, 1);
         assert_eq!([ids(one), ids(three), ids(nobody), ids(again)], [vec!["one"], vec!["three"], vec![], vec!["one"]]);
         let flat = GroupOf { value: "flat".to_owned(), display: Some("Shown".to_owned()), through: None };
-        assert_eq!(one.groups.values().flatten().collect::<Vec<_>>(), [&flat]);
+        assert_eq!(one.groups.of(one.resources[0].row_id).collect::<Vec<_>>(), [&flat]);
         assert_eq!(again.groups, one.groups);
-        assert!(three.groups.is_empty() && nobody.groups.is_empty());
+        assert!(three.groups.shown().is_empty() && nobody.groups.shown().is_empty());
         assert_eq!((three.named.len(), &three.named["one"]), (1, &Some("Shown".to_owned())));
         assert!(one.named.is_empty());
         assert!(nested.is_none(), "a statement does not tell who is in a group within a group");
