@@ -437,7 +437,7 @@ fn value_of(members: &RawObject<'_>, attribute: Resolved) -> Option<Map<String, 
     let name = &attribute.attribute.name;
     let text = match attribute.container() {
         None => Cow::Borrowed(members.get(name)?),
-        Some(urn) => Cow::Owned(RawObject::parse(members.get(urn)?).ok()?.get(name)?.to_owned()),
+        Some(urn) => raw::member(members.get(urn)?, name).ok()??,
     };
     serde_json::from_str(&text).ok()
 }

@@ -20,7 +20,9 @@ impl<'a> RawObject<'a> {
     /// # Errors
     /// 500 if the text is not that of an object.
     pub fn parse(text: &'a str) -> Result<RawObject<'a>> {
-        if let Some(object) = (Scanner { text, at: 0 }).object() {
+        // What a user of a company has, and what is added to it.
+        let mut object = RawObject::with_capacity(16);
+        if (Scanner { text, at: 0 }).each(|name, value| object.push(name, value)).is_some() {
             return Ok(object);
         }
         let members: Map<String, Value> = serde_json::from_str(text).map_err(Error::internal)?;
@@ -70,6 +72,24 @@ impl From<&Map<String, Value>> for RawObject<'static> {
     }
 }
 
+/// The text of one member of the object in a JSON text.
+///
+/// # Errors
+/// 500 if the text is not that of an object.
+pub fn member<'a>(text: &'a str, name: &str) -> Result<Option<Cow<'a, str>>> {
+    let mut found = None;
+    let is_read = Scanner { text, at: 0 }.each(|key, value| {
+        if key == name {
+            found = Some(Cow::Borrowed(value));
+        }
+    });
+    if is_read.is_none() {
+        let members: Map<String, Value> = serde_json::from_str(text).map_err(Error::internal)?;
+        found = members.get(name).map(|value| Cow::Owned(value.to_string()));
+    }
+    Ok(found)
+}
+
 /// An object that is written member by member.
 #[derive(Debug)]
 pub struct Writing {
@@ -105,9 +125,9 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    fn object(mut self) -> Option<RawObject<'a>> {
-        // What a user of a company has, and what is added to it.
-        let mut object = RawObject::with_capacity(16);
+    /// Hands over the name of each member of an object, and the text of its value. `None` if it is not written as this
+    /// program writes it, which may show when some have been handed over.
+    fn each(mut self, mut take: impl FnMut(Cow<'a, str>, &'a str)) -> Option<()> {
         self.take(b'{')?;
         if self.peek()? == b'}' {
             self.at += 1;
@@ -115,7 +135,7 @@ impl<'a> Scanner<'a> {
             loop {
                 let name = self.name()?;
                 self.take(b':')?;
-                object.push(name, self.value()?);
+                take(name, self.value()?);
                 self.at += 1;
                 match self.text.as_bytes().get(self.at - 1)? {
                     b',' => {}
@@ -124,7 +144,7 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
-        (self.at == self.text.len()).then_some(object)
+        (self.at == self.text.len()).then_some(())
     }
 
     fn name(&mut self) -> Option<Cow<'a, str>> {
@@ -241,6 +261,26 @@ mod tests {
             r#"{"number":1.50e3,"truth":true,"nothing":null,"empty":"","none":[],"last":-0.5}"#,
         ] {
             assert_eq!(RawObject::parse(text).expect(text).to_text(), text);
+        }
+    }
+
+    #[test]
+    fn one_member_is_read_as_all_are() {
+        for text in [
+            "{}",
+            r#"{"a":1}"#,
+            r#"{"a":{"b":2},"b":[3]}"#,
+            r#"{"quo\"te":"x","b":"y"}"#,
+            r#"{"\u0062":"escaped"}"#,
+            "{ \"a\": 1, \"b\" : [ null ] }",
+        ] {
+            let object = RawObject::parse(text).expect(text);
+            for name in ["a", "b", "quo\"te", "missing"] {
+                assert_eq!(member(text, name).expect(text).as_deref(), object.get(name), "{name} of {text}");
+            }
+        }
+        for text in ["", "[]", "{", r#"{"a":1"#, r#"{"a":1} x"#, r#"{"a":1,}"#] {
+            assert!(member(text, "a").is_err(), "{text}");
         }
     }
 

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::projection::Projection;
-use super::raw::RawObject;
+use super::raw;
 use super::schema::{Attribute, Resolved};
 use super::{Error, ErrorKind, Result};
 
@@ -191,11 +191,13 @@ impl Tagging {
     /// Takes notice of the next member that the representation shows: its name and the text of its value.
     pub fn member(&mut self, name: &str, text: &str) {
         let Some(hash) = &mut self.hash else { return };
-        if self.computed.iter().any(|computed| computed.container() == Some(name)) {
-            let extension = RawObject::parse(text).unwrap_or_default();
-            extension.members().for_each(|(part, text)| hash.add_one_of(self.computed, Some(name), part, text));
-        } else {
-            hash.add_one_of(self.computed, None, name, text);
+        for known in self.computed {
+            if known.container() == Some(name) {
+                let member = raw::member(text, &known.attribute.name).unwrap_or_default();
+                member.into_iter().for_each(|text| hash.add_attribute(known.attribute, &text));
+            } else if known.container().is_none() && known.attribute.name == name {
+                hash.add_attribute(known.attribute, text);
+            }
         }
     }
 
@@ -223,14 +225,6 @@ impl Tagging {
 struct Hash(Sha256);
 
 impl Hash {
-    /// Adds what stands under that name, if it is one of these.
-    fn add_one_of(&mut self, computed: &[Resolved], container: Option<&str>, name: &str, text: &str) {
-        let is_it = |known: &&Resolved| known.attribute.name == name && known.container() == container;
-        if let Some(known) = computed.iter().find(is_it) {
-            self.add_attribute(known.attribute, text);
-        }
-    }
-
     fn add_attribute(&mut self, attribute: &Attribute, text: &str) {
         if attribute.is_computed() {
             return self.add(attribute, text);
@@ -265,6 +259,7 @@ fn objects(value: &Value) -> impl Iterator<Item = &Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scim::raw::RawObject;
     use crate::scim::schema::{ENTERPRISE_URN, Registry};
     use serde_json::json;
 
