@@ -1,4 +1,4 @@
-//! A long text as a body: read from its file piece by piece, as the client takes them.
+//! A long text as a body: piece by piece, as the client takes them, read from its file if it has one.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,9 +9,9 @@ use actix_web::http::Method;
 use actix_web::rt;
 use actix_web::web::Bytes;
 use futures_core::Stream;
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 
-use crate::provider::Spilled;
+use crate::provider::{Spilled, Text};
 
 /// How long a client may take for one piece of a stream. Behind a stream stands a connection to the database, or a file.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,18 +19,38 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// A text, and nobody's while a piece of it is read.
 type Shared<T> = Mutex<Option<T>>;
 
-/// The text. Who asks for the head alone gets its length.
-pub(super) fn body(method: &Method, text: Spilled) -> BoxBody {
-    let length = text.len();
+/// How much of a text in memory is sent at once, in bytes. For each connection the server keeps as much as it has sent at
+/// once.
+pub(super) const PIECE: usize = 256 * 1024;
+
+/// A text behind its beginning. Who asks for the head alone gets their length.
+pub(super) fn body(method: &Method, start: String, text: Text) -> BoxBody {
+    let length = match &text {
+        Text::Short(text) => text.len() as u64,
+        Text::Long(text) => text.len(),
+    };
+    let length = start.len() as u64 + length;
     if method == Method::HEAD {
         return SizedStream::new(length, stream::empty::<io::Result<Bytes>>()).boxed();
     }
-    let text = Arc::new(Mutex::new(Some(text)));
-    rt::spawn(take_from_whoever_stops(Arc::downgrade(&text), Spilled::len));
-    SizedStream::new(length, pieces(text)).boxed()
+    let start = stream::iter([Ok(start.into())]);
+    match text {
+        Text::Short(text) => SizedStream::new(length, start.chain(cut(text))).boxed(),
+        Text::Long(text) => SizedStream::new(length, start.chain(read(text))).boxed(),
+    }
 }
 
-fn pieces(text: Arc<Shared<Spilled>>) -> impl Stream<Item = io::Result<Bytes>> {
+fn cut(text: String) -> impl Stream<Item = io::Result<Bytes>> {
+    let mut text = Bytes::from(text);
+    stream::iter(std::iter::from_fn(move || {
+        let piece = text.split_to(PIECE.min(text.len()));
+        (!piece.is_empty()).then_some(Ok(piece))
+    }))
+}
+
+fn read(text: Spilled) -> impl Stream<Item = io::Result<Bytes>> {
+    let text = Arc::new(Mutex::new(Some(text)));
+    rt::spawn(take_from_whoever_stops(Arc::downgrade(&text), Spilled::len));
     stream::try_unfold(text, |text| async move {
         let piece = next_piece(&text).await.inspect_err(|error| tracing::warn!(%error, "a long answer was cut off"))?;
         Ok((!piece.is_empty()).then_some((piece, text)))

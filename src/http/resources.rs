@@ -18,7 +18,7 @@ pub(super) async fn list(request: HttpRequest, payload: Payload) -> HttpResponse
         exchange.ignore_body().await;
         exchange.may(Access::Read)?;
         let query = Query::resolve(&exchange.parameters()?, exchange.resource_type(), exchange.profile())?;
-        let found = exchange.service.provider.search(exchange.call(), vec![query]).await?;
+        let found = exchange.service.provider.list(exchange.call(), vec![query]).await?;
         Ok(respond::list(&exchange.request, found))
     })
     .await
@@ -52,7 +52,7 @@ pub(super) async fn show(exchange: &Exchange, call: Call, target: Target) -> Res
     let (parameters, provider) = (exchange.parameters()?, &exchange.service.provider);
     if parameters.filter.is_some() {
         let query = Query::resolve(&parameters, resource_type, exchange.profile())?;
-        let found = provider.search_one(call, id, query).await?;
+        let found = provider.list_one(call, id, query).await?;
         return Ok(respond::list(&exchange.request, found));
     }
     let found = provider.read(call, resource_type, id, exchange.projection(resource_type)?).await?;

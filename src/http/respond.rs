@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::{long, metrics};
 use crate::auth::{self, Caller};
-use crate::provider::{Paged, Representation, Results, Text};
-use crate::scim::message::{self, MEDIA_TYPE};
+use crate::provider::{Listed, Paged, Representation, Results, Text};
+use crate::scim::message::{self, LIST_END, MEDIA_TYPE};
 use crate::scim::version::{Tag, if_none_match_holds};
 use crate::scim::{Error, ErrorKind};
 
@@ -24,7 +24,7 @@ pub(super) fn resource<T: Into<Text>>(
     placed(&mut response, &representation.tag, representation.location);
     match representation.text.into() {
         Text::Short(text) => response.body(text),
-        Text::Long(text) => response.body(long::body(request.method(), text)),
+        text => response.body(long::body(request.method(), String::new(), text)),
     }
 }
 
@@ -223,11 +223,15 @@ pub(super) fn text(status: StatusCode, text: String) -> HttpResponse {
 }
 
 /// The answer to a query.
-pub(super) fn list(request: &HttpRequest, found: Results) -> HttpResponse {
-    let resources: Vec<String> = found.resources.into_iter().map(|representation| representation.text).collect();
-    let list = match found.paged {
-        Paged::ByIndex(start_index) => message::list_response(found.total, start_index, &resources),
-        Paged::ByCursor { next, previous } => message::cursor_response(found.total, next, previous, &resources),
+pub(super) fn list(request: &HttpRequest, found: Results<Listed>) -> HttpResponse {
+    let Listed { count, mut text } = found.resources;
+    let start = match found.paged {
+        Paged::ByIndex(start_index) => message::list_start(found.total, start_index, count),
+        Paged::ByCursor { next, previous } => message::cursor_list_start(found.total, next, previous, count),
     };
-    json_text(request, list.into())
+    text.push(LIST_END);
+    match text {
+        Text::Short(text) if text.len() <= long::PIECE => json_text(request, [start, text].concat().into()),
+        text => json_builder(request, StatusCode::OK).body(long::body(request.method(), start, text)),
+    }
 }

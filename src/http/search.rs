@@ -47,7 +47,7 @@ pub(super) async fn one(request: HttpRequest, payload: Payload) -> HttpResponse 
     for_caller(request, payload, async |mut exchange: Exchange| {
         let parameters = Parameters::from_search_request(&exchange.body(Access::Read).await?)?;
         let query = Query::resolve(&parameters, exchange.resource_type(), exchange.profile())?;
-        let found = exchange.service.provider.search_one(exchange.call(), exchange.id_before(1)?, query).await?;
+        let found = exchange.service.provider.list_one(exchange.call(), exchange.id_before(1)?, query).await?;
         Ok(respond::list(&exchange.request, found))
     })
     .await
@@ -55,6 +55,6 @@ pub(super) async fn one(request: HttpRequest, payload: Payload) -> HttpResponse 
 
 async fn answer(exchange: &Exchange, parameters: &Parameters, types: &[&'static ResourceType]) -> Result<HttpResponse> {
     let queries = Query::resolve_over(parameters, types, exchange.profile())?;
-    let found = exchange.service.provider.search(exchange.call(), queries).await?;
+    let found = exchange.service.provider.list(exchange.call(), queries).await?;
     Ok(respond::list(&exchange.request, found))
 }

@@ -131,13 +131,17 @@ impl Assembler<'_> {
 
     /// A glance at resources whose references may be to these, if one can see all that is shown of them.
     pub fn glance(&self, referenced: &[String]) -> Option<Glance> {
-        let shows_members = self.shown(Role::Members).is_some();
-        (!shows_members).then(|| Glance {
+        (!self.shows_members()).then(|| Glance {
             tenant_id: self.tenant_id,
             resource_type: &self.resource_type.name,
             with_groups: self.shown(Role::Groups).is_some(),
             named: referenced.to_vec(),
         })
+    }
+
+    /// Whether the members of groups are shown.
+    pub fn shows_members(&self) -> bool {
+        self.shown(Role::Members).is_some()
     }
 
     /// The ids that the shown references of these resources are to, each once.
@@ -399,7 +403,7 @@ impl Assembler<'_> {
 }
 
 /// How much there usually is in a representation beside the document, in bytes.
-const BESIDE_DOCUMENT: usize = 640;
+pub(super) const BESIDE_DOCUMENT: usize = 640;
 
 /// A representation that is being written.
 struct Body<'a> {

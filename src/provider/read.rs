@@ -5,14 +5,17 @@ use std::sync::Arc;
 use super::spill::{Spill, Text};
 use super::{Call, Provider, Representation, not_found};
 use crate::auth::Access;
-use crate::scim::Result;
 use crate::scim::projection::Projection;
-use crate::scim::schema::{ResourceType, Role};
+use crate::scim::schema::ResourceType;
+use crate::scim::{Error, Result};
 use crate::store::glance::{Glance, LookUp, Seen, Whose};
 use crate::store::{Reach, members, resources};
 
 /// Groups with more members are written down page by page: some 800 KB.
-const MOST_MEMBERS_IN_MEMORY: i64 = 4000;
+pub(super) const MOST_MEMBERS_IN_MEMORY: i64 = 4000;
+
+/// How much of a group stays out of files, in bytes.
+const IN_MEMORY: usize = 256 * 1024;
 
 impl Provider {
     /// The live resource of that id. A group of very many members stays out of memory.
@@ -29,8 +32,7 @@ impl Provider {
         call.may(Access::Read, resource_type)?;
         let provider = self.clone();
         // A group may hold a hundred thousand members.
-        let members = resource_type.attribute_in_role(Role::Members);
-        let shows_members = members.is_some_and(|members| projection.includes(members));
+        let shows_members = self.assembler(call.caller.tenant_id, resource_type, &projection).shows_members();
         let reach = if shows_members { Reach::Scan } else { Reach::Point };
         let projection = Arc::new(projection);
         if self.store.counts_round_trips() {
@@ -47,8 +49,10 @@ impl Provider {
                     .ok_or_else(|| not_found(resource_type, &id))?;
                 let assembler = provider.assembler(tenant_id, resource_type, &projection);
                 if shows_members && members::exceed(connection, stored.row_id, MOST_MEMBERS_IN_MEMORY)? {
-                    let spill = Spill::new(provider.store.directory());
-                    return Ok(assembler.long(connection, &stored, spill)?.map(Text::Long));
+                    let mut text = Spill::new(provider.store.directory(), IN_MEMORY);
+                    let shown = assembler.long(connection, &stored, &mut text)?;
+                    let text = text.finish().map_err(Error::internal)?;
+                    return Ok(shown.map(|()| text));
                 }
                 Ok(assembler.one(connection, stored)?.map(Text::Short))
             })

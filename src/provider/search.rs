@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Call, Provider, Representation};
+use super::{Call, Listed, Provider, Representation};
 use crate::auth::Access;
 use crate::scim::cursor::{Direction, Position};
 use crate::scim::password::Password;
@@ -16,13 +16,13 @@ use crate::store::{Connection, Reach};
 
 /// One page of a search.
 #[derive(Debug)]
-pub struct Results {
+pub struct Results<R = Vec<Representation>> {
     /// How many resources match, on all pages.
     pub total: u64,
     /// Where the page stands.
     pub paged: Paged,
     /// Those on this page.
-    pub resources: Vec<Representation>,
+    pub resources: R,
 }
 
 /// Where a page stands among the others.
@@ -39,12 +39,14 @@ pub enum Paged {
     },
 }
 
-/// The same, before representations are made of it.
-struct Found {
-    total: u64,
-    paged: Paged,
-    resources: Vec<StoredText>,
+impl Results {
+    fn into_other<R: From<Vec<Representation>>>(self) -> Results<R> {
+        Results { total: self.total, paged: self.paged, resources: self.resources.into() }
+    }
 }
+
+/// Makes something to show of the resources of a page, each by the query of its type.
+type Show<R> = fn(&Provider, &mut Connection, i64, &[Query], &[StoredText]) -> Result<R>;
 
 impl Provider {
     /// The live resources that match, of one type or of several that are searched together; order and page are those of
@@ -52,7 +54,24 @@ impl Provider {
     ///
     /// # Errors
     /// `invalidValue` for an impossible sort order; those of [`Walk::step`] for a cursor; 403; database failures.
-    pub async fn search(&self, call: Call, mut queries: Vec<Query>) -> Result<Results> {
+    pub async fn search(&self, call: Call, queries: Vec<Query>) -> Result<Results> {
+        self.searched(call, queries, Provider::represent).await
+    }
+
+    /// The same as the text of a list, of which little is in memory however long it is.
+    ///
+    /// # Errors
+    /// As [`Provider::search`].
+    pub async fn list(&self, call: Call, queries: Vec<Query>) -> Result<Results<Listed>> {
+        self.searched(call, queries, Provider::listed).await
+    }
+
+    async fn searched<R: From<Vec<Representation>> + Send + 'static>(
+        &self,
+        call: Call,
+        mut queries: Vec<Query>,
+        show: Show<R>,
+    ) -> Result<Results<R>> {
         let may_read = |query: &Query| call.may(Access::Read, query.resource_type);
         let refused: Option<Error> = queries.iter().find_map(|query| may_read(query).err());
         queries.retain(|query| may_read(query).is_ok());
@@ -62,15 +81,20 @@ impl Provider {
         if let [query] = queries.as_slice()
             && let Some(password) = query.password.clone()
         {
-            return self.search_by_password(call, query.clone(), password).await;
+            return self.search_by_password(call, query.clone(), password).await.map(Results::into_other);
         }
         if let Some(results) = self.look_up(&call, &queries).await? {
-            return Ok(results);
+            return Ok(results.into_other());
         }
         let provider = self.clone();
         let reach =
             if matches!(queries.as_slice(), [query] if query.is_look_up()) { Reach::Point } else { Reach::Scan };
-        self.store.read(reach, move |connection| provider.run(connection, &call, &queries)).await
+        let find_and_show = move |connection: &mut Connection| {
+            let Results { total, paged, resources } = provider.find(connection, &call, &queries)?;
+            let resources = show(&provider, connection, call.caller.tenant_id, &queries, &resources)?;
+            Ok(Results { total, paged, resources })
+        };
+        self.store.read(reach, find_and_show).await
     }
 
     /// The first page of a look-up, if it is the whole answer, and a glance tells it.
@@ -133,7 +157,7 @@ impl Provider {
                 Some(stored) => credentials::find(connection, stored.row_id)?,
                 None => None,
             };
-            Ok((provider.represent(connection, tenant_id, &queries, found.resources)?, hash))
+            Ok((provider.represent(connection, tenant_id, &queries, &found.resources)?, hash))
         };
         let (mut resources, hash) = self.store.read(Reach::Point, look_up).await?;
         let is_right = self.passwords.verify(password, hash).await?;
@@ -147,19 +171,13 @@ impl Provider {
     ///
     /// # Errors
     /// As [`Provider::search`].
-    pub async fn search_one(&self, call: Call, id: String, query: Query) -> Result<Results> {
-        self.search(call, vec![query.on(&id)]).await
+    pub async fn list_one(&self, call: Call, id: String, query: Query) -> Result<Results<Listed>> {
+        self.list(call, vec![query.on(&id)]).await
     }
 
-    fn run(&self, connection: &mut Connection, call: &Call, queries: &[Query]) -> Result<Results> {
-        let Found { total, paged, resources } = self.find(connection, call, queries)?;
-        let resources = self.represent(connection, call.caller.tenant_id, queries, resources)?;
-        Ok(Results { total, paged, resources })
-    }
-
-    fn find(&self, connection: &mut Connection, call: &Call, queries: &[Query]) -> Result<Found> {
+    fn find(&self, connection: &mut Connection, call: &Call, queries: &[Query]) -> Result<Results<Vec<StoredText>>> {
         let Some(first) = queries.first() else {
-            return Ok(Found { total: 0, paged: Paged::ByIndex(1), resources: Vec::new() });
+            return Ok(Results { total: 0, paged: Paged::ByIndex(1), resources: Vec::new() });
         };
         let tenant_id = call.caller.tenant_id;
         let scopes = queries
@@ -182,7 +200,7 @@ impl Provider {
                 (stretch.total, Paged::ByCursor { next, previous }, stretch.resources)
             }
         };
-        Ok(Found { total, paged, resources })
+        Ok(Results { total, paged, resources })
     }
 
     fn cursor(
@@ -198,15 +216,15 @@ impl Provider {
     }
 
     /// The representations of a page, each by the query of its type, in the order of the page.
-    fn represent(
+    pub(super) fn represent(
         &self,
         connection: &mut Connection,
         tenant_id: i64,
         queries: &[Query],
-        page: Vec<StoredText>,
+        page: &[StoredText],
     ) -> Result<Vec<Representation>> {
         if let [query] = queries {
-            return self.assembler(tenant_id, query.resource_type, &query.projection).all(connection, &page);
+            return self.assembler(tenant_id, query.resource_type, &query.projection).all(connection, page);
         }
         let order: Vec<i64> = page.iter().map(|stored| stored.row_id).collect();
         let mut by_row: HashMap<i64, Representation> = HashMap::with_capacity(page.len());

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-/// How much stays in memory, and how long a piece of a file is, in bytes.
+/// How much is written into a file at once, and read from it, in bytes.
 const PIECE: usize = 256 * 1024;
 
 /// The text of a representation.
@@ -22,6 +22,16 @@ impl From<String> for Text {
     }
 }
 
+impl Text {
+    /// Adds a few bytes.
+    pub fn push(&mut self, end: &str) {
+        match self {
+            Text::Short(text) => text.push_str(end),
+            Text::Long(text) => text.rest.extend_from_slice(end.as_bytes()),
+        }
+    }
+}
+
 /// A text that is being written.
 #[derive(Debug)]
 pub(super) struct Spill {
@@ -30,22 +40,31 @@ pub(super) struct Spill {
     file: Option<File>,
     in_file: u64,
     /// What comes behind the file.
-    rest: Vec<u8>,
+    rest: String,
+    /// How long this may grow.
+    room: usize,
     /// Whether the disk takes no more. A read goes on without it, in memory.
     is_full: bool,
 }
 
 impl Spill {
-    /// An empty text, whose file is made in that directory.
-    pub(super) fn new(directory: Option<PathBuf>) -> Spill {
-        Spill { directory, file: None, in_file: 0, rest: Vec::new(), is_full: false }
+    /// An empty text, whose file is made in that directory once it has so many bytes.
+    pub(super) fn new(directory: Option<PathBuf>, in_memory: usize) -> Spill {
+        Spill { directory, file: None, in_file: 0, rest: String::new(), room: in_memory, is_full: false }
+    }
+
+    /// Makes room for so many bytes, as far as they stay in memory: a text that grows step by step leaves a trail of memory
+    /// that the allocator keeps.
+    pub(super) fn expect(&mut self, bytes: usize) {
+        self.rest.reserve(bytes.min(self.room));
     }
 
     /// Adds to the text.
     pub(super) fn push(&mut self, text: &str) {
-        self.rest.extend_from_slice(text.as_bytes());
-        if self.rest.len() >= PIECE && !self.is_full {
+        self.rest.push_str(text);
+        if self.rest.len() >= self.room && !self.is_full {
             self.is_full = self.spill().is_err();
+            self.room = PIECE;
         }
     }
 
@@ -55,13 +74,15 @@ impl Spill {
             self.file = Some(self.directory.as_ref().map_or_else(tempfile::tempfile, tempfile::tempfile_in)?);
         }
         let Some(file) = &mut self.file else { return Ok(()) };
-        if let Err(failure) = file.write_all(&self.rest) {
+        if let Err(failure) = file.write_all(self.rest.as_bytes()) {
             // The last room on a disk is somebody else's.
             let _ = file.set_len(self.in_file);
             return Err(failure);
         }
         self.in_file += self.rest.len() as u64;
+        // What was long once takes no more room than a piece from now on.
         self.rest.clear();
+        self.rest.shrink_to(2 * PIECE);
         Ok(())
     }
 
@@ -69,11 +90,10 @@ impl Spill {
     ///
     /// # Errors
     /// If the file can't be read from its beginning.
-    pub(super) fn finish(mut self) -> io::Result<Spilled> {
-        if let Some(file) = &mut self.file {
-            file.seek(SeekFrom::Start(0))?;
-        }
-        Ok(Spilled { file: self.file, in_file: self.in_file, rest: self.rest })
+    pub(super) fn finish(self) -> io::Result<Text> {
+        let Some(mut file) = self.file else { return Ok(Text::Short(self.rest)) };
+        file.seek(SeekFrom::Start(0))?;
+        Ok(Text::Long(Spilled { file: Some(file), in_file: self.in_file, rest: self.rest.into_bytes() }))
     }
 }
 
@@ -113,12 +133,16 @@ impl Spilled {
 }
 
 #[cfg(test)]
-impl Spilled {
+impl Text {
     /// All pieces, which must be as long as was said.
-    pub(super) fn whole_of_a_test(mut self) -> String {
-        let (length, mut text) = (self.len(), Vec::new());
+    pub(super) fn whole_of_a_test(self) -> String {
+        let mut spilled = match self {
+            Text::Short(text) => return text,
+            Text::Long(spilled) => spilled,
+        };
+        let (length, mut text) = (spilled.len(), Vec::new());
         loop {
-            let piece = self.next_piece().expect("readable");
+            let piece = spilled.next_piece().expect("readable");
             if piece.is_empty() {
                 break;
             }
@@ -136,15 +160,15 @@ mod tests {
     #[test]
     fn a_text_of_any_length_is_read_as_it_was_written() {
         let directory = tempfile::tempdir().expect("a directory");
-        for words in [1, 10_000, 100_000, 300_000] {
-            let mut spill = Spill::new(Some(directory.path().to_owned()));
+        for (words, in_memory) in [(1, 1), (1, PIECE), (10_000, PIECE), (100_000, 4 * PIECE), (300_000, PIECE)] {
+            let mut spill = Spill::new(Some(directory.path().to_owned()), in_memory);
             let mut expected = String::new();
             for word in 0..words {
                 let word = format!("{word} ");
                 spill.push(&word);
                 expected.push_str(&word);
             }
-            assert_eq!(spill.file.is_some(), expected.len() >= PIECE);
+            assert_eq!(spill.file.is_some(), expected.len() >= in_memory);
 
             assert_eq!(spill.finish().expect("readable").whole_of_a_test(), expected);
         }
@@ -152,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_is_full_in_the_middle_takes_nothing_from_the_text() {
-        let mut spill = Spill::new(None);
+        let mut spill = Spill::new(None, PIECE);
         let pieces = ["a", "b", "c"].map(|letter| letter.repeat(PIECE));
         spill.push(&pieces[0]);
 
@@ -168,13 +192,12 @@ mod tests {
     #[test]
     fn a_text_stays_in_memory_where_no_file_can_be_made() {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut spill = Spill::new(Some(directory.path().join("missing")));
+        let mut spill = Spill::new(Some(directory.path().join("missing")), PIECE);
         let piece = "x".repeat(PIECE - 1);
 
         (0..3).for_each(|_| spill.push(&piece));
 
-        let mut spilled = spill.finish().expect("readable");
-        assert_eq!(spilled.next_piece().expect("readable").len(), 3 * piece.len());
-        assert!(spilled.next_piece().expect("readable").is_empty());
+        assert!(spill.is_full);
+        assert_eq!(spill.finish().expect("readable").whole_of_a_test(), piece.repeat(3));
     }
 }

@@ -70,22 +70,19 @@ struct ListResponse<R> {
     resources: R,
 }
 
-/// The JSON text of the answer to a query: `total` counts all matches, `start_index` is the position of the first of these
-/// resources, each of them the text of a JSON object.
-pub fn list_response(total: u64, start_index: u64, resources: &[impl AsRef<str>]) -> String {
-    list(ListResponse { total_results: total, start_index: Some(start_index), ..ListResponse::default() }, resources)
+/// How the JSON text of the answer to a query begins: `total` counts all matches, `start_index` is the position of the first
+/// of so many resources. Their texts follow with commas between them, and [`LIST_END`].
+pub fn list_start(total: u64, start_index: u64, count: usize) -> String {
+    start(ListResponse { start_index: Some(start_index), ..of_resources(total, count) })
 }
 
 /// The same for a query by cursor: the cursors of the pages around this one, where there are such pages.
-pub fn cursor_response(
-    total: u64,
-    next: Option<String>,
-    previous: Option<String>,
-    resources: &[impl AsRef<str>],
-) -> String {
-    let cursors = ListResponse { next_cursor: next, previous_cursor: previous, ..ListResponse::default() };
-    list(ListResponse { total_results: total, ..cursors }, resources)
+pub fn cursor_list_start(total: u64, next: Option<String>, previous: Option<String>, count: usize) -> String {
+    start(ListResponse { next_cursor: next, previous_cursor: previous, ..of_resources(total, count) })
 }
+
+/// What follows the resources in the answer to a query.
+pub const LIST_END: &str = "]}";
 
 /// The same for all that there is, on one page.
 pub fn whole_list(resources: Vec<Value>) -> Value {
@@ -99,22 +96,16 @@ pub fn whole_list(resources: Vec<Value>) -> Value {
     })
 }
 
-/// A page is large, and its resources are text already.
-fn list(without_resources: ListResponse<[Value; 0]>, resources: &[impl AsRef<str>]) -> String {
-    const END: &str = "]}";
-    let head = ListResponse { schemas: [LIST_RESPONSE], items_per_page: resources.len(), ..without_resources };
-    let head = serde_json::to_string(&head).expect("texts and numbers are JSON");
-    let length: usize = resources.iter().map(|resource| resource.as_ref().len() + 1).sum();
-    let mut list = String::with_capacity(head.len() + length);
-    list.push_str(head.strip_suffix(END).expect("the resources come last, and there are none"));
-    for (at, resource) in resources.iter().enumerate() {
-        if at > 0 {
-            list.push(',');
-        }
-        list.push_str(resource.as_ref());
-    }
-    list.push_str(END);
-    list
+/// A page is large, and its resources are text already: of these nothing stands in the list.
+fn of_resources(total: u64, count: usize) -> ListResponse<[Value; 0]> {
+    ListResponse { schemas: [LIST_RESPONSE], total_results: total, items_per_page: count, ..ListResponse::default() }
+}
+
+fn start(list: ListResponse<[Value; 0]>) -> String {
+    let mut text = serde_json::to_string(&list).expect("texts and numbers are JSON");
+    assert!(text.ends_with(LIST_END), "the resources come last, and there are none");
+    text.truncate(text.len() - LIST_END.len());
+    text
 }
 
 #[cfg(test)]
@@ -145,14 +136,14 @@ mod tests {
     #[test]
     fn qry_02_an_empty_list_has_resources() {
         assert_eq!(
-            list_response(0, 1, &[""; 0]),
+            list_start(0, 1, 0) + LIST_END,
             r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":0,"startIndex":1,"itemsPerPage":0,"Resources":[]}"#
         );
     }
 
     #[test]
     fn cur_01_cur_04_a_page_of_a_walk_has_a_total_and_no_index() {
-        let list = cursor_response(3, Some("n".to_owned()), None, &[r#"{"id":"1"}"#]);
+        let list = cursor_list_start(3, Some("n".to_owned()), None, 1) + r#"{"id":"1"}"# + LIST_END;
         assert_eq!(
             list,
             r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":3,"itemsPerPage":1,"nextCursor":"n","Resources":[{"id":"1"}]}"#
@@ -161,7 +152,7 @@ mod tests {
 
     #[test]
     fn page_05_items_per_page_counts_what_is_there() {
-        let list = list_response(100, 11, &[r#"{"id":"1"}"#, r#"{"id":"2"}"#]);
+        let list = list_start(100, 11, 2) + r#"{"id":"1"},{"id":"2"}"# + LIST_END;
         let list: Value = serde_json::from_str(&list).expect("JSON");
         assert_eq!(
             (&list["totalResults"], &list["startIndex"], &list["itemsPerPage"]),

@@ -2,11 +2,11 @@
 //! members in memory.
 
 use super::{Assembler, Representation, array};
-use crate::provider::spill::{Spill, Spilled};
+use crate::provider::spill::Spill;
+use crate::scim::Result;
 use crate::scim::raw::{self, RawObject};
 use crate::scim::schema::{Attribute, Role};
 use crate::scim::version::Tagging;
-use crate::scim::{Error, Result};
 use crate::store::Connection;
 use crate::store::members;
 use crate::store::resources::StoredText;
@@ -15,24 +15,24 @@ use crate::store::resources::StoredText;
 const PAGE: usize = 1000;
 
 /// An object that is being written, and the tag that it will have.
-struct LongBody {
-    text: Spill,
+struct LongBody<'a> {
+    text: &'a mut Spill,
     tagging: Tagging,
     /// What stands in front of the next member.
     separator: &'static str,
 }
 
 impl Assembler<'_> {
-    /// The representation of a group, its text written to `text`.
+    /// The representation of a group, its text added to `text`.
     ///
     /// # Errors
-    /// Database failures; a text that can't be read again.
+    /// Database failures.
     pub(in crate::provider) fn long(
         &self,
         connection: &mut Connection,
         stored: &StoredText,
-        text: Spill,
-    ) -> Result<Representation<Spilled>> {
+        text: &mut Spill,
+    ) -> Result<Representation<()>> {
         let draft = self.draft(stored)?;
         let (mut related, drafts) = (self.unrelated(), std::slice::from_ref(&draft));
         self.read_groups(connection, drafts, &mut related)?;
@@ -48,16 +48,16 @@ impl Assembler<'_> {
                 None => body.member(name, value),
             }
         }
-        let LongBody { mut text, tagging, separator } = body;
+        let LongBody { text, tagging, separator } = body;
         let (tag, location) = (tagging.tag(stored.meta.version), frame.location);
         let meta = self.meta(stored, &location, &tag);
         if let Some(meta) = self.projection.member_to_text(META, &meta) {
             text.push(separator);
-            push_name(&mut text, META);
+            push_name(text, META);
             text.push(&meta);
         }
         text.push("}");
-        Ok(Representation { text: text.finish().map_err(Error::internal)?, tag, location })
+        Ok(Representation { text: (), tag, location })
     }
 
     /// Nothing is written if the projection shows nothing of any member; a group without members has an empty list.
@@ -66,7 +66,7 @@ impl Assembler<'_> {
         connection: &mut Connection,
         group_row_id: i64,
         attribute: &Attribute,
-        body: &mut LongBody,
+        body: &mut LongBody<'_>,
     ) -> Result<()> {
         let (mut is_first, mut is_empty) = (true, true);
         members::each_page(connection, group_row_id, PAGE, |page| {
@@ -93,7 +93,7 @@ impl Assembler<'_> {
 /// It comes last.
 const META: &str = "meta";
 
-impl LongBody {
+impl LongBody<'_> {
     fn member(&mut self, name: &str, value: &str) {
         self.name(name);
         self.text.push(value);
@@ -114,7 +114,7 @@ impl LongBody {
     fn name(&mut self, name: &str) {
         self.text.push(self.separator);
         self.separator = ",";
-        push_name(&mut self.text, name);
+        push_name(self.text, name);
     }
 }
 
@@ -171,8 +171,10 @@ mod tests {
                     let both = move |connection: &mut Connection| {
                         let stored = resources::find_text(connection, tenant_id, "Group", &id)?.expect("a group");
                         let assembler = provider.assembler(tenant_id, groups, &projection);
-                        let long = assembler.long(connection, &stored, Spill::new(None))?;
-                        Ok((long, assembler.one(connection, stored)?))
+                        let mut text = Spill::new(None, 1);
+                        let long = assembler.long(connection, &stored, &mut text)?;
+                        let text = text.finish().expect("readable");
+                        Ok((long.map(|()| text), assembler.one(connection, stored)?))
                     };
                     let (long, whole) = store.read(Reach::Scan, both).await.expect("both");
 
