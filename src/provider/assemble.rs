@@ -159,9 +159,25 @@ impl Assembler<'_> {
     /// # Errors
     /// Database failures.
     pub fn all(&self, connection: &mut Connection, page: &[StoredText]) -> Result<Vec<Representation>> {
+        let mut all = Vec::with_capacity(page.len());
+        self.each(connection, page, |representation| all.push(representation))?;
+        Ok(all)
+    }
+
+    /// Hands over the same one by one.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub fn each(
+        &self,
+        connection: &mut Connection,
+        page: &[StoredText],
+        take: impl FnMut(Representation),
+    ) -> Result<()> {
         let drafts = self.drafts(page)?;
         let related = self.related(connection, &drafts)?;
-        Ok(drafts.into_iter().map(|draft| self.representation(draft, &related)).collect())
+        drafts.into_iter().map(|draft| self.representation(draft, &related)).for_each(take);
+        Ok(())
     }
 
     /// The representations of those of a page that satisfy a condition, in order; `None` in the place of the others. What
@@ -446,7 +462,7 @@ fn value_of(members: &RawObject<'_>, attribute: Resolved) -> Option<Map<String, 
     serde_json::from_str(&text).ok()
 }
 
-fn array<T, Text: AsRef<str>>(elements: &[T], text: impl Fn(&T) -> Text) -> String {
+fn array<T, S: AsRef<str>>(elements: &[T], text: impl Fn(&T) -> S) -> String {
     let mut array = String::from("[");
     for (at, element) in elements.iter().enumerate() {
         if at > 0 {

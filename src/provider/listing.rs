@@ -62,16 +62,23 @@ impl Provider {
                 separator = ",";
                 continue;
             }
-            for representation in self.represent(connection, tenant_id, queries, block)? {
+            let mut add = |representation: Representation| {
                 text.push(separator);
                 text.push(&representation.text);
                 separator = ",";
+            };
+            match queries {
+                [query] => {
+                    let assembler = self.assembler(tenant_id, query.resource_type, &query.projection);
+                    assembler.each(connection, block, add)?;
+                }
+                _ => self.represent(connection, tenant_id, queries, block)?.into_iter().for_each(&mut add),
             }
         }
         Ok(Listed { count: page.len(), text: text.finish().map_err(Error::internal)? })
     }
 
-    /// How many members are shown of each group of a page that shows any, by its row.
+    /// How many members are shown of each group of a page that shows any, by its row; of a single one, whether too many are.
     fn members_shown(
         &self,
         connection: &mut Connection,
@@ -83,7 +90,12 @@ impl Provider {
             |query: &&Query| self.assembler(tenant_id, query.resource_type, &query.projection).shows_members();
         let types: Vec<&str> = queries.iter().filter(shows_members).map(|query| &*query.resource_type.name).collect();
         let groups = page.iter().filter(|stored| types.contains(&stored.resource_type.as_str()));
-        members::counts(connection, &groups.map(|stored| stored.row_id).collect::<Vec<_>>())
+        let row_ids: Vec<i64> = groups.map(|stored| stored.row_id).collect();
+        if let [alone] = *row_ids {
+            let is_long = members::exceed(connection, alone, MOST_MEMBERS_IN_MEMORY)?;
+            return Ok(is_long.then_some((alone, MOST_MEMBERS_IN_MEMORY + 1)).into_iter().collect());
+        }
+        members::counts(connection, &row_ids)
     }
 }
 
@@ -165,6 +177,34 @@ mod tests {
                 assert_eq!((listed.total, listed.resources.count), (found.total, expected.count));
                 assert_eq!(listed.resources.text.whole_of_a_test(), expected.text.whole_of_a_test());
                 assert_eq!(is_in_file, is_long, "{} groups", expected.count);
+            }
+        });
+    }
+
+    #[test]
+    fn qry_01_usr_04_a_page_of_several_blocks_shows_everybody_once_and_with_his_groups() {
+        on_each_database(|Fixture { store, .. }| async move {
+            let (users, groups) = (of_type("User"), of_type("Group"));
+            let provider = Provider::new(store, Registry::builtin(), "https://x/scim/v2", system_clock());
+            let mut members = Vec::new();
+            for number in 0..=BLOCK {
+                let id = make(&provider, users, json!({"userName": format!("user{number}")})).await;
+                members.push(json!({"value": id}));
+            }
+            make(&provider, groups, json!({"displayName": "All", "members": members})).await;
+            let parameters = Parameters { count: Some("1000".to_owned()), ..Parameters::default() };
+            let of_users = vec![Query::resolve(&parameters, users, Profile::Compat).expect("a query")];
+            let of_all = Query::resolve_over(&parameters, &[users, groups], Profile::Compat).expect("queries");
+
+            for (queries, count) in [(of_users, BLOCK + 1), (of_all, BLOCK + 2)] {
+                let listed = provider.list(Call::of_a_test(), queries).await.expect("a list");
+
+                assert_eq!((listed.total, listed.resources.count), (count as u64, count));
+                let text = format!("[{}]", listed.resources.text.whole_of_a_test());
+                let shown: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+                let ids: Vec<Value> = shown.iter().map(|user| json!({"value": user["id"]})).collect();
+                assert_eq!((ids.len(), &ids[..members.len()]), (count, &members[..]));
+                assert!(shown[..members.len()].iter().all(|user| user["groups"][0]["display"] == "All"));
             }
         });
     }

@@ -58,7 +58,8 @@ impl Provider {
         self.searched(call, queries, Provider::represent).await
     }
 
-    /// The same as the text of a list, of which little is in memory however long it is.
+    /// The same as the text of a list, of which little is in memory however long it is: beside what is stored of the
+    /// resources themselves.
     ///
     /// # Errors
     /// As [`Provider::search`].
@@ -87,8 +88,9 @@ impl Provider {
             return Ok(results.into_other());
         }
         let provider = self.clone();
-        let reach =
-            if matches!(queries.as_slice(), [query] if query.is_look_up()) { Reach::Point } else { Reach::Scan };
+        // A group may hold a hundred thousand members, also where it is the only one.
+        let is_short = |query: &Query| query.is_look_up() && !self.shows_members(&call, query);
+        let reach = if matches!(queries.as_slice(), [query] if is_short(query)) { Reach::Point } else { Reach::Scan };
         let find_and_show = move |connection: &mut Connection| {
             let Results { total, paged, resources } = provider.find(connection, &call, &queries)?;
             let resources = show(&provider, connection, call.caller.tenant_id, &queries, &resources)?;
@@ -173,6 +175,10 @@ impl Provider {
     /// As [`Provider::search`].
     pub async fn list_one(&self, call: Call, id: String, query: Query) -> Result<Results<Listed>> {
         self.list(call, vec![query.on(&id)]).await
+    }
+
+    fn shows_members(&self, call: &Call, query: &Query) -> bool {
+        self.assembler(call.caller.tenant_id, query.resource_type, &query.projection).shows_members()
     }
 
     fn find(&self, connection: &mut Connection, call: &Call, queries: &[Query]) -> Result<Results<Vec<StoredText>>> {

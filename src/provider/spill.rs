@@ -61,14 +61,14 @@ impl Spill {
 
     /// Adds to the text.
     pub(super) fn push(&mut self, text: &str) {
-        self.rest.push_str(text);
-        if self.rest.len() >= self.room && !self.is_full {
+        if self.rest.len() + text.len() > self.room && !self.is_full {
             self.is_full = self.spill().is_err();
             self.room = PIECE;
         }
+        self.rest.push_str(text);
     }
 
-    /// Nothing more may be written after a failure: nobody knows how far it came.
+    /// Writes down what there is. Nothing more may be written after a failure: nobody knows how far it came.
     fn spill(&mut self) -> io::Result<()> {
         if self.file.is_none() {
             self.file = Some(self.directory.as_ref().map_or_else(tempfile::tempfile, tempfile::tempfile_in)?);
@@ -168,7 +168,7 @@ mod tests {
                 spill.push(&word);
                 expected.push_str(&word);
             }
-            assert_eq!(spill.file.is_some(), expected.len() >= in_memory);
+            assert_eq!(spill.file.is_some(), expected.len() > in_memory);
 
             assert_eq!(spill.finish().expect("readable").whole_of_a_test(), expected);
         }
@@ -177,13 +177,14 @@ mod tests {
     #[test]
     fn a_disk_that_is_full_in_the_middle_takes_nothing_from_the_text() {
         let mut spill = Spill::new(None, PIECE);
-        let pieces = ["a", "b", "c"].map(|letter| letter.repeat(PIECE));
+        let pieces = ["a", "b", "c", "d"].map(|letter| letter.repeat(PIECE));
         spill.push(&pieces[0]);
+        spill.push(&pieces[1]);
 
         let file = spill.file.replace(File::options().write(true).open("/dev/full").expect("a disk that is full"));
-        spill.push(&pieces[1]);
-        spill.file = file;
         spill.push(&pieces[2]);
+        spill.file = file;
+        spill.push(&pieces[3]);
 
         assert_eq!(spill.in_file, PIECE as u64);
         assert_eq!(spill.finish().expect("readable").whole_of_a_test(), pieces.concat());

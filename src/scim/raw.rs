@@ -79,7 +79,7 @@ impl From<&Map<String, Value>> for RawObject<'static> {
 pub fn member<'a>(text: &'a str, name: &str) -> Result<Option<Cow<'a, str>>> {
     let mut found = None;
     let is_read = Scanner { text, at: 0 }.each(|key, value| {
-        if key == name {
+        if found.is_none() && key == name {
             found = Some(Cow::Borrowed(value));
         }
     });

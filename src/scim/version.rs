@@ -222,7 +222,8 @@ impl Tagging {
     }
 }
 
-/// Fast rather than safe from forgery: nobody gains by a collision with his own data.
+/// Fast rather than safe from forgery: whoever may change the name of a group could look for two that hash alike, and
+/// would gain that somebody else goes on with the old one.
 struct Hash(xxhash3_128::Hasher);
 
 impl Hash {

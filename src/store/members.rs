@@ -566,18 +566,19 @@ pub fn exceed(connection: &mut Connection, group_row_id: i64, most: i64) -> Resu
 pub fn counts(connection: &mut Connection, group_row_ids: &[i64]) -> Result<HashMap<i64, i64>> {
     let mut counts = HashMap::new();
     for chunk in group_row_ids.chunks(CHUNK) {
-        let statement: Sql<(BigInt, BigInt)> = Sql::new(
-            "SELECT m.group_row_id, count(*) FROM (\
-             SELECT gm.group_row_id FROM group_members gm WHERE gm.group_row_id IN (",
-        );
-        let statement = statement
-            .bind_list(in_few_lengths(chunk))
-            .push(") UNION ALL SELECT u.group_row_id FROM unresolved_members u WHERE u.group_row_id IN (")
-            .bind_list(in_few_lengths(chunk))
-            .push(")) m GROUP BY m.group_row_id");
-        counts.extend(statement.load::<(i64, i64)>(connection)?);
+        counts.extend(counts_of(chunk).load::<(i64, i64)>(connection)?);
     }
     Ok(counts)
+}
+
+fn counts_of(group_row_ids: &[i64]) -> Sql<(BigInt, BigInt)> {
+    let statement = Sql::new(
+        "SELECT m.group_row_id, count(*) FROM (SELECT gm.group_row_id FROM group_members gm WHERE gm.group_row_id IN (",
+    );
+    let statement = statement.bind_list(in_few_lengths(group_row_ids));
+    let statement =
+        statement.push(") UNION ALL SELECT u.group_row_id FROM unresolved_members u WHERE u.group_row_id IN (");
+    statement.bind_list(in_few_lengths(group_row_ids)).push(")) m GROUP BY m.group_row_id")
 }
 
 /// Of groups with no more members than this it is cheap to look at each.

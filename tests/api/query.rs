@@ -611,3 +611,33 @@ fn assert_pages(api: &Api, path: &str, expected: &[String], pages: &[(usize, usi
         }
     }
 }
+
+#[test]
+fn qry_01_qry_02_a_long_list_is_whole_and_as_long_as_it_says() {
+    each(|api| {
+        insert_users(api, 1_000);
+        // Longer than what the server keeps of an answer in memory.
+        let padding = "-".repeat(230);
+        for number in 0..3 {
+            let member = |at| json!({"value": format!("{number}-{at}{padding}")});
+            let members: Vec<Value> = (0..4_000).map(member).collect();
+            let group = json!({"schemas": [GROUP], "displayName": format!("Group {number}"), "members": members});
+            assert_eq!(api.post("/Groups", &group).status, 201);
+        }
+
+        for (path, count, length) in [("/Users?count=1000", 1_000, 300_000), ("/Groups", 3, 2_900_000)] {
+            let answer = api.get(path);
+            let list = answer.json();
+            let head = api.send("HEAD", path, &[], None);
+
+            assert!(answer.body.len() > length, "{path}: {}", answer.body.len());
+            assert_eq!((&list["totalResults"], &list["itemsPerPage"]), (&json!(count), &json!(count)));
+            assert_eq!(list["Resources"].as_array().map(Vec::len), Some(count));
+            assert_eq!(answer.header("content-length"), Some(answer.body.len().to_string().as_str()));
+            assert_eq!((head.status, head.body.len()), (200, 0));
+            assert_eq!(head.header("content-length"), answer.header("content-length"));
+        }
+        let shown = api.get("/Groups").json()["Resources"][2]["members"].as_array().map(Vec::len);
+        assert_eq!(shown, Some(4_000));
+    });
+}

@@ -55,8 +55,8 @@ impl Groups {
     }
 }
 
-/// The groups that some resources are in. Nested groups count, and cycles end. A query for 500 resources, and one for their
-/// groups where there are several resources; one more if any of these groups is nested, however deep.
+/// The groups that some resources are in, within one snapshot. Nested groups count, and cycles end. A query for 500 resources,
+/// where there are several one for 500 of their groups, and one more for 500 of these that are nested, however deep.
 ///
 /// # Errors
 /// Database failures.
@@ -68,7 +68,8 @@ pub fn groups_of(connection: &mut Connection, member_row_ids: &[i64]) -> Result<
     if !direct.is_nested() {
         return Ok(direct.into_groups());
     }
-    let group_row_ids: Vec<i64> = direct.groups.iter().map(|group| group.row_id).collect();
+    let nested = direct.groups.iter().filter(|group| group.beyond.is_some());
+    let group_row_ids: Vec<i64> = nested.map(|group| group.row_id).collect();
     let mut graph = above(connection, &group_row_ids)?;
     graph.add(direct);
     Ok(graph.groups_of(member_row_ids))
@@ -411,7 +412,8 @@ mod tests {
                      SELECT (SELECT row_id FROM resources WHERE id = 'g'), row_id FROM resources WHERE id <> 'g'",
                 )?;
                 let page: Vec<i64> = (1..=100).collect();
-                Ok([plan(connection, memberships_of(&page))?, plan(connection, groups_in(&page))?])
+                let counts = plan(connection, members::counts_of(&page))?;
+                Ok([plan(connection, memberships_of(&page))?, plan(connection, groups_in(&page))?, counts])
             };
 
             let plans = store.write(explain).await.expect("plans");
