@@ -136,6 +136,10 @@ impl Cluster {
             let log = || fs::read_to_string(self.log()).unwrap_or_default();
             assert!(Instant::now() < deadline, "PostgreSQL does not start: {}", log());
             sleep(Duration::from_millis(20));
+            // Memory that it shared before it was killed may be in use for a moment after the last process has gone.
+            if self.server.as_mut().is_some_and(|server| server.try_wait().unwrap().is_some()) {
+                self.server = Some(command.spawn().unwrap());
+            }
         }
     }
 
