@@ -81,6 +81,11 @@ pub fn moment() -> DateTime<Utc> {
     now
 }
 
+/// A millisecond that nothing has happened in yet; what happens next is not earlier.
+pub fn from_now_on() -> DateTime<Utc> {
+    moment() + chrono::Duration::milliseconds(1)
+}
+
 pub fn type_of(resource: &Value) -> &str {
     resource["meta"]["resourceType"].as_str().unwrap()
 }

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use crate::harness::{Api, Database, Lasting, each, run};
 use crate::messages::*;
 use crate::past::{
-    DEVICE, Seen, Step, World, configured_provider, devices, id_of, moment, own_of_past, see, state_at, type_of,
+    DEVICE, Seen, Step, World, configured_provider, devices, from_now_on, id_of, moment, own_of_past, see, state_at,
+    type_of,
 };
 use crate::restore::{operators_call, provider, provider_of, restore};
 
@@ -85,7 +86,7 @@ fn a_span_is_taken_back_attribute_by_attribute_and_member_by_member() {
         let ines = api.created("/Users", &body);
         let omar = api.created("/Users", &user("omar"));
         let team = api.created("/Groups", &group("Team", &[&ines]));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         changed(&rogue, &ines, &replaced("title", json!("Lead")));
         changed(&rogue, &ines, &replaced("title", json!("Boss")));
@@ -128,7 +129,7 @@ fn what_was_created_is_deleted_and_what_was_deleted_is_back() {
         let inner = api.created("/Groups", &group("Inner", &[&ines]));
         changed(api, &team, &with_member(&inner));
         let before: Vec<Seen> = [&boss, &ines, &team, &inner].iter().map(|resource| see(api, resource)).collect();
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         for resource in [&boss, &inner, &ines] {
             assert_eq!(rogue.delete(&path_of(resource)).status, 204);
@@ -163,7 +164,7 @@ fn what_only_came_of_a_deletion_moves_no_last_modified() {
         let manager = json!({ENTERPRISE: {"manager": {"value": boss["id"]}}});
         let ines = api.created("/Users", &user_with("ines", manager));
         let team = api.created("/Groups", &group("Team", &[&boss]));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         assert_eq!(rogue.delete(&path_of(&boss)).status, 204);
 
@@ -181,7 +182,7 @@ fn what_only_came_of_a_deletion_moves_no_last_modified() {
 fn names_that_were_exchanged_are_exchanged_back() {
     each(|api| {
         let [ines, omar, mira] = ["ines", "omar", "mira"].map(|name| api.created("/Users", &user(name)));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         let renamed = |resource: &Value, name: &str| changed(&rogue, resource, &replaced("userName", json!(name)));
         renamed(&ines, "spare");
@@ -225,7 +226,7 @@ fn the_database_agrees_with_itself_afterwards() {
                 .collect()
         };
         let before = shown();
-        let since = moment();
+        let since = from_now_on();
         let rogue = &another_key(api);
         for (resource, serial, tag) in [(0, "x", "y"), (1, "1", "a"), (2, "2", "b"), (0, "3", "c")] {
             let body = json!({"schemas": [DEVICE], "serial": serial, "tag": tag});
@@ -252,7 +253,7 @@ fn the_database_agrees_with_itself_afterwards() {
 fn groups_get_their_names_for_programs_back_too() {
     each(|api| {
         let [team, crew] = ["Team", "Crew"].map(|name| api.created("/Groups", &group(name, &[])));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         for (resource, name) in [(&team, "Spare"), (&crew, "Team"), (&team, "Crew")] {
             changed(&rogue, resource, &replaced("displayName", json!(name)));
@@ -275,7 +276,7 @@ fn a_change_by_somebody_else_is_left_alone_and_the_rest_is_undone() {
         let ines = api.created("/Users", &user_with("ines", json!({"title": "Guide", "nickName": "I"})));
         let omar = api.created("/Users", &user("omar"));
         let team = api.created("/Groups", &group("Team", &[&ines, &omar]));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         changed(&rogue, &ines, &replaced("title", json!("Lead")));
         changed(&rogue, &ines, &replaced("nickName", json!("N")));
@@ -300,7 +301,7 @@ fn a_change_by_somebody_else_is_left_alone_and_the_rest_is_undone() {
 fn a_change_in_between_is_a_conflict_and_one_that_was_put_right_by_hand_is_none() {
     each(|api| {
         let ines = api.created("/Users", &user_with("ines", json!({"title": "1", "nickName": "1"})));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         changed(&rogue, &ines, &replaced("title", json!("2")));
         changed(&rogue, &ines, &replaced("nickName", json!("2")));
@@ -318,7 +319,7 @@ fn a_change_in_between_is_a_conflict_and_one_that_was_put_right_by_hand_is_none(
 #[test]
 fn whoever_somebody_else_has_use_for_by_now_is_not_deleted() {
     each(|api| {
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         let [changed_since, listed, boss, unused] =
             ["changed", "listed", "boss", "unused"].map(|name| rogue.created("/Users", &user(name)));
@@ -351,7 +352,7 @@ fn a_name_that_somebody_else_has_by_now_stays_with_him() {
         let [renamed, deleted] =
             ["ines", "omar"].map(|name| api.created("/Users", &user_with(name, json!({"title": "1"}))));
         let team = api.created("/Groups", &group("Team", &[&deleted]));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         changed(&rogue, &renamed, &replaced("userName", json!("other")));
         changed(&rogue, &renamed, &replaced("title", json!("2")));
@@ -375,7 +376,7 @@ fn an_undo_can_be_undone() {
         let ines = api.created("/Users", &user_with("ines", json!({"title": "Guide"})));
         let gone = api.created("/Users", &user("gone"));
         let team = api.created("/Groups", &group("Team", &[&ines, &gone]));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         let omar = rogue.created("/Users", &user_with("omar", json!({ENTERPRISE: {"manager": {"value": ines["id"]}}})));
         changed(&rogue, &ines, &replaced("title", json!("Lead")));
@@ -400,7 +401,7 @@ fn an_undo_can_be_undone() {
 fn the_history_tells_that_it_is_an_undo_and_of_what() {
     each(|api| {
         let ines = api.created("/Users", &user("ines"));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         changed(&rogue, &ines, &replaced("title", json!("Lead")));
         let omar = rogue.created("/Users", &user("omar"));
@@ -422,7 +423,7 @@ fn the_history_tells_that_it_is_an_undo_and_of_what() {
 fn who_is_purged_stays_so_and_keeps_nobody_else_from_being_restored() {
     each(|api| {
         let (ines, omar) = (api.created("/Users", &user("ines")), api.created("/Users", &user("omar")));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         assert_eq!(rogue.delete(&path_of(&ines)).status, 204);
         assert_eq!(rogue.delete(&path_of(&omar)).status, 204);
@@ -458,7 +459,7 @@ fn an_import_is_undone() {
             ("Authorization".to_owned(), format!("Bearer {}", admin.token)),
             ("Content-Type".to_owned(), "application/x-ndjson".to_owned()),
         ];
-        let since = moment();
+        let since = from_now_on();
         let path = format!("/admin/v1/tenants/{tenant}/import");
         let imported = api.root().send("POST", &path, &headers, Some(file.as_bytes())).unwrap();
         assert_eq!(imported.status, 200, "{}", imported.text());
@@ -480,7 +481,7 @@ fn what_is_outside_the_span_stays() {
     each(|api| {
         let rogue = another_key(api);
         let ines = rogue.created("/Users", &user_with("ines", json!({"title": "1", "nickName": "1"})));
-        let since = moment();
+        let since = from_now_on();
         changed(&rogue, &ines, &replaced("title", json!("2")));
         changed(&rogue, &ines, &replaced("nickName", json!("2")));
         let until = moment();
@@ -566,7 +567,7 @@ fn undone_alone_a_key_has_left_nothing() {
         prefix.iter().for_each(|(_, step)| world.make(*step));
         let known = world.made.len();
         let before = world.see();
-        let since = moment();
+        let since = from_now_on();
         world.api = &rogue;
         span.iter().filter(|(_, step)| !is_restoration(*step)).for_each(|(_, step)| world.make(*step));
         let after_rogue = facts(&world.made, &world.see());
@@ -601,7 +602,7 @@ fn what_others_did_stays() {
         let mut world = World { api, made: Vec::new() };
         let (prefix, span) = steps.split_at(steps.len() / 3);
         prefix.iter().for_each(|(_, step)| world.make(*step));
-        let since = moment();
+        let since = from_now_on();
         let mut now = facts(&world.made, &world.see());
         let mut of_others: BTreeSet<(String, Thing)> = BTreeSet::new();
         // What came of a restoration does not keep what the key has created.
@@ -646,7 +647,7 @@ fn what_others_did_stays() {
 fn a_resource_of_nobody_else_is_restored_before_its_time() {
     each(|api| {
         let ines = api.created("/Users", &user("ines"));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         assert_eq!(rogue.delete(&path_of(&ines)).status, 204);
         restore(api, "User", id_of(&ines));
@@ -662,7 +663,7 @@ fn a_password_that_was_set_is_left_and_named() {
     crate::harness::each_with_passwords(|api| {
         let ines = api.created("/Users", &user_with("ines", json!({"password": "t1meTravel!"})));
         let omar = api.created("/Users", &user_with("omar", json!({"password": "t1meTravel!"})));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         let rogue = rogue.with_passwords();
         changed(&rogue, &ines, &replaced("password", json!("second-One!")));
@@ -685,7 +686,7 @@ fn a_member_that_nobody_has_by_now_is_unresolved_again() {
     each(|api| {
         let gone = api.created("/Users", &user("gone"));
         let team = api.created("/Groups", &group("Team", &[&gone]));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         changed(&rogue, &team, &without_member(&gone));
         assert_eq!(api.delete(&path_of(&gone)).status, 204);
@@ -705,7 +706,7 @@ fn a_manager_who_is_deleted_by_now_is_not_assigned_again() {
         let [boss, other] = ["boss", "other"].map(|name| api.created("/Users", &user(name)));
         let manager = json!({ENTERPRISE: {"manager": {"value": boss["id"]}}});
         let ines = api.created("/Users", &user_with("ines", manager));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         changed(&rogue, &ines, &replaced(&format!("{ENTERPRISE}:manager"), json!({"value": other["id"]})));
         assert_eq!(api.delete(&path_of(&boss)).status, 204);
@@ -724,7 +725,7 @@ fn who_is_deleted_no_more_has_no_manager_who_has_been_deleted_since() {
             let boss = api.created("/Users", &user("boss"));
             let manager = json!({ENTERPRISE: {"manager": {"value": boss["id"]}}});
             let ines = api.created("/Users", &user_with("ines", manager));
-            let since = moment();
+            let since = from_now_on();
             let rogue = another_key(api);
             assert_eq!(rogue.delete(&path_of(&ines)).status, 204);
             let deleting = if boss_comes_back { &rogue } else { api };
@@ -761,7 +762,7 @@ fn who_is_back_without_a_manager_has_that_one_again_when_his_deletion_is_undone_
             let [boss, other] = ["boss", "other"].map(|name| api.created("/Users", &user(name)));
             let manager = json!({ENTERPRISE: {"manager": {"value": boss["id"]}}});
             let [ines, omar] = ["ines", "omar"].map(|name| api.created("/Users", &user_with(name, manager.clone())));
-            let since = moment();
+            let since = from_now_on();
             let [of_reports, of_boss] = [another_key(api), another_key(api)];
             for report in [&ines, &omar] {
                 assert_eq!(of_reports.delete(&path_of(report)).status, 204);
@@ -787,7 +788,7 @@ fn who_is_back_without_a_manager_has_that_one_again_when_his_deletion_is_undone_
 fn nobody_gets_a_manager_back_whom_the_same_undo_deletes() {
     each(|api| {
         let [ines, omar, nina, old] = ["ines", "omar", "nina", "old"].map(|name| api.created("/Users", &user(name)));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         let [gone, needed] = ["gone", "needed"].map(|name| rogue.created("/Users", &user(name)));
         changed(api, &ines, &assigned(&gone));
@@ -824,7 +825,7 @@ fn nobody_gets_a_manager_back_whom_the_same_undo_deletes() {
 fn a_member_whom_the_same_undo_deletes_is_unresolved() {
     each(|api| {
         let team = api.created("/Groups", &group("Team", &[]));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         let gone = rogue.created("/Users", &user("gone"));
         changed(api, &team, &with_member(&gone));
@@ -842,7 +843,7 @@ fn a_member_whom_the_same_undo_deletes_is_unresolved() {
 fn admins_see_the_plan_and_what_was_done() {
     each(|api| {
         let ines = api.created("/Users", &user_with("ines", json!({"title": "Guide"})));
-        let since = moment();
+        let since = from_now_on();
         let rogue = another_key(api);
         changed(&rogue, &ines, &replaced("title", json!("Lead")));
         let admin = api.with_key(Profile::Compat, "admin");
