@@ -47,7 +47,7 @@ impl Provider {
     ) -> Result<Listed> {
         let members = self.members_shown(connection, tenant_id, queries, page)?;
         let mut text = Spill::new(self.store.directory(), IN_MEMORY);
-        text.expect(page.iter().map(|stored| stored.document.len() + BESIDE_DOCUMENT).sum());
+        text.reserve(page.iter().map(|stored| stored.document.len() + BESIDE_DOCUMENT).sum());
         let (mut rest, mut separator) = (page, "");
         while !rest.is_empty() {
             let (block, behind) = rest.split_at(block_length(rest.iter().map(|stored| count(&members, stored))));
@@ -57,8 +57,7 @@ impl Provider {
                 && let Some(query) = queries.iter().find(|query| query.resource_type.name == alone.resource_type)
             {
                 text.push(separator);
-                let assembler = self.assembler(tenant_id, query.resource_type, &query.projection);
-                assembler.long(connection, alone, &mut text)?;
+                self.assembler_of(tenant_id, query).long(connection, alone, &mut text)?;
                 separator = ",";
                 continue;
             }
@@ -68,10 +67,7 @@ impl Provider {
                 separator = ",";
             };
             match queries {
-                [query] => {
-                    let assembler = self.assembler(tenant_id, query.resource_type, &query.projection);
-                    assembler.each(connection, block, add)?;
-                }
+                [query] => self.assembler_of(tenant_id, query).each(connection, block, add)?,
                 _ => self.represent(connection, tenant_id, queries, block)?.into_iter().for_each(&mut add),
             }
         }
@@ -86,8 +82,7 @@ impl Provider {
         queries: &[Query],
         page: &[StoredText],
     ) -> Result<HashMap<i64, i64>> {
-        let shows_members =
-            |query: &&Query| self.assembler(tenant_id, query.resource_type, &query.projection).shows_members();
+        let shows_members = |query: &&Query| self.assembler_of(tenant_id, query).shows_members();
         let types: Vec<&str> = queries.iter().filter(shows_members).map(|query| &*query.resource_type.name).collect();
         let groups = page.iter().filter(|stored| types.contains(&stored.resource_type.as_str()));
         let row_ids: Vec<i64> = groups.map(|stored| stored.row_id).collect();

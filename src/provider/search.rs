@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::assemble::Assembler;
 use super::{Call, Listed, Provider, Representation};
 use crate::auth::Access;
 use crate::scim::cursor::{Direction, Position};
@@ -58,7 +59,7 @@ impl Provider {
         self.searched(call, queries, Provider::represent).await
     }
 
-    /// The same as the text of a list, of which little is in memory however long it is: beside what is stored of the
+    /// The same as the text of a list, of which little is in memory however long it is, beside what is stored of the
     /// resources themselves.
     ///
     /// # Errors
@@ -89,7 +90,8 @@ impl Provider {
         }
         let provider = self.clone();
         // A group may hold a hundred thousand members, also where it is the only one.
-        let is_short = |query: &Query| query.is_look_up() && !self.shows_members(&call, query);
+        let is_short =
+            |query: &Query| query.is_look_up() && !self.assembler_of(call.caller.tenant_id, query).shows_members();
         let reach = if matches!(queries.as_slice(), [query] if is_short(query)) { Reach::Point } else { Reach::Scan };
         let find_and_show = move |connection: &mut Connection| {
             let Results { total, paged, resources } = provider.find(connection, &call, &queries)?;
@@ -177,8 +179,9 @@ impl Provider {
         self.list(call, vec![query.on(&id)]).await
     }
 
-    fn shows_members(&self, call: &Call, query: &Query) -> bool {
-        self.assembler(call.caller.tenant_id, query.resource_type, &query.projection).shows_members()
+    /// Assembles what a query finds.
+    pub(super) fn assembler_of<'a>(&'a self, tenant_id: i64, query: &'a Query) -> Assembler<'a> {
+        self.assembler(tenant_id, query.resource_type, &query.projection)
     }
 
     fn find(&self, connection: &mut Connection, call: &Call, queries: &[Query]) -> Result<Results<Vec<StoredText>>> {
@@ -230,7 +233,7 @@ impl Provider {
         page: &[StoredText],
     ) -> Result<Vec<Representation>> {
         if let [query] = queries {
-            return self.assembler(tenant_id, query.resource_type, &query.projection).all(connection, page);
+            return self.assembler_of(tenant_id, query).all(connection, page);
         }
         let order: Vec<i64> = page.iter().map(|stored| stored.row_id).collect();
         let mut by_row: HashMap<i64, Representation> = HashMap::with_capacity(page.len());
@@ -238,7 +241,7 @@ impl Provider {
             let of_type: Vec<StoredText> =
                 page.iter().filter(|stored| stored.resource_type == query.resource_type.name).cloned().collect();
             let row_ids: Vec<i64> = of_type.iter().map(|stored| stored.row_id).collect();
-            let shown = self.assembler(tenant_id, query.resource_type, &query.projection).all(connection, &of_type)?;
+            let shown = self.assembler_of(tenant_id, query).all(connection, &of_type)?;
             by_row.extend(row_ids.into_iter().zip(shown));
         }
         Ok(order.iter().filter_map(|row_id| by_row.remove(row_id)).collect())

@@ -55,7 +55,7 @@ impl Spill {
 
     /// Makes room for so many bytes, as far as they stay in memory: a text that grows step by step leaves a trail of memory
     /// that the allocator keeps.
-    pub(super) fn expect(&mut self, bytes: usize) {
+    pub(super) fn reserve(&mut self, bytes: usize) {
         self.rest.reserve(bytes.min(self.room));
     }
 

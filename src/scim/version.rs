@@ -12,6 +12,7 @@
 //! Reads compare the whole tag, so that an answer of 304 is never wrong. Writes compare the own part, since a change of
 //! another resource is no reason to refuse them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
@@ -192,11 +193,13 @@ impl Tagging {
     pub fn member(&mut self, name: &str, text: &str) {
         let Some(hash) = &mut self.hash else { return };
         for known in self.computed {
-            if known.container() == Some(name) {
-                let member = raw::member(text, &known.attribute.name).unwrap_or_default();
-                member.into_iter().for_each(|text| hash.add_attribute(known.attribute, &text));
-            } else if known.container().is_none() && known.attribute.name == name {
-                hash.add_attribute(known.attribute, text);
+            let part = match known.container() {
+                Some(urn) if urn == name => raw::member(text, &known.attribute.name).unwrap_or_default(),
+                None if known.attribute.name == name => Some(Cow::Borrowed(text)),
+                _ => None,
+            };
+            if let Some(text) = part {
+                hash.add_attribute(known.attribute, &text);
             }
         }
     }
