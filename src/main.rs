@@ -21,6 +21,7 @@ use scimd::provider::{self, Provider};
 use scimd::scim::schema::{Flaw, Registry, SchemaFile};
 use scimd::store::{self, Conformed, DatabaseUrl, Store};
 use scimd::{conformance, http, scim, telemetry};
+use socket2::SockRef;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -442,8 +443,16 @@ fn make_data_dir(directory: &Path) -> Result<(), Failure> {
     })
 }
 
+/// How many connections wait to be taken. The standard library lets 128; whoever comes then comes again after a second.
+const BACKLOG: i32 = 4096;
+
 fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|cause| {
+    let listen = || {
+        let listener = TcpListener::bind(address)?;
+        SockRef::from(&listener).listen(BACKLOG)?;
+        Ok(listener)
+    };
+    listen().map_err(|cause: io::Error| {
         let advice = match cause.kind() {
             io::ErrorKind::AddrInUse => format!(
                 "the port is in use; stop the program that has it, or choose another port: `--{setting} {}`",
