@@ -81,7 +81,7 @@ fn build() -> Result<PrometheusRecorder, BuildError> {
         .set_buckets_for_metric(Matcher::Full(COMMIT_SECONDS.to_owned()), &seconds)?
         .set_buckets_for_metric(
             Matcher::Full(CHANGES_PER_COMMIT.to_owned()),
-            &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0],
+            &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0],
         )?;
     Ok(builder.idle_timeout(MetricKindMask::GAUGE, Some(FORGET)).build_recorder())
 }

@@ -278,12 +278,24 @@ impl Connection {
     /// Moves what is in SQLite's log into the file and empties the log, where old contents would outlast their erasure;
     /// whether nobody was in the way. Outside of transactions.
     pub(super) fn empty_log(&mut self) -> QueryResult<bool> {
+        Ok(self.checkpoint("TRUNCATE")?.busy == 0)
+    }
+
+    /// How long SQLite's log is.
+    pub(super) fn log(&mut self) -> QueryResult<Log> {
+        self.checkpoint("NOOP")
+    }
+
+    /// Copies into the file what of SQLite's log is not there, as far as no reader needs it elsewhere. The file is synced only
+    /// if nothing was committed meanwhile. Outside of transactions.
+    pub(super) fn carry_log_over(&mut self) -> QueryResult<Log> {
+        self.checkpoint("PASSIVE")
+    }
+
+    fn checkpoint(&mut self, mode: &str) -> QueryResult<Log> {
         match self {
-            Connection::Sqlite(c) => {
-                let outcome: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(c)?;
-                Ok(outcome.busy == 0)
-            }
-            Connection::Postgres(_) => Ok(true),
+            Connection::Sqlite(c) => diesel::sql_query(format!("PRAGMA wal_checkpoint({mode})")).get_result(c),
+            Connection::Postgres(_) => Ok(Log::default()),
         }
     }
 
@@ -321,10 +333,25 @@ pub(super) struct InFlight {
     pub(super) next: i64,
 }
 
-#[derive(QueryableByName)]
-struct Checkpoint {
+/// SQLite's log, in pages; there is none on PostgreSQL.
+#[derive(Debug, Clone, Copy, Default, QueryableByName)]
+pub(super) struct Log {
+    /// Whether somebody was in the way.
     #[diesel(sql_type = Integer)]
     busy: i32,
+    /// How many there are.
+    #[diesel(sql_type = Integer, column_name = log)]
+    pub(super) length: i32,
+    /// How many of them are in the file.
+    #[diesel(sql_type = Integer, column_name = checkpointed)]
+    pub(super) carried: i32,
+}
+
+impl Log {
+    /// How many of them are not in the file.
+    pub(super) fn left(self) -> i32 {
+        self.length - self.carried
+    }
 }
 
 #[derive(QueryableByName)]
@@ -435,8 +462,9 @@ impl Connector {
         Ok(connection)
     }
 
-    /// Page caches come to 2 MiB for each reader (4 MiB make it no faster) and 16 MiB for the writer. The file is not mapped
-    /// into memory: each connection's map would count once more towards the process.
+    /// Page caches come to 1 MiB for each reader and 8 MiB for the writer: twice as much makes neither faster, for the operating
+    /// system keeps the file as well. The file is not mapped into memory: each connection's map would count once more towards
+    /// the process.
     ///
     /// No statistics are gathered: those of the first migration stand for a large store, and the plans stay the same.
     fn set_pragmas(&self, connection: &mut SqliteConnection, purpose: Purpose) -> QueryResult<()> {
@@ -446,13 +474,13 @@ impl Connector {
         }
         connection.batch_execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY")?;
         connection.batch_execute(match purpose {
-            Purpose::Pool => "PRAGMA cache_size = -2048; PRAGMA query_only = ON",
-            // 32 MiB of log between checkpoints: the longer, the more changes of a page go into the file as one. A log grown
-            // beyond 64 MiB under a long read shrinks again.
+            Purpose::Pool => "PRAGMA cache_size = -1024; PRAGMA query_only = ON",
+            // The log is carried over by a thread of its own (`Checkpointer`). One grown beyond 64 MiB under a long read shrinks
+            // again.
             // The short timeout leaves the waiting for the lock to `begin_immediate`.
             // What is deleted is overwritten: it may be what somebody has a right to have erased.
             Purpose::Writer => {
-                "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8000; \
+                "PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 0; \
                  PRAGMA journal_size_limit = 67108864; PRAGMA busy_timeout = 1; PRAGMA secure_delete = ON"
             }
         })

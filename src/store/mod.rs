@@ -5,6 +5,7 @@
 
 mod backup;
 mod catalog;
+mod checkpointer;
 mod commit;
 mod conform;
 mod connection;
@@ -191,6 +192,7 @@ impl Store {
         connection.lock_migrations()?;
         let applied = migrations::apply(&mut connection)?;
         connection.commit().map_err(error::of_commit)?;
+        connection.carry_log_over()?;
         Ok(applied)
     }
 

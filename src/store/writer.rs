@@ -8,20 +8,25 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use tokio::sync::oneshot;
 
+use super::checkpointer::Checkpointer;
 use super::connection::{Connection, Connector, Purpose};
 use super::rounds::Commits;
 use super::sql::Sql;
 use super::{commit, error};
 use crate::scim::{Error, ErrorKind, Result};
 
-/// How many works one commit holds at most; more would only make the first of them wait.
-const BATCH: usize = 256;
+/// How many works one commit holds at most: where so many wait, all of them wait less for one large commit than for several.
+const BATCH: usize = 1024;
+
+/// How long a batch takes up works: those at its beginning are not kept waiting by all that the others may take.
+pub(super) const LONG_ENOUGH: Duration = Duration::from_millis(50);
 
 /// How many batches have savepoints from the start after one that had to begin anew.
 const WARY_BATCHES: u32 = 16;
@@ -40,14 +45,15 @@ impl Writer {
     /// Opens the writer's own connection and starts its thread.
     pub(super) fn start(connector: Connector, queue_limit: usize, commits: Commits) -> Result<Writer> {
         let connection = connector.open(Purpose::Writer)?;
+        let checkpointer = Checkpointer::start(connector.clone())?;
         let queue = Arc::new(Queue::new(queue_limit));
         let exit = CloseAtExit(Arc::clone(&queue));
         let thread = std::thread::Builder::new()
             .name("scimd-writer".to_owned())
             .spawn(move || {
-                let mut scribe = Scribe { connector, connection: Some(connection), commits, wary: 0 };
+                let mut scribe = Scribe { connector, connection: Some(connection), checkpointer, commits, wary: 0 };
                 while let Some(batch) = exit.0.take() {
-                    scribe.commit_together(batch);
+                    exit.0.give_back(scribe.commit_together(batch));
                 }
             })
             .map_err(Error::internal)?;
@@ -89,6 +95,9 @@ impl Writer {
     }
 }
 
+/// Works that are committed together.
+type Batch = Vec<Box<dyn Waiting>>;
+
 #[derive(Debug)]
 struct Queue {
     state: Mutex<State>,
@@ -128,7 +137,7 @@ impl Queue {
     }
 
     /// What waits, up to a batch; waits for the first, never for more. `None` once closed and empty.
-    fn take(&self) -> Option<Vec<Box<dyn Waiting>>> {
+    fn take(&self) -> Option<Batch> {
         let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
         let mut state = self.arrival.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
         if state.waiting.is_empty() {
@@ -136,6 +145,12 @@ impl Queue {
         }
         let count = state.waiting.len().min(BATCH);
         Some(state.waiting.drain(..count).collect())
+    }
+
+    /// Puts in front what was taken and not begun.
+    fn give_back(&self, works: Batch) {
+        let mut state = self.lock();
+        works.into_iter().rev().for_each(|work| state.waiting.push_front(work));
     }
 
     fn close(&self) {
@@ -231,22 +246,25 @@ impl<T: Send, F: FnMut(&mut Connection) -> Result<T> + Send> Waiting for Work<T,
 struct Scribe {
     connector: Connector,
     connection: Option<Connection>,
+    checkpointer: Checkpointer,
     commits: Commits,
     /// How many of the next batches have savepoints from the start.
     wary: u32,
 }
 
 impl Scribe {
-    /// Runs a batch in one transaction and answers everybody in it.
+    /// Runs a batch in one transaction and answers everybody in it. What was not begun, since it took [`LONG_ENOUGH`] without
+    /// that, comes back.
     ///
     /// If the batch as a whole fails, everybody learns that failure, those too whose own work had failed: they may have
     /// failed because of a neighbour's change that is now undone.
-    fn commit_together(&mut self, mut batch: Vec<Box<dyn Waiting>>) {
+    fn commit_together(&mut self, mut batch: Batch) -> Batch {
         batch.retain(|work| !work.is_abandoned());
+        let mut others = Batch::new();
         if batch.is_empty() {
-            return;
+            return others;
         }
-        let outcome = self.run_and_commit(&mut batch);
+        let outcome = self.run_and_commit(&mut batch, &mut others);
         // Also where it failed: nobody may know whether it was stored.
         self.commits.count();
         let failure = match outcome {
@@ -260,12 +278,21 @@ impl Scribe {
         for work in batch {
             work.answer(failure.as_ref().map(error::share));
         }
+        self.keep_log_short();
+        others
     }
 
-    fn run_and_commit(&mut self, batch: &mut [Box<dyn Waiting>]) -> Result<()> {
+    fn keep_log_short(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        if let Ok(rows_written) = rows_written(connection) {
+            self.checkpointer.after_commit(connection, rows_written);
+        }
+    }
+
+    fn run_and_commit(&mut self, batch: &mut Batch, others: &mut Batch) -> Result<()> {
         if self.wary == 0 {
             let connection = self.begin()?;
-            let Some(failed) = run_without_savepoints(connection, batch)? else {
+            let Some(failed) = run_without_savepoints(connection, batch, others)? else {
                 return commit::commit(connection, batch.len());
             };
             self.undo();
@@ -277,8 +304,13 @@ impl Scribe {
         }
         self.wary -= 1;
         let connection = self.begin()?;
-        for work in batch.iter_mut() {
-            run_in_savepoint(connection, &mut **work)?;
+        let started = Instant::now();
+        for number in 0..batch.len() {
+            if is_enough(started, number) {
+                *others = batch.split_off(number);
+                break;
+            }
+            run_in_savepoint(connection, &mut *batch[number])?;
         }
         commit::commit(connection, batch.len())
     }
@@ -301,14 +333,28 @@ impl Scribe {
     }
 }
 
+/// Whether a batch is to be committed, though there are works that it has not begun.
+fn is_enough(started: Instant, begun: usize) -> bool {
+    begun > 0 && started.elapsed() >= LONG_ENOUGH
+}
+
 /// Runs works one after the other until one has failed, and what that wants. If none has, the transaction holds what is to be
 /// kept, and nothing else: also if a work was refused before it wrote anything, which is how most of them fail.
 ///
 /// A refused work only: where the database itself failed, it may have ended the transaction (disk full, say).
-fn run_without_savepoints(connection: &mut Connection, batch: &mut [Box<dyn Waiting>]) -> QueryResult<Option<Verdict>> {
-    for work in batch {
+fn run_without_savepoints(
+    connection: &mut Connection,
+    batch: &mut Batch,
+    others: &mut Batch,
+) -> QueryResult<Option<Verdict>> {
+    let started = Instant::now();
+    for number in 0..batch.len() {
+        if is_enough(started, number) {
+            *others = batch.split_off(number);
+            break;
+        }
         let before = rows_written(connection)?;
-        match work.run(connection) {
+        match batch[number].run(connection) {
             Verdict::Keep => {}
             Verdict::Refuse if rows_written(connection)? == before => {}
             failed => return Ok(Some(failed)),

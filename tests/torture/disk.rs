@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::crowd::{Worker, unclear};
-use crate::kill::{conclude, crowd, look, siege};
+use crate::kill::{conclude, crowd, damage, look, siege};
 use crate::place::{Place, Scimd, program};
 use crate::support::http::Response;
 use crate::{Effort, Findings};
@@ -35,12 +35,43 @@ pub fn read_only(effort: &Effort) -> Findings {
     fails_and_recovers(effort, &place, &disk)
 }
 
-/// The disk takes what is written and cannot promise to keep it (EIO of fsync).
+/// The disk takes what is written and cannot promise to keep it (EIO of fsync of the log).
 pub fn unsynced(effort: &Effort) -> Findings {
     let place = Place::sqlite();
-    let disk = FaultyDisk::of(place.directory.path(), "scimd.db", "5s");
+    let disk = FaultyDisk::of(place.directory.path(), "scimd.db-wal$", "5s");
     fails_and_recovers(effort, &place, &disk)
 }
+
+/// The disk keeps the log, and not what is carried over from it into the file of the database: scimd ends by itself, and the
+/// next one finds everything in the log.
+pub fn file_unsynced(effort: &Effort) -> Findings {
+    let place = Place::sqlite();
+    let disk = FaultyDisk::of(place.directory.path(), "scimd.db$", "5s");
+    let mut findings = Findings::default();
+    let mut crowd = crowd(&place, effort.seed);
+    let rounds = effort.rounds(20, 2);
+    for round in 0..rounds {
+        let mut scimd = disk.start(&place);
+        look(&mut crowd);
+        disk.fail();
+        let code = siege(&mut crowd, || scimd.end());
+        if code != Some(INPUT_OR_OUTPUT) {
+            findings.wrong.push(format!("round {round}: scimd ended with {code:?} on a disk that loses what it took"));
+        }
+        disk.mend();
+        findings.wrong.extend(damage(&place));
+    }
+    findings.note("ends of scimd by itself", rounds);
+    let scimd = place.start();
+    look(&mut crowd);
+    conclude(&place, crowd, rounds, &mut findings);
+    findings.wrong.extend(damage(&place));
+    scimd.terminate();
+    findings
+}
+
+/// How scimd ends where the disk does not keep what it took (`EX_IOERR`).
+const INPUT_OR_OUTPUT: i32 = 74;
 
 /// A file system with the database on it, and next to no room.
 pub fn small(effort: &Effort) -> Findings {

@@ -1,7 +1,8 @@
 /* A disk that fails on demand: loaded into a program before the C library (LD_PRELOAD).
 
-   While the file named by FAULTY_DISK exists, what changes or syncs a file whose path holds FAULTY_FILES fails with the
-   errno that stands in it. A letter behind the number limits that: s to syncing, e to what makes a file longer. */
+   While the file named by FAULTY_DISK exists, what changes a file whose path holds FAULTY_FILES, where $ stands for its end,
+   fails with the errno that stands in it. A letter behind the number makes it another call: with s what syncs the file, with e
+   only what makes it longer. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,16 +21,17 @@ static int fault(int fd, enum call call) {
     char link[64], path[4096], kind = ' ';
     int number = 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
+    ssize_t length = readlink(link, path, sizeof path - 2);
     if (length <= 0) return 0;
-    path[length] = 0;
+    path[length] = '$';
+    path[length + 1] = 0;
     /* The shared memory of SQLite is no disk. */
     if (!strstr(path, getenv("FAULTY_FILES")) || strstr(path, "-shm")) return 0;
     FILE *wanted = fopen(getenv("FAULTY_DISK"), "r");
     if (!wanted) return 0;
     int read = fscanf(wanted, "%d%c", &number, &kind);
     fclose(wanted);
-    if (read < 1 || (kind == 's' && call != SYNC) || (kind == 'e' && call != EXTEND)) return 0;
+    if (read < 1 || (kind == 's') != (call == SYNC) || (kind == 'e' && call != EXTEND)) return 0;
     return number;
 }
 

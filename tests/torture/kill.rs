@@ -232,7 +232,7 @@ fn examine(place: &Place, findings: &mut Findings) -> usize {
 }
 
 /// What SQLite finds wrong with the file.
-fn damage(place: &Place) -> Vec<String> {
+pub fn damage(place: &Place) -> Vec<String> {
     use diesel::prelude::*;
     #[derive(QueryableByName)]
     struct Row {

@@ -83,7 +83,7 @@ impl Findings {
 
 type Scenario = (&'static str, &'static str, fn(&Effort) -> Findings);
 
-const SCENARIOS: [Scenario; 17] = [
+const SCENARIOS: [Scenario; 18] = [
     ("kill-sqlite", "scimd is killed under load, on SQLite", kill::sqlite),
     ("kill-postgres", "scimd and PostgreSQL are killed in turn under load", kill::postgres),
     ("restarts", "PostgreSQL is restarted under load", network::restarts),
@@ -99,6 +99,7 @@ const SCENARIOS: [Scenario; 17] = [
     ("small-disk", "a small file system fills up, then has room again", disk::small),
     ("read-only", "the file system turns read-only, then back", disk::read_only),
     ("unsynced", "the disk cannot sync, then can again", disk::unsynced),
+    ("file-unsynced", "the disk keeps the log and loses what is carried over from it", disk::file_unsynced),
     ("postgres-full", "PostgreSQL has no room, then has room again", disk::postgres_full),
     ("postgres-read-only", "PostgreSQL takes no changes, then takes them again", disk::postgres_read_only),
     ("several", "several processes on one PostgreSQL", several::processes),

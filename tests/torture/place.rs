@@ -180,6 +180,18 @@ impl Scimd {
         self.child.wait().unwrap();
     }
 
+    /// The end that it comes to by itself.
+    pub fn end(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
     /// SIGTERM, and the end.
     pub fn terminate(mut self) -> Option<i32> {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use super::connection::Connection;
 use super::schema::{resources, tenants as tenants_table};
+use super::writer::LONG_ENOUGH;
 use super::*;
 
 /// A migrated store of its own for one test.
@@ -216,6 +217,41 @@ fn writes_that_wait_together_are_committed_together() {
         assert_eq!(within, ["default", "one", "two"], "both have run");
         assert_eq!(before, (vec!["default".to_owned()], false, false), "and neither is committed or answered");
         assert_eq!(stored(&store).await, ["default", "one", "two"]);
+    });
+}
+
+#[test]
+fn nobody_waits_for_the_works_of_all_who_came_with_him() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        let (release, _first) = held(&store).await;
+        let slow = |name: &'static str| {
+            move |c: &mut Connection| {
+                std::thread::sleep(2 * LONG_ENOUGH);
+                let before = names(c)?;
+                insert(c, name).map(|()| before)
+            }
+        };
+        let one = queued(&store, slow("one")).await;
+        let (begun, has_begun) = mpsc::channel();
+        let (go_on, gate) = mpsc::channel::<()>();
+        let two = queued(&store, move |c| {
+            begun.send(()).unwrap();
+            let _ = gate.recv();
+            insert(c, "two")
+        })
+        .await;
+        let three = queued(&store, slow("three")).await;
+
+        drop(release);
+        has_begun.recv().unwrap();
+        let first = tokio::time::timeout(PATIENCE, one).await.expect("it waits for nobody else").unwrap().unwrap();
+        let stored_first = stored(&store).await;
+        drop(go_on);
+
+        assert_eq!((first, stored_first), (vec!["default".to_owned()], vec!["default".to_owned(), "one".to_owned()]));
+        two.await.unwrap().unwrap();
+        assert_eq!(three.await.unwrap().unwrap(), ["default", "one", "two"], "the others keep their places");
     });
 }
 
