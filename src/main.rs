@@ -443,7 +443,8 @@ fn make_data_dir(directory: &Path) -> Result<(), Failure> {
     })
 }
 
-/// How many connections wait to be taken. The standard library lets 128; whoever comes then comes again after a second.
+/// How many connections wait to be taken, as far as the system lets them (`net.core.somaxconn`). The standard library lets 128;
+/// whoever comes then comes again after a second.
 const BACKLOG: i32 = 4096;
 
 fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {

@@ -1,11 +1,13 @@
 //! Carries SQLite's log over into the file of the database (a checkpoint), beside the writer.
 //!
 //! By itself SQLite has that commit do it which makes the log too long: everybody in it, and everybody behind it, waits until
-//! thousands of pages are written all over the file and synced. Here a thread does nearly all of it while the writer goes on.
-//! The last step is the writer's: the log begins anew when all of it is in the file, and while changes come, nobody else can
-//! tell that it is.
+//! thousands of pages are written all over the file and synced. Here a thread does nearly all of it, again and again, while
+//! the writer goes on. The last step is the writer's: the log begins anew when all of it is in the file, and what is done
+//! beside commits never comes to the end of a log that grows.
 //!
-//! What the thread has written counts as being in the file before it is synced, so it must be synced before that last step.
+//! SQLite takes what a pass has copied for kept, and syncs it no sooner than in the last step. If that failed once, it would
+//! try only the rest again, and begin the log anew over pages that the disk has lost. So the thread syncs the file itself
+//! before the last step, and a failure is met while the log still has everything.
 
 use std::fs::File;
 use std::io;
@@ -14,11 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use super::connection::{Connection, Connector, Purpose};
+use super::connection::{Connection, Connector, Log, Purpose};
 use super::database_url::DatabaseUrl;
 use crate::scim::{Error, Result};
 
-/// How many pages the log has when it is carried over, 32 MiB: the longer, the more changes of a page go into the file as one.
+/// How many pages the log has when it is carried over, some 32 MiB: the longer, the more changes of a page go into the file as
+/// one.
 const LONG: i32 = if cfg!(test) { 400 } else { 8_000 };
 
 /// How many pages may be left to the writer.
@@ -26,9 +29,6 @@ const FEW: i32 = LONG / 8;
 
 /// How often the thread carries over what came while it did so, before it leaves the rest to the writer.
 const PASSES: usize = 4;
-
-/// How many rows are written between two looks at the log; each may take several pages.
-const ROWS: i64 = 500;
 
 /// How the process ends when the file cannot be synced (`EX_IOERR`).
 const INPUT_OR_OUTPUT: i32 = 74;
@@ -38,8 +38,6 @@ const INPUT_OR_OUTPUT: i32 = 74;
 pub(super) struct Checkpointer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    /// How many rows the writer had written when the thread was told to look.
-    looked_at: i64,
 }
 
 #[derive(Debug, Default)]
@@ -62,30 +60,31 @@ impl Checkpointer {
             .name("scimd-checkpoint".to_owned())
             .spawn(move || carrier.carry_until_closed())
             .map_err(Error::internal)?;
-        Ok(Checkpointer { shared, thread: Some(thread), looked_at: 0 })
+        Ok(Checkpointer { shared, thread: Some(thread) })
     }
 
-    /// What there is to do after a commit, when its callers are answered. `rows_written` are those of the connection so far.
-    pub(super) fn after_commit(&mut self, connection: &mut Connection, rows_written: i64) {
+    /// What there is to do after a commit, when its callers are answered: whoever's changes have made the log long.
+    pub(super) fn after_commit(&self, connection: &mut Connection) {
         if self.shared.is_near_end.load(Ordering::Acquire) {
-            // If it has failed, the thread sees that there is something left.
+            // If it fails, there is something left, and the thread sees it.
             let _ = connection.carry_log_over();
             self.shared.is_near_end.store(false, Ordering::Release);
-            self.look(rows_written);
-        } else if !(self.looked_at..self.looked_at + ROWS).contains(&rows_written) {
-            self.look(rows_written);
         }
-    }
-
-    fn look(&mut self, rows_written: i64) {
-        self.looked_at = rows_written;
-        self.wake();
+        if connection.log().is_ok_and(Log::is_long) {
+            self.wake();
+        }
     }
 
     fn wake(&self) {
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
+    }
+}
+
+impl Log {
+    fn is_long(self) -> bool {
+        self.length >= LONG
     }
 }
 
@@ -112,22 +111,12 @@ struct Carrier {
 
 impl Carrier {
     fn carry_until_closed(&mut self) {
-        loop {
+        while !self.is_closed() {
             std::thread::park();
-            if self.is_closed() {
-                return;
+            if !self.is_closed() && !self.shared.is_near_end.load(Ordering::Acquire) {
+                let outcome = self.carry();
+                self.tell(outcome);
             }
-            if self.shared.is_near_end.load(Ordering::Acquire) {
-                continue;
-            }
-            let outcome = self.carry();
-            if let Err(failure) = &outcome {
-                self.connection = None;
-                if !self.has_failed {
-                    tracing::warn!(error = %failure, "the log of the database cannot be carried over into its file");
-                }
-            }
-            self.has_failed = outcome.is_err();
         }
     }
 
@@ -135,26 +124,41 @@ impl Carrier {
         self.shared.is_closed.load(Ordering::Acquire)
     }
 
-    /// Carries a long log over until there is little left. A long read may be in the way; the next look tries again.
+    /// What the thread cannot do the writer does, as SQLite would have it.
+    fn tell(&mut self, outcome: Result<()>) {
+        let has_failed = outcome.is_err();
+        if let Err(failure) = outcome {
+            self.connection = None;
+            self.shared.is_near_end.store(true, Ordering::Release);
+            if !self.has_failed {
+                tracing::warn!(error = %failure, "the log of the database is not carried over into its file");
+            }
+        }
+        self.has_failed = has_failed;
+    }
+
+    /// Carries a long log over until there is little left. A long read may be in the way: then the next look tries again.
     fn carry(&mut self) -> Result<()> {
         let mut log = self.connection()?.log()?;
-        if log.length < LONG {
+        if !log.is_long() {
             return Ok(());
         }
+        self.file()?;
         for _ in 0..PASSES {
             if log.left() <= FEW || self.is_closed() {
                 break;
             }
             let before = log;
-            self.file()?;
-            self.connection()?.carry_log_over()?;
+            let outcome = self.connection()?.carry_log_over();
             self.sync();
-            log = self.connection()?.log()?;
+            log = outcome?;
             if log.carried == before.carried {
                 return Ok(());
             }
         }
         if log.left() > 0 {
+            // Also what others have copied and not synced: what an earlier last step has, say, with a read in its way.
+            self.sync();
             self.shared.is_near_end.store(true, Ordering::Release);
         }
         Ok(())
@@ -167,24 +171,23 @@ impl Carrier {
         Ok(self.connection.as_mut().expect("it is open by now"))
     }
 
-    fn file(&mut self) -> Result<&'static File> {
-        if let Some(file) = self.file {
-            return Ok(file);
+    /// Opens the file, if it is not open.
+    fn file(&mut self) -> Result<()> {
+        if self.file.is_none() {
+            let file = open(&self.connector.url).map_err(Error::internal)?;
+            self.file = Some(Box::leak(Box::new(file)));
         }
-        let file = open(&self.connector.url).map_err(Error::internal)?;
-        let file: &'static File = Box::leak(Box::new(file));
-        self.file = Some(file);
-        Ok(file)
+        Ok(())
     }
 
     /// Where the disk does not keep what it took, no later sync can tell (Linux forgets what it could not write): only the log
-    /// still has it, and SQLite would not look there. The next start does; so this process ends, and does not close the
-    /// database, which would do away with the log. PostgreSQL does the same (`data_sync_retry`).
+    /// still has it, and SQLite would not look there. The first who opens the database does; so this process ends, and does
+    /// not close it, which would do away with the log. PostgreSQL does the same (`data_sync_retry`).
     fn sync(&self) {
         let Some(Err(failure)) = self.file.map(File::sync_data) else { return };
-        tracing::error!(error = %failure, "the disk has not kept what was written to the database: ending; nothing is lost, \
-            the next start takes it from the log");
-        std::process::exit(INPUT_OR_OUTPUT);
+        tracing::error!(error = %failure, "the disk has not kept what was written to the database; scimd ends, and takes it from \
+            the log when it starts again: until then no other command may use the database");
+        signal_hook::low_level::exit(INPUT_OR_OUTPUT);
     }
 }
 
@@ -237,9 +240,15 @@ mod tests {
             .await;
         }
 
+        /// How long the log is. SQLite may not tell while the writer is at it.
         fn log(&self) -> i32 {
             let mut connection = self.store.inner.connector.open(Purpose::Pool).expect("a connection");
-            connection.log().expect("a look").length
+            loop {
+                match connection.log().expect("a look").length {
+                    ..0 => std::thread::yield_now(),
+                    length => return length,
+                }
+            }
         }
     }
 
@@ -282,7 +291,7 @@ mod tests {
         let mut reader = place.store.inner.connector.open(Purpose::Pool).expect("a connection");
         reader.begin_read().expect("a read");
         reader.has_table("t").expect("it sees this moment");
-        while place.log() < 2 * LONG {
+        for _ in 0..100 {
             place.change().await;
         }
 

@@ -20,6 +20,7 @@ use diesel::sql_types::{BigInt, Integer, Text};
 
 use super::database_url::{DatabaseUrl, password_of};
 use super::error;
+use super::sql::Sql;
 use super::standing::{Question, Standing};
 use crate::scim::{Error, ErrorKind, Result};
 
@@ -278,24 +279,24 @@ impl Connection {
     /// Moves what is in SQLite's log into the file and empties the log, where old contents would outlast their erasure;
     /// whether nobody was in the way. Outside of transactions.
     pub(super) fn empty_log(&mut self) -> QueryResult<bool> {
-        Ok(self.checkpoint("TRUNCATE")?.busy == 0)
+        Ok(self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)")?.busy == 0)
     }
 
     /// How long SQLite's log is.
     pub(super) fn log(&mut self) -> QueryResult<Log> {
-        self.checkpoint("NOOP")
+        self.checkpoint("PRAGMA wal_checkpoint(NOOP)")
     }
 
     /// Copies into the file what of SQLite's log is not there, as far as no reader needs it elsewhere. The file is synced only
-    /// if nothing was committed meanwhile. Outside of transactions.
+    /// if that is all of it, and nothing was committed meanwhile. Outside of transactions.
     pub(super) fn carry_log_over(&mut self) -> QueryResult<Log> {
-        self.checkpoint("PASSIVE")
+        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")
     }
 
-    fn checkpoint(&mut self, mode: &str) -> QueryResult<Log> {
-        match self {
-            Connection::Sqlite(c) => diesel::sql_query(format!("PRAGMA wal_checkpoint({mode})")).get_result(c),
-            Connection::Postgres(_) => Ok(Log::default()),
+    fn checkpoint(&mut self, statement: &'static str) -> QueryResult<Log> {
+        match self.locks_rows() {
+            false => Sql::<(Integer, Integer, Integer)>::new(statement).get_result(self),
+            true => Ok(Log::default()),
         }
     }
 
@@ -334,16 +335,13 @@ pub(super) struct InFlight {
 }
 
 /// SQLite's log, in pages; there is none on PostgreSQL.
-#[derive(Debug, Clone, Copy, Default, QueryableByName)]
+#[derive(Debug, Clone, Copy, Default, Queryable)]
 pub(super) struct Log {
     /// Whether somebody was in the way.
-    #[diesel(sql_type = Integer)]
     busy: i32,
     /// How many there are.
-    #[diesel(sql_type = Integer, column_name = log)]
     pub(super) length: i32,
     /// How many of them are in the file.
-    #[diesel(sql_type = Integer, column_name = checkpointed)]
     pub(super) carried: i32,
 }
 

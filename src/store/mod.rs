@@ -192,7 +192,6 @@ impl Store {
         connection.lock_migrations()?;
         let applied = migrations::apply(&mut connection)?;
         connection.commit().map_err(error::of_commit)?;
-        connection.carry_log_over()?;
         Ok(applied)
     }
 

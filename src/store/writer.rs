@@ -62,7 +62,7 @@ impl Writer {
 
     /// Queues `work` and waits until it is committed, or has failed and left nothing behind.
     ///
-    /// A work whose caller has gone before it began is not done.
+    /// A work whose caller has gone before its batch began is not done.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut Connection) -> Result<T> + Send + 'static,
@@ -253,8 +253,7 @@ struct Scribe {
 }
 
 impl Scribe {
-    /// Runs a batch in one transaction and answers everybody in it. What was not begun, since it took [`LONG_ENOUGH`] without
-    /// that, comes back.
+    /// Runs a batch in one transaction and answers everybody in it. Works that were not begun within [`LONG_ENOUGH`] come back.
     ///
     /// If the batch as a whole fails, everybody learns that failure, those too whose own work had failed: they may have
     /// failed because of a neighbour's change that is now undone.
@@ -283,9 +282,8 @@ impl Scribe {
     }
 
     fn keep_log_short(&mut self) {
-        let Some(connection) = &mut self.connection else { return };
-        if let Ok(rows_written) = rows_written(connection) {
-            self.checkpointer.after_commit(connection, rows_written);
+        if let Some(connection) = &mut self.connection {
+            self.checkpointer.after_commit(connection);
         }
     }
 

@@ -1,8 +1,8 @@
 /* A disk that fails on demand: loaded into a program before the C library (LD_PRELOAD).
 
    While the file named by FAULTY_DISK exists, what changes a file whose path holds FAULTY_FILES, where $ stands for its end,
-   fails with the errno that stands in it. A letter behind the number makes it another call: with s what syncs the file, with e
-   only what makes it longer. */
+   fails with the errno that stands in it. With s behind the number only syncs fail, with e only what makes the file
+   longer. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -18,8 +18,8 @@ const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const CLIENTS: usize = 8;
 
 /// So often the doctor looks at everything: a row of an index that is missing may be missed no more once its document has
-/// changed.
-const EXAMINATIONS: u32 = 10;
+/// changed. Alone with the file, it also empties the log, which is to become long in between, and to be carried over.
+const EXAMINATIONS: u32 = 50;
 
 /// scimd is killed, again and again: at work, and now and then while it starts on what the last one left.
 pub fn sqlite(effort: &Effort) -> Findings {
@@ -38,7 +38,8 @@ pub fn sqlite(effort: &Effort) -> Findings {
         }
         let scimd = place.start();
         look(&mut crowd);
-        load(&mut crowd, chance.below(300) as u64, || scimd.kill());
+        let longest = if chance.percent(5) { 3_000 } else { 300 };
+        load(&mut crowd, chance.below(longest) as u64, || scimd.kill());
         if cycle % EXAMINATIONS == 0 {
             examine(&place, &mut findings);
             findings.wrong.extend(damage(&place));

@@ -51,7 +51,7 @@ fn report(purged: &Purged, json: bool) -> Result<Report> {
         );
     }
     if purged.lingers {
-        report = report.note("A long read is under way; until it ends, SQLite's log still holds old contents.");
+        report = report.note("A long read, or other work of the server, is under way; until it ends, SQLite's log still holds old contents.");
     }
     if !purged.namesakes.is_empty() {
         let ids = purged.namesakes.join(", ");
