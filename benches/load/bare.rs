@@ -110,7 +110,7 @@ pub struct Examples<'a> {
     pub thousand: &'a [String],
 }
 
-/// Connects as scimd's writer does, but that SQLite carries its log over by itself; every commit waits for the disk.
+/// Connects as scimd's writer does, except that SQLite carries its log over by itself; every commit waits for the disk.
 pub fn open(url: &str) -> Connection {
     match url.strip_prefix("sqlite:") {
         Some(file) => {

@@ -76,6 +76,10 @@ impl Drop for Passage {
     }
 }
 
+/// How long requests count as in time after a signal at least: those that were sent before it have come by then, and were
+/// read, also where the threads wait for a processor.
+const SETTLING: Duration = Duration::from_millis(100);
+
 /// How long the way to the end is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Farewell {
@@ -94,6 +98,7 @@ pub(super) async fn stop_on_signal(
     Farewell { delay, patience }: Farewell,
 ) {
     signals.next().await;
+    let delay = delay.max(SETTLING);
     traffic.draining.store(true, Ordering::Relaxed);
     let in_flight = traffic.in_flight.load(Ordering::Acquire);
     tracing::info!(in_flight, "draining: stopping when the requests in flight are answered");

@@ -23,7 +23,7 @@ pub struct Purge {
     pub keys: Vec<String>,
     /// Other resources, live or deleted, with the same unique value: perhaps the same person, and not erased.
     pub namesakes: Vec<String>,
-    /// Whether something of it may stay in SQLite's log until a long read ends.
+    /// Whether something of it may stay in SQLite's log, which a long read, say, kept from being emptied.
     pub lingers: bool,
 }
 

@@ -3,7 +3,7 @@
 //! By itself SQLite has that commit do it which makes the log too long: everybody in it, and everybody behind it, waits until
 //! thousands of pages are written all over the file and synced. Here a thread does nearly all of it, again and again, while
 //! the writer goes on. The last step is the writer's: the log begins anew when all of it is in the file, and what is done
-//! beside commits never comes to the end of a log that grows.
+//! beside commits hardly ever comes to the end of a log that grows.
 //!
 //! SQLite takes what a pass has copied for kept, and syncs it no sooner than in the last step. If that failed once, it would
 //! try only the rest again, and begin the log anew over pages that the disk has lost. So the thread syncs the file itself
@@ -63,7 +63,8 @@ impl Checkpointer {
         Ok(Checkpointer { shared, thread: Some(thread) })
     }
 
-    /// What there is to do after a commit, when its callers are answered: whoever's changes have made the log long.
+    /// What there is to do after a commit, when its callers are answered. The log itself is asked how long it is: other
+    /// processes write to it as well.
     pub(super) fn after_commit(&self, connection: &mut Connection) {
         if self.shared.is_near_end.load(Ordering::Acquire) {
             // If it fails, there is something left, and the thread sees it.
@@ -124,14 +125,15 @@ impl Carrier {
         self.shared.is_closed.load(Ordering::Acquire)
     }
 
-    /// What the thread cannot do the writer does, as SQLite would have it.
+    /// What the thread cannot do beside commits the writer does between them.
     fn tell(&mut self, outcome: Result<()>) {
         let has_failed = outcome.is_err();
         if let Err(failure) = outcome {
             self.connection = None;
+            self.sync();
             self.shared.is_near_end.store(true, Ordering::Release);
             if !self.has_failed {
-                tracing::warn!(error = %failure, "the log of the database is not carried over into its file");
+                tracing::warn!(error = %failure, "the log of the database cannot be carried over into its file beside the changes");
             }
         }
         self.has_failed = has_failed;
@@ -145,20 +147,21 @@ impl Carrier {
         }
         self.file()?;
         for _ in 0..PASSES {
-            if log.left() <= FEW || self.is_closed() {
-                break;
+            if self.is_closed() {
+                return Ok(());
             }
             let before = log;
-            let outcome = self.connection()?.carry_log_over();
-            self.sync();
-            log = outcome?;
+            log = self.connection()?.carry_log_over()?;
             if log.carried == before.carried {
                 return Ok(());
             }
+            // Also what others have copied: what an earlier last step has, say, with a read in its way.
+            self.sync();
+            if log.left() <= FEW {
+                break;
+            }
         }
         if log.left() > 0 {
-            // Also what others have copied and not synced: what an earlier last step has, say, with a read in its way.
-            self.sync();
             self.shared.is_near_end.store(true, Ordering::Release);
         }
         Ok(())
@@ -185,6 +188,12 @@ impl Carrier {
     /// not close it, which would do away with the log. PostgreSQL does the same (`data_sync_retry`).
     fn sync(&self) {
         let Some(Err(failure)) = self.file.map(File::sync_data) else { return };
+        // A command has no log.
+        if !tracing::enabled!(tracing::Level::ERROR) {
+            eprintln!(
+                "The disk has not kept what was written to the database ({failure}); the next start of scimd mends that."
+            );
+        }
         tracing::error!(error = %failure, "the disk has not kept what was written to the database; scimd ends, and takes it from \
             the log when it starts again: until then no other command may use the database");
         signal_hook::low_level::exit(INPUT_OR_OUTPUT);
@@ -243,12 +252,14 @@ mod tests {
         /// How long the log is. SQLite may not tell while the writer is at it.
         fn log(&self) -> i32 {
             let mut connection = self.store.inner.connector.open(Purpose::Pool).expect("a connection");
-            loop {
+            let begun = Instant::now();
+            while begun.elapsed() < PATIENCE {
                 match connection.log().expect("a look").length {
                     ..0 => std::thread::yield_now(),
                     length => return length,
                 }
             }
+            panic!("SQLite never tells")
         }
     }
 

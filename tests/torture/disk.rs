@@ -1,5 +1,5 @@
 //! Disks that fail: writes are refused in clear words, reads go on, and when the disk is well again so is scimd, without a
-//! restart; but for one that has lost what it took.
+//! restart, unless the disk has lost what it took.
 
 use std::fs;
 use std::io::Write as _;
@@ -54,9 +54,11 @@ pub fn file_unsynced(effort: &Effort) -> Findings {
     for round in 0..rounds {
         let mut scimd = disk.start(&place);
         look(&mut crowd);
+        siege(&mut crowd, || sleep(Duration::from_millis(300)));
         disk.fail();
         fs::copy(&file, &kept).unwrap();
         let code = siege(&mut crowd, || scimd.end());
+        drop(scimd);
         if code != Some(INPUT_OR_OUTPUT) {
             findings.wrong.push(format!("round {round}: scimd ended with {code:?} on a disk that loses what it took"));
         }

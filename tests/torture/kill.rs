@@ -18,8 +18,12 @@ const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const CLIENTS: usize = 8;
 
 /// So often the doctor looks at everything: a row of an index that is missing may be missed no more once its document has
-/// changed. Alone with the file, it also empties the log, which is to become long in between, and to be carried over.
-const EXAMINATIONS: u32 = 50;
+/// changed.
+const EXAMINATIONS: u32 = 10;
+
+/// So often on SQLite: the doctor, alone with the file, also empties the log; in between it shall grow long and be carried
+/// over.
+const EXAMINATIONS_OF_FILE: u32 = 50;
 
 /// scimd is killed, again and again: at work, and now and then while it starts on what the last one left.
 pub fn sqlite(effort: &Effort) -> Findings {
@@ -40,7 +44,7 @@ pub fn sqlite(effort: &Effort) -> Findings {
         look(&mut crowd);
         let longest = if chance.percent(5) { 3_000 } else { 300 };
         load(&mut crowd, chance.below(longest) as u64, || scimd.kill());
-        if cycle % EXAMINATIONS == 0 {
+        if cycle % EXAMINATIONS_OF_FILE == 0 {
             examine(&place, &mut findings);
             findings.wrong.extend(damage(&place));
         }

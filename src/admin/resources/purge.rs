@@ -63,6 +63,6 @@ pub struct Purged {
     pub keys: Vec<String>,
     /// Other resources of the same unique name, live or deleted: perhaps the same person, and not erased.
     pub namesakes: Vec<String>,
-    /// Whether something of it may stay in SQLite's log until a long read ends.
+    /// Whether something of it may stay in SQLite's log, which a long read, say, kept from being emptied.
     pub lingers: bool,
 }

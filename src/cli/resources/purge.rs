@@ -51,7 +51,10 @@ fn report(purged: &Purged, json: bool) -> Result<Report> {
         );
     }
     if purged.lingers {
-        report = report.note("A long read, or other work of the server, is under way; until it ends, SQLite's log still holds old contents.");
+        report = report.note(
+            "Something was in the way, a long read or other work of the server: SQLite's log holds old contents until they are \
+             overwritten, or scimd stops.",
+        );
     }
     if !purged.namesakes.is_empty() {
         let ids = purged.namesakes.join(", ");
