@@ -20,7 +20,6 @@ use diesel::sql_types::{BigInt, Integer, Text};
 
 use super::database_url::{DatabaseUrl, password_of};
 use super::error;
-use super::sql::Sql;
 use super::standing::{Question, Standing};
 use crate::scim::{Error, ErrorKind, Result};
 
@@ -294,9 +293,9 @@ impl Connection {
     }
 
     fn checkpoint(&mut self, statement: &'static str) -> QueryResult<Log> {
-        match self.locks_rows() {
-            false => Sql::<(Integer, Integer, Integer)>::new(statement).get_result(self),
-            true => Ok(Log::default()),
+        match self {
+            Connection::Sqlite(c) => diesel::sql_query(statement).get_result(c),
+            Connection::Postgres(_) => Ok(Log::default()),
         }
     }
 
@@ -335,13 +334,16 @@ pub(super) struct InFlight {
 }
 
 /// SQLite's log, in pages; there is none on PostgreSQL.
-#[derive(Debug, Clone, Copy, Default, Queryable)]
+#[derive(Debug, Clone, Copy, Default, QueryableByName)]
 pub(super) struct Log {
     /// Whether somebody was in the way.
+    #[diesel(sql_type = Integer)]
     busy: i32,
     /// How many there are.
+    #[diesel(sql_type = Integer, column_name = log)]
     pub(super) length: i32,
     /// How many of them are in the file.
+    #[diesel(sql_type = Integer, column_name = checkpointed)]
     pub(super) carried: i32,
 }
 
