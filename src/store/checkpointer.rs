@@ -150,13 +150,13 @@ impl Carrier {
             if self.is_closed() {
                 return Ok(());
             }
-            let before = log;
-            log = self.connection()?.carry_log_over()?;
-            if log.carried == before.carried {
+            if self.connection()?.carry_log_over()?.carried == log.carried {
                 return Ok(());
             }
             // Also what others have copied: what an earlier last step has, say, with a read in its way.
             self.sync();
+            // What a pass says of itself is of its beginning.
+            log = self.connection()?.log()?;
             if log.left() <= FEW {
                 break;
             }
