@@ -290,7 +290,8 @@ impl Scribe {
     fn run_and_commit(&mut self, batch: &mut Batch, others: &mut Batch) -> Result<()> {
         if self.wary == 0 {
             let connection = self.begin()?;
-            let Some(failed) = run_without_savepoints(connection, batch, others)? else {
+            let failed = run_in_time(batch, others, |work| run_without_savepoint(connection, work))?;
+            let Some(failed) = failed else {
                 return commit::commit(connection, batch.len());
             };
             self.undo();
@@ -302,14 +303,7 @@ impl Scribe {
         }
         self.wary -= 1;
         let connection = self.begin()?;
-        let started = Instant::now();
-        for number in 0..batch.len() {
-            if is_enough(started, number) {
-                *others = batch.split_off(number);
-                break;
-            }
-            run_in_savepoint(connection, &mut *batch[number])?;
-        }
+        run_in_time(batch, others, |work| run_in_savepoint(connection, work).map(|()| None))?;
         commit::commit(connection, batch.len())
     }
 
@@ -331,34 +325,38 @@ impl Scribe {
     }
 }
 
-/// Whether a batch is to be committed, though there are works that it has not begun.
-fn is_enough(started: Instant, begun: usize) -> bool {
-    begun > 0 && started.elapsed() >= LONG_ENOUGH
-}
-
-/// Runs works one after the other until one has failed, and what that wants. If none has, the transaction holds what is to be
-/// kept, and nothing else: also if a work was refused before it wrote anything, which is how most of them fail.
-///
-/// A refused work only: where the database itself failed, it may have ended the transaction (disk full, say).
-fn run_without_savepoints(
-    connection: &mut Connection,
+/// Runs works one after the other, until one has to be undone: the verdict on it. Those that are not begun within
+/// [`LONG_ENOUGH`] leave the batch.
+fn run_in_time(
     batch: &mut Batch,
     others: &mut Batch,
-) -> QueryResult<Option<Verdict>> {
+    mut run: impl FnMut(&mut dyn Waiting) -> Result<Option<Verdict>>,
+) -> Result<Option<Verdict>> {
     let started = Instant::now();
     for number in 0..batch.len() {
-        if is_enough(started, number) {
+        if number > 0 && started.elapsed() >= LONG_ENOUGH {
             *others = batch.split_off(number);
             break;
         }
-        let before = rows_written(connection)?;
-        match batch[number].run(connection) {
-            Verdict::Keep => {}
-            Verdict::Refuse if rows_written(connection)? == before => {}
-            failed => return Ok(Some(failed)),
+        let failed = run(&mut *batch[number])?;
+        if failed.is_some() {
+            return Ok(failed);
         }
     }
     Ok(None)
+}
+
+/// Runs one work; what it wants if it has failed. If it has not, the transaction holds what is to be kept, and nothing else:
+/// also if the work was refused before it wrote anything, which is how most of them fail.
+///
+/// A refused work only: where the database itself failed, it may have ended the transaction (disk full, say).
+fn run_without_savepoint(connection: &mut Connection, work: &mut dyn Waiting) -> Result<Option<Verdict>> {
+    let before = rows_written(connection)?;
+    match work.run(connection) {
+        Verdict::Keep => Ok(None),
+        Verdict::Refuse if rows_written(connection)? == before => Ok(None),
+        failed => Ok(Some(failed)),
+    }
 }
 
 /// How many rows this connection has written so far, those that were rolled back included.
