@@ -11,14 +11,14 @@ use serde_json::{Map, Value, json};
 use crate::scim::filter::{Condition, matches};
 use crate::scim::projection::Projection;
 use crate::scim::raw::{self, RawObject};
-use crate::scim::resource::push_instant;
+use crate::scim::resource::{Document, push_instant};
 use crate::scim::schema::{Attribute, Registry, Resolved, ResourceType, Role};
 use crate::scim::version::{Tag, Tagging, Tags};
 use crate::scim::{Error, Result};
 use crate::store::Connection;
 use crate::store::glance::{Glance, Seen};
 use crate::store::members::{self, GroupOf, Groups, Member};
-use crate::store::resources::StoredText;
+use crate::store::resources::{StoredResource, StoredText};
 
 /// A resource as a client sees it.
 #[derive(Debug, Clone)]
@@ -71,6 +71,17 @@ struct Draft<'a> {
     reference: Option<Map<String, Value>>,
 }
 
+/// What resources show of others, as it was in one transaction.
+#[derive(Debug, Default)]
+pub struct Others {
+    /// The groups that list each of them.
+    groups: Groups,
+    /// The members of each group.
+    members: HashMap<i64, Vec<Member>>,
+    /// The displayName of each one that is referred to.
+    referenced: HashMap<String, Option<String>>,
+}
+
 /// What a page shows of other resources, and how.
 struct Related<'a> {
     /// Which attribute shows the members, and the members of each group.
@@ -99,18 +110,35 @@ impl Assembler<'_> {
     /// Database failures.
     pub fn one(&self, connection: &mut Connection, stored: StoredText) -> Result<Representation> {
         let draft = self.draft(&stored)?;
-        let related = self.related(connection, std::slice::from_ref(&draft))?;
+        let related = self.read_related(connection, std::slice::from_ref(&draft))?;
         Ok(self.representation(draft, &related))
     }
 
-    /// The representation of a resource that the same transaction has made: nothing lists it yet.
+    /// What a resource shows of others after a change, for [`Assembler::among`].
     ///
     /// # Errors
     /// Database failures.
-    pub fn made(&self, connection: &mut Connection, stored: StoredText) -> Result<Representation> {
-        let (draft, mut related) = (self.draft(&stored)?, self.unrelated());
-        self.read_own(connection, std::slice::from_ref(&draft), &mut related)?;
-        Ok(self.representation(draft, &related))
+    pub fn others(&self, connection: &mut Connection, stored: &StoredResource) -> Result<Others> {
+        let groups = self.read_groups(connection, &[stored.row_id])?;
+        Ok(Others { groups, ..self.others_of_new(connection, stored.row_id, &stored.document)? })
+    }
+
+    /// The same of a resource that the same transaction has made: nothing lists it yet.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub fn others_of_new(&self, connection: &mut Connection, row_id: i64, document: &Document) -> Result<Others> {
+        let reference = self.shown_reference().and_then(|reference| document.get(reference));
+        let referenced = reference.and_then(|reference| reference.get("value")?.as_str());
+        self.read_named(connection, &[row_id], &referenced.into_iter().collect())
+    }
+
+    /// The representation of a resource among these others. It needs no transaction: nobody has to wait for it.
+    ///
+    /// # Errors
+    /// What is stored and cannot be read.
+    pub fn among(&self, others: Others, stored: &StoredText) -> Result<Representation> {
+        Ok(self.representation(self.draft(stored)?, &self.related(others)))
     }
 
     /// The representations of what a glance of [`Assembler::glance`] has seen, in order.
@@ -118,14 +146,9 @@ impl Assembler<'_> {
     /// # Errors
     /// What is stored and cannot be read.
     pub fn seen(&self, seen: Seen) -> Result<Vec<Representation>> {
-        let mut related = self.unrelated();
-        if let Some((_, groups)) = &mut related.groups {
-            *groups = self.shown_groups(seen.groups);
-        }
-        if let Some((_, names)) = &mut related.referenced {
-            *names = seen.named;
-        }
-        let drafts = self.drafts(&seen.resources)?.into_iter();
+        let Seen { resources, groups, named } = seen;
+        let related = self.related(Others { groups, referenced: named, ..Others::default() });
+        let drafts = self.drafts(&resources)?.into_iter();
         Ok(drafts.map(|draft| self.representation(draft, &related)).collect())
     }
 
@@ -175,7 +198,7 @@ impl Assembler<'_> {
         take: impl FnMut(Representation),
     ) -> Result<()> {
         let drafts = self.drafts(page)?;
-        let related = self.related(connection, &drafts)?;
+        let related = self.read_related(connection, &drafts)?;
         drafts.into_iter().map(|draft| self.representation(draft, &related)).for_each(take);
         Ok(())
     }
@@ -192,7 +215,7 @@ impl Assembler<'_> {
         condition: Option<&Condition>,
     ) -> Result<Vec<Option<Representation>>> {
         let drafts = self.drafts(page)?;
-        let related = self.related(connection, &drafts)?;
+        let related = self.read_related(connection, &drafts)?;
         let representation = |mut draft: Draft<'_>| {
             self.complete_reference(&mut draft, &related);
             let passes = match condition {
@@ -214,50 +237,52 @@ impl Assembler<'_> {
         page.iter().map(|stored| self.draft(stored)).collect()
     }
 
-    /// What a page shows of nobody.
-    fn unrelated(&self) -> Related<'_> {
+    /// What a page shows of these others.
+    fn related(&self, others: Others) -> Related<'_> {
+        let Others { groups, members, referenced } = others;
         Related {
-            members: self.shown(Role::Members).map(|attribute| (attribute, HashMap::new())),
-            groups: self.shown(Role::Groups).map(|attribute| (attribute, ShownGroups::default())),
-            referenced: self.shown_reference().map(|reference| (reference, HashMap::new())),
+            members: self.shown(Role::Members).map(|attribute| (attribute, members)),
+            groups: self.shown(Role::Groups).map(|attribute| (attribute, self.shown_groups(groups))),
+            referenced: self.shown_reference().map(|reference| (reference, referenced)),
             tags: Tags::of(self.projection),
             projection: (!self.projection.shows_everything()).then_some(self.projection),
         }
     }
 
-    fn related(&self, connection: &mut Connection, drafts: &[Draft<'_>]) -> Result<Related<'_>> {
-        let mut related = self.unrelated();
-        self.read_groups(connection, drafts, &mut related)?;
-        self.read_own(connection, drafts, &mut related)?;
-        Ok(related)
+    fn read_related(&self, connection: &mut Connection, drafts: &[Draft<'_>]) -> Result<Related<'_>> {
+        let row_ids: Vec<i64> = drafts.iter().map(|draft| draft.stored.row_id).collect();
+        let referenced = drafts.iter().filter_map(Draft::referenced_id).collect();
+        let groups = self.read_groups(connection, &row_ids)?;
+        Ok(self.related(Others { groups, ..self.read_named(connection, &row_ids, &referenced)? }))
     }
 
-    /// Reads which groups list the resources.
-    fn read_groups(&self, connection: &mut Connection, drafts: &[Draft<'_>], related: &mut Related<'_>) -> Result<()> {
-        if let Some((_, groups)) = &mut related.groups {
-            *groups = self.shown_groups(members::groups_of(connection, &row_ids(drafts))?);
+    /// The groups that list the resources, if they are shown.
+    fn read_groups(&self, connection: &mut Connection, row_ids: &[i64]) -> Result<Groups> {
+        match self.shown(Role::Groups) {
+            Some(_) => members::groups_of(connection, row_ids),
+            None => Ok(Groups::default()),
         }
-        Ok(())
     }
 
-    /// Reads what is shown of the others that the resources themselves name.
-    fn read_own(&self, connection: &mut Connection, drafts: &[Draft<'_>], related: &mut Related<'_>) -> Result<()> {
-        if let Some((_, members)) = &mut related.members {
-            *members = members::of_groups(connection, &row_ids(drafts))?;
-        }
-        self.read_names(connection, drafts, related)
+    /// The others that the resources themselves name: their members, if they are shown, and those whom they refer to.
+    fn read_named(&self, connection: &mut Connection, row_ids: &[i64], referenced: &HashSet<&str>) -> Result<Others> {
+        let members = match self.shows_members() {
+            true => members::of_groups(connection, row_ids)?,
+            false => HashMap::new(),
+        };
+        Ok(Others { members, referenced: self.read_names(connection, referenced)?, ..Others::default() })
     }
 
-    /// Reads the displayNames of those whom the resources refer to.
-    fn read_names(&self, connection: &mut Connection, drafts: &[Draft<'_>], related: &mut Related<'_>) -> Result<()> {
-        if let Some((_, names)) = &mut related.referenced {
-            let ids: HashSet<&str> = drafts.iter().filter_map(Draft::referenced_id).collect();
-            if !ids.is_empty() {
-                let name = &self.resource_type.name;
-                *names = members::display_names(connection, self.tenant_id, name, &ids)?;
-            }
+    /// The displayNames of those whom resources refer to.
+    fn read_names(
+        &self,
+        connection: &mut Connection,
+        referenced: &HashSet<&str>,
+    ) -> Result<HashMap<String, Option<String>>> {
+        match referenced.is_empty() {
+            true => Ok(HashMap::new()),
+            false => members::display_names(connection, self.tenant_id, &self.resource_type.name, referenced),
         }
-        Ok(())
     }
 
     /// The attribute of that role, if the type has it and the projection shows it.
@@ -446,10 +471,6 @@ impl Draft<'_> {
     fn referenced_id(&self) -> Option<&str> {
         self.reference.as_ref()?.get("value")?.as_str()
     }
-}
-
-fn row_ids(drafts: &[Draft<'_>]) -> Vec<i64> {
-    drafts.iter().map(|draft| draft.stored.row_id).collect()
 }
 
 /// The complex value of an attribute among unread ones.

@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use super::create::Creation;
+use super::create::{self, Creation};
 use super::credential::Hashed;
 use super::delete::Deletion;
 use super::modify::Modification;
@@ -249,14 +249,15 @@ impl<'a> Bulk<'a> {
         data: &Map<String, Value>,
     ) -> Result<StoredResource> {
         let (call, now) = (self.call, self.now);
-        let creation = Creation::accept(call, resource_type, data)?.with(self.hashed[at].clone());
-        let stored = match connection.savepoint(|connection| creation.insert(connection, call, now)) {
+        let accepted = create::accept(call, resource_type, data)?;
+        let creation = Creation::of(call, resource_type, accepted, self.hashed[at].clone(), now)?;
+        let stored = match connection.savepoint(|connection| creation.insert(connection, call)) {
             Err(conflict) if creation.may_enable_again(call, &conflict) => {
                 self.budget.check()?;
                 let enabled = connection.savepoint(|connection| creation.enable_again(connection, call, data, now))?;
                 enabled.ok_or(conflict)
             }
-            other => other,
+            other => other.map(|stored| creation.as_stored(stored)),
         }?;
         if let Some(shown) = self.touched.get(&stored.id).copied() {
             // Enabled again and again: what comes next is not.
@@ -364,7 +365,9 @@ impl<'a> Bulk<'a> {
         };
         let projection = self.projection(at, made.resource_type)?;
         let id = stored.id.clone();
-        let shown = self.provider.show(connection, self.call, stored, &projection)?;
+        let tenant_id = self.call.caller.tenant_id;
+        let unshown = self.provider.unshown(connection, tenant_id, stored, &projection)?;
+        let shown = self.provider.show(tenant_id, unshown, &projection)?;
         let Representation { text, tag, location } = shown.representation;
         self.touched.insert(id, looks_at_others(made.resource_type, &text)?);
         let response = if shown.whole { self.fit(text) } else { None };

@@ -8,16 +8,17 @@ use uuid::Uuid;
 
 use super::credential::Hashed;
 use super::membership::{self, Change};
-use super::record::record;
+use super::record::{record, record_of_new};
 use super::{Call, Provider, Representation, log_ignored, place, reference};
 use crate::auth::Access;
 use crate::scim::accept::{self, Accepted};
+use crate::scim::password::PasswordChange;
 use crate::scim::projection::Projection;
 use crate::scim::schema::{ResourceType, USER_URN};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::Connection;
-use crate::store::audit::{Changes, Operation};
-use crate::store::resources::{self, StoredResource};
+use crate::store::audit::{self, Changes, Operation, Written};
+use crate::store::resources::{self, NewResource, StoredResource};
 
 impl Provider {
     /// Creates a resource.
@@ -34,9 +35,9 @@ impl Provider {
         body: Map<String, Value>,
         projection: Projection,
     ) -> Result<Representation> {
-        let creation = Creation::accept(&call, resource_type, &body)?;
-        let hashed = Hashed::of(&self.passwords, creation.accepted.password.clone()).await?;
-        let creation = Arc::new(creation.with(hashed));
+        let accepted = accept(&call, resource_type, &body)?;
+        let hashed = Hashed::of(&self.passwords, accepted.password.clone()).await?;
+        let creation = Arc::new(Creation::of(&call, resource_type, accepted, hashed, self.now())?);
         let projection = Arc::new(projection.after_write(&body));
         match self.insert(&call, &creation, &projection).await {
             Err(conflict) if creation.may_enable_again(&call, &conflict) => {
@@ -46,20 +47,27 @@ impl Provider {
         }
     }
 
+    /// Everybody else waits for the transaction, so the representation is made after it.
     async fn insert(
         &self,
         call: &Call,
         creation: &Arc<Creation>,
         projection: &Arc<Projection>,
     ) -> Result<Representation> {
-        let (call, creation, projection) = (call.clone(), Arc::clone(creation), Arc::clone(projection));
-        let (provider, now) = (self.clone(), self.now());
-        let write = move |connection: &mut Connection| {
-            let stored = creation.insert(connection, &call, now)?;
-            let assembler = provider.assembler(call.caller.tenant_id, creation.resource_type, &projection);
-            assembler.made(connection, stored.into_text())
+        let new = &creation.new;
+        let write = {
+            let (provider, call) = (self.clone(), call.clone());
+            let (creation, projection) = (Arc::clone(creation), Arc::clone(projection));
+            move |connection: &mut Connection| {
+                let stored = creation.insert(connection, &call)?;
+                let new = &creation.new;
+                let assembler = provider.assembler(call.caller.tenant_id, new.resource_type(), &projection);
+                Ok((assembler.others_of_new(connection, stored.row_id, new.document())?, stored))
+            }
         };
-        self.store.write(write).await
+        let (others, stored) = self.store.write(write).await?;
+        let assembler = self.assembler(call.caller.tenant_id, new.resource_type(), projection);
+        assembler.among(others, &stored.with(new.text().to_owned()))
     }
 
     /// On a transaction of its own: a refused insertion leaves PostgreSQL's of no use.
@@ -75,75 +83,91 @@ impl Provider {
             let Some(stored) = creation.enable_again(connection, &call, &body, now)? else {
                 return Ok(None);
             };
-            let assembler = provider.assembler(call.caller.tenant_id, creation.resource_type, &projection);
+            let assembler = provider.assembler(call.caller.tenant_id, creation.new.resource_type(), &projection);
             assembler.one(connection, stored.into_text()).map(Some)
         };
         self.store.write(write).await
     }
 }
 
-/// A resource that a client wants to be there, accepted by its schema, to be made within a transaction.
+/// What the schema makes of the body of a caller who may create resources of this type.
+///
+/// # Errors
+/// 403; `invalidValue`, `invalidSyntax` for what the schema refuses.
+pub(super) fn accept(call: &Call, resource_type: &'static ResourceType, body: &Map<String, Value>) -> Result<Accepted> {
+    call.caller.may(Access::Write, &resource_type.endpoint)?;
+    let accepted = accept::create(resource_type, body, call.profile())?;
+    log_ignored(&accepted.ignored);
+    Ok(accepted)
+}
+
+/// A resource that a client wants to be there, accepted by its schema, to be made within a transaction. All that can be done
+/// without the database is done before.
 #[derive(Debug)]
 pub(super) struct Creation {
-    resource_type: &'static ResourceType,
-    accepted: Accepted,
+    new: NewResource,
+    members: Change,
+    password: PasswordChange,
     hashed: Hashed,
+    /// What the history says of it where the database has nothing to add, and that as it is written.
+    changes: Changes,
+    written: Written,
 }
 
 impl Creation {
-    /// Of the body of a caller who may create resources of this type.
+    /// Of what the schema has accepted, with the hash of the password that it sets.
     ///
     /// # Errors
-    /// 403; `invalidValue`, `invalidSyntax` for what the schema refuses.
-    pub(super) fn accept(
+    /// A machine without randomness.
+    pub(super) fn of(
         call: &Call,
         resource_type: &'static ResourceType,
-        body: &Map<String, Value>,
+        accepted: Accepted,
+        hashed: Hashed,
+        now: DateTime<Utc>,
     ) -> Result<Creation> {
-        call.caller.may(Access::Write, &resource_type.endpoint)?;
-        let accepted = accept::create(resource_type, body, call.profile())?;
-        log_ignored(&accepted.ignored);
-        Ok(Creation { resource_type, accepted, hashed: Hashed::default() })
-    }
-
-    /// The same, with the hash of the password that it sets.
-    pub(super) fn with(self, hashed: Hashed) -> Creation {
-        Creation { hashed, ..self }
+        let Accepted { document, members, password, .. } = accepted;
+        let new = NewResource::of(resource_type, Uuid::now_v7().to_string(), document, now);
+        let members = Change::additions(members.unwrap_or_default());
+        let changes = Changes::of(resource_type, None, Some(new.document()));
+        let written = Written::of(&record_of_new(call, &new, &changes))?;
+        Ok(Creation { new, members, password, hashed, changes, written })
     }
 
     /// Makes the resource.
     ///
     /// # Errors
     /// `uniqueness`; `invalidValue` for what it refers to; database failures.
-    pub(super) fn insert(
-        &self,
-        connection: &mut Connection,
-        call: &Call,
-        now: DateTime<Utc>,
-    ) -> Result<StoredResource> {
-        let document = &self.accepted.document;
-        let place = place(connection, call.caller.tenant_id, self.resource_type)?;
+    pub(super) fn insert(&self, connection: &mut Connection, call: &Call) -> Result<StoredResource<()>> {
+        let document = self.new.document();
+        let place = place(connection, call.caller.tenant_id, self.new.resource_type())?;
         reference::check(connection, place, None, document, call.profile())?;
-        let id = Uuid::now_v7().to_string();
-        let stored = resources::insert(connection, place, &id, document, now)?;
-        let changes = Change::additions(self.accepted.members.as_deref().unwrap_or_default());
-        let members = membership::apply(connection, place, &stored, &changes, call.profile())?;
+        let stored = resources::insert(connection, place, &self.new)?;
+        let members = membership::apply(connection, place, &stored, &self.members, call.profile())?;
         let predecessor = resources::predecessor(connection, place, document)?;
-        let password = self.hashed.write(connection, stored.row_id, &self.accepted.password)?;
-        let changes = Changes::of(place.resource_type, None, Some(&stored.document))
-            .with_members(&members.added, &members.removed)
-            .with_password(password)
-            .with_predecessor(predecessor);
-        record(connection, call, Operation::Create, &stored, now, &changes)?;
+        let password = self.hashed.write(connection, stored.row_id, &self.password)?;
+        if members.is_empty() && predecessor.is_none() && !password {
+            let record = record_of_new(call, &self.new, &self.changes);
+            audit::append_written(connection, &record, &self.written)?;
+            return Ok(stored);
+        }
+        let changes = self.changes.clone().with_members(&members.added, &members.removed);
+        let changes = changes.with_password(password).with_predecessor(predecessor);
+        audit::append(connection, &record_of_new(call, &self.new, &changes))?;
         Ok(stored)
+    }
+
+    /// The resource as it is stored.
+    pub(super) fn as_stored(&self, stored: StoredResource<()>) -> StoredResource {
+        stored.with(self.new.document().clone())
     }
 
     /// Whether a refused insertion may mean that a disabled resource is to come back.
     pub(super) fn may_enable_again(&self, call: &Call, refusal: &Error) -> bool {
         refusal.kind() == ErrorKind::Uniqueness
             && call.profile() == Profile::Compat
-            && self.accepted.document.text("externalId").is_some()
-            && self.resource_type.schema.id == USER_URN
+            && self.new.document().text("externalId").is_some()
+            && self.new.resource_type().schema.id == USER_URN
     }
 
     /// Updates and enables the disabled resource that has the same unique value and the same `externalId`; `None` if
@@ -159,18 +183,18 @@ impl Creation {
         body: &Map<String, Value>,
         now: DateTime<Utc>,
     ) -> Result<Option<StoredResource>> {
-        let created = &self.accepted.document;
-        let place = place(connection, call.caller.tenant_id, self.resource_type)?;
+        let (created, resource_type) = (self.new.document(), self.new.resource_type());
+        let place = place(connection, call.caller.tenant_id, resource_type)?;
         let Some(mut stored) = resources::lock_disabled_holder(connection, place, created)? else {
             return Ok(None);
         };
         let before = stored.document.clone();
-        let mut document = match accept::replace(self.resource_type, body, &before, call.profile()) {
+        let mut document = match accept::replace(resource_type, body, &before, call.profile()) {
             Ok(accepted) => accepted.document,
             Err(error) if error.kind() == ErrorKind::Mutability => return Ok(None),
             Err(error) => return Err(error),
         };
-        if let Some(active) = self.resource_type.attribute("active") {
+        if let Some(active) = resource_type.attribute("active") {
             match created.get(active) {
                 Some(value) => document.set(active, value.clone()),
                 None => drop(document.remove(active)),
@@ -178,7 +202,7 @@ impl Creation {
         }
         reference::check(connection, place, Some(&before), &document, call.profile())?;
         resources::replace(connection, place, &mut stored, document, now)?;
-        let password = self.hashed.write(connection, stored.row_id, &self.accepted.password)?;
+        let password = self.hashed.write(connection, stored.row_id, &self.password)?;
         let changes = Changes::of(place.resource_type, Some(&before), Some(&stored.document)).with_password(password);
         record(connection, call, Operation::Replace, &stored, now, &changes)?;
         Ok(Some(stored))

@@ -20,8 +20,8 @@ pub(super) struct Change {
 
 impl Change {
     /// These members, beside those that are there.
-    pub(super) fn additions(claims: &[MemberClaim]) -> Change {
-        Change { cleared: false, present: claims.to_vec(), absent: Vec::new() }
+    pub(super) fn additions(claims: Vec<MemberClaim>) -> Change {
+        Change { cleared: false, present: claims, absent: Vec::new() }
     }
 
     /// These members beside those that are there, but for the absent ones.
@@ -69,15 +69,15 @@ impl Difference {
 /// # Errors
 /// `invalidValue` for a group that contains itself (GRP-05), and in `strict` for an unknown id (GRP-02) or a claimed
 /// type that the target contradicts (GRP-03); database failures.
-pub(super) fn apply(
+pub(super) fn apply<D>(
     connection: &mut Connection,
     place: Place,
-    group: &StoredResource,
+    group: &StoredResource<D>,
     change: &Change,
     profile: Profile,
 ) -> Result<Difference> {
     let absent =
-        if change.cleared { everybody_but(connection, group, &change.present)? } else { change.absent.clone() };
+        if change.cleared { everybody_but(connection, group.row_id, &change.present)? } else { change.absent.clone() };
     if change.present.iter().any(|claim| claim.value == group.id) {
         return Err(Error::new(ErrorKind::InvalidValue, "members: a group can't be a member of itself."));
     }
@@ -102,9 +102,9 @@ fn may_be_member(place: Place, target: &Target) -> bool {
 }
 
 /// Who has to go so that only `present` remains.
-fn everybody_but(connection: &mut Connection, group: &StoredResource, present: &[MemberClaim]) -> Result<Vec<String>> {
+fn everybody_but(connection: &mut Connection, group_row_id: i64, present: &[MemberClaim]) -> Result<Vec<String>> {
     let staying: HashSet<&str> = present.iter().map(|claim| claim.value.as_str()).collect();
-    let current = members::ids(connection, group.row_id)?;
+    let current = members::ids(connection, group_row_id)?;
     Ok(current.into_keys().filter(|id| !staying.contains(id.as_str())).collect())
 }
 

@@ -1,9 +1,11 @@
 //! PATCH: a list of changes, all or none (RFC 7644 §3.5.2).
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::assemble::Assembler;
+use super::assemble::{Assembler, Others};
 use super::credential::Hashed;
 use super::membership::{self, Change};
 use super::record::record;
@@ -49,30 +51,53 @@ impl Provider {
         let modification = Modification::parse(&call, target, &body)?;
         let hashed = Hashed::of_patch(&self.passwords, resource_type, &modification.request, call.profile()).await?;
         let modification = modification.with(hashed);
-        let (provider, now) = (self.clone(), self.now());
-        let write = move |connection: &mut Connection| {
-            let stored = modification.make(&provider, connection, &call, &mut Budget::full(), now)?;
-            let shown = provider.show(connection, &call, stored, &projection)?;
-            Ok(Modified { whole: shown.whole && !minimal, ..shown })
+        let (tenant_id, now, projection) = (call.caller.tenant_id, self.now(), Arc::new(projection));
+        let write = {
+            let (provider, projection) = (self.clone(), Arc::clone(&projection));
+            move |connection: &mut Connection| {
+                let stored = modification.make(&provider, connection, &call, &mut Budget::full(), now)?;
+                provider.unshown(connection, tenant_id, stored, &projection)
+            }
         };
-        self.store.write(write).await
+        let shown = self.show(tenant_id, self.store.write(write).await?, &projection)?;
+        Ok(Modified { whole: shown.whole && !minimal, ..shown })
     }
 
-    /// A resource after a write; a large group only in brief.
-    pub(super) fn show(
+    /// A resource after a write, with what is shown of others; a large group only in brief.
+    pub(super) fn unshown(
         &self,
         connection: &mut Connection,
-        call: &Call,
+        tenant_id: i64,
         stored: StoredResource,
         projection: &Projection,
-    ) -> Result<Modified> {
+    ) -> Result<Unshown> {
         let resource_type = projection.resource_type();
         let too_much = projection.is_default() && is_large(connection, resource_type, &stored)?;
         let brief = too_much.then(|| Projection::parse(resource_type, Some("meta"), None)).transpose()?;
         let shown = brief.as_ref().unwrap_or(projection);
-        let assembler = self.assembler(call.caller.tenant_id, resource_type, shown);
-        Ok(Modified { representation: assembler.one(connection, stored.into_text())?, whole: !too_much })
+        let others = self.assembler(tenant_id, resource_type, shown).others(connection, &stored)?;
+        Ok(Unshown { stored, others, brief })
     }
+
+    /// What a write came to, to be shown with this projection, if not in brief. Nobody has to wait for it.
+    ///
+    /// # Errors
+    /// What is stored and cannot be read.
+    pub(super) fn show(&self, tenant_id: i64, unshown: Unshown, projection: &Projection) -> Result<Modified> {
+        let Unshown { stored, others, brief } = unshown;
+        let shown = brief.as_ref().unwrap_or(projection);
+        let assembler = self.assembler(tenant_id, shown.resource_type(), shown);
+        Ok(Modified { representation: assembler.among(others, &stored.into_text())?, whole: brief.is_none() })
+    }
+}
+
+/// A resource after a write, to be shown when its transaction is over.
+#[derive(Debug)]
+pub(super) struct Unshown {
+    stored: StoredResource,
+    others: Others,
+    /// What is shown instead of a large group.
+    brief: Option<Projection>,
 }
 
 /// The operations of a PATCH message, to be made within a transaction.

@@ -6,7 +6,7 @@ use super::Call;
 use crate::scim::Result;
 use crate::store::Connection;
 use crate::store::audit::{self, Changes, NO_VERSION, Operation, Record};
-use crate::store::resources::StoredResource;
+use crate::store::resources::{NewResource, StoredResource};
 
 /// Appends the change to the history. A write of the resource itself is of the time that its `lastModified` shows.
 ///
@@ -34,6 +34,22 @@ pub(super) fn record(
             changes,
         },
     )
+}
+
+/// What the history says of a creation.
+pub(super) fn record_of_new<'a>(call: &'a Call, new: &'a NewResource, changes: &'a Changes) -> Record<'a> {
+    let meta = new.meta();
+    Record {
+        tenant_id: call.caller.tenant_id,
+        at: meta.last_modified,
+        caller: &call.caller.key_id,
+        request_id: &call.request_id,
+        operation: Operation::Create,
+        resource_type: &new.resource_type().name,
+        resource_id: new.id(),
+        version: meta.version,
+        changes,
+    }
 }
 
 /// Appends to the history of groups that a member was deleted or restored: `Leave` or `Join`.

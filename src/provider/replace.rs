@@ -1,5 +1,7 @@
 //! PUT: a whole new state (RFC 7644 §3.5.1).
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
@@ -33,12 +35,17 @@ impl Provider {
         let replacement = Replacement::of(&call, target, body)?;
         let hashed = Hashed::of_body(&self.passwords, resource_type, &replacement.body, call.profile()).await?;
         let replacement = replacement.with(hashed);
-        let (provider, now) = (self.clone(), self.now());
-        let write = move |connection: &mut Connection| {
-            let stored = replacement.make(connection, &call, now)?;
-            provider.assembler(tenant_id, resource_type, &projection).one(connection, stored.into_text())
+        let (now, projection) = (self.now(), Arc::new(projection));
+        let write = {
+            let (provider, projection) = (self.clone(), Arc::clone(&projection));
+            move |connection: &mut Connection| {
+                let stored = replacement.make(connection, &call, now)?;
+                let assembler = provider.assembler(tenant_id, resource_type, &projection);
+                Ok((assembler.others(connection, &stored)?, stored))
+            }
         };
-        self.store.write(write).await
+        let (others, stored) = self.store.write(write).await?;
+        self.assembler(tenant_id, resource_type, &projection).among(others, &stored.into_text())
     }
 }
 

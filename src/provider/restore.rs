@@ -258,7 +258,7 @@ impl State {
         let relations = Relations::of(connection, place.tenant_id, &stored.resource_type, &stored.id, None)?;
         let wanted = match self.at {
             Some(_) => Change::replacement(&claims(&self.members)),
-            None => Change::additions(&claims(&relations.members)),
+            None => Change::additions(claims(&relations.members)),
         };
         revive(connection, place, stored, self.document.clone(), &wanted, now)?;
         let changes = self.stamped(Changes::of(place.resource_type, Some(&before), Some(&stored.document)));

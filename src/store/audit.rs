@@ -166,8 +166,10 @@ impl Operation {
     }
 }
 
-/// What a row has beside the words of its record.
-struct Written {
+/// What a row has beside the words of its record. It takes no database to know, so whoever has the time makes it ready before
+/// the transaction.
+#[derive(Debug)]
+pub struct Written {
     /// In whole milliseconds, which both databases give back as they are.
     at: NaiveDateTime,
     changes: String,
@@ -176,7 +178,11 @@ struct Written {
 }
 
 impl Written {
-    fn of(record: &Record<'_>) -> Result<Written> {
+    /// Of this record.
+    ///
+    /// # Errors
+    /// A machine without randomness.
+    pub fn of(record: &Record<'_>) -> Result<Written> {
         let at = record.at.trunc_subsecs(3).naive_utc();
         let (changes, salt) = (record.changes.to_json()?, digest::salt()?);
         let metadata = Metadata {
@@ -199,7 +205,15 @@ impl Written {
 /// # Errors
 /// Database failures.
 pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
-    let Written { at, changes, salt, digest } = Written::of(record)?;
+    append_written(connection, record, &Written::of(record)?)
+}
+
+/// Appends a change and its event, the row made ready before.
+///
+/// # Errors
+/// Database failures.
+pub fn append_written(connection: &mut Connection, record: &Record<'_>, written: &Written) -> Result<()> {
+    let Written { at, changes, salt, digest } = written;
     let change: Sql = Sql::new(
         "INSERT INTO audit (tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes, \
          salt, digest) VALUES (",
@@ -207,7 +221,7 @@ pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
     let change = change
         .bind(record.tenant_id)
         .push(", ")
-        .bind(at)
+        .bind(*at)
         .push(", ")
         .bind_list([
             record.caller,
@@ -219,7 +233,7 @@ pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
         .push(", ")
         .bind(record.version)
         .push(", ")
-        .bind_list([changes, salt, digest])
+        .bind_list([changes.as_str(), salt, digest])
         .push(")");
     match record.operation.event() {
         Some(event) => append_event(connection, change, event)?,

@@ -86,6 +86,13 @@ impl Connection {
         matches!(self, Connection::Postgres(_))
     }
 
+    /// The beginning of an INSERT of one row into a table with a trigger. SQLite keeps a copy of each page that such a
+    /// statement writes, to undo the statement alone; told that what is written stays, it keeps none. A row that is refused
+    /// has written nothing.
+    pub(super) fn insertion_of_one(&self) -> &'static str {
+        if self.is_at_hand() { "INSERT OR FAIL" } else { "INSERT" }
+    }
+
     /// What makes a SELECT keep its rows from other changes until the transaction ends. Others may still refer to them.
     pub(super) fn lock_clause(&self) -> &'static str {
         if self.locks_rows() { " FOR NO KEY UPDATE" } else { "" }

@@ -77,7 +77,7 @@ impl TryFrom<Row> for StoredResource {
 
 impl<D> StoredResource<D> {
     /// The same with its attributes in another form.
-    fn with<E>(self, document: E) -> StoredResource<E> {
+    pub fn with<E>(self, document: E) -> StoredResource<E> {
         let StoredResource { row_id, id, resource_type, document: _, meta, name, deleted } = self;
         StoredResource { row_id, id, resource_type, document, meta, name, deleted }
     }
@@ -107,21 +107,63 @@ pub struct Place {
     pub resource_type: &'static ResourceType,
 }
 
-/// Inserts a live resource with its search index. The unique index is the judge of uniqueness.
+/// A resource that is to be made, with all of its rows that no database has to tell: made ready before the transaction, in
+/// which everybody else waits.
+#[derive(Debug)]
+pub struct NewResource {
+    resource_type: &'static ResourceType,
+    id: String,
+    document: Document,
+    text: String,
+    indexed: values::Difference,
+    unique: UniqueValues,
+    at: DateTime<Utc>,
+}
+
+impl NewResource {
+    /// Of this type, with this id and these attributes, made at this time.
+    pub fn of(resource_type: &'static ResourceType, id: String, document: Document, at: DateTime<Utc>) -> NewResource {
+        let text = document.to_json();
+        let indexed = values::Difference::between(resource_type, None, Some(&document));
+        let unique = UniqueValues::of(resource_type, &document);
+        NewResource { resource_type, id, document, text, indexed, unique, at }
+    }
+
+    /// Its type.
+    pub fn resource_type(&self) -> &'static ResourceType {
+        self.resource_type
+    }
+
+    /// The SCIM id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The attributes.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The text of the attributes.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Times and version.
+    pub fn meta(&self) -> Meta {
+        Meta { created: self.at, last_modified: self.at, version: 1 }
+    }
+}
+
+/// Inserts a live resource with its search index. The unique index is the judge of uniqueness. Whoever asks has its attributes.
 ///
 /// # Errors
 /// `uniqueness` if a live resource holds the unique value; 403 if the tenant may have no more; database failures.
-pub fn insert(
-    connection: &mut Connection,
-    place: Place,
-    id: &str,
-    document: &Document,
-    now: DateTime<Utc>,
-) -> Result<StoredResource> {
+pub fn insert(connection: &mut Connection, place: Place, new: &NewResource) -> Result<StoredResource<()>> {
+    let NewResource { document, indexed, unique, .. } = new;
     let name = internal_name(connection, place, document, None)?;
-    let row = new_row(place, id, document, name.clone(), now);
-    let difference = values::Difference::between(place.resource_type, None, Some(document));
-    let indexed_beside = connection.writes_at_once().then(|| difference.of_made(place.tenant_id)).flatten();
+    let row = new_row(connection, place, new, name.clone());
+    let indexed_beside = connection.writes_at_once().then(|| indexed.of_made(place.tenant_id)).flatten();
     let is_indexed = indexed_beside.is_some();
     let inserted = match indexed_beside {
         Some(indexed) => {
@@ -132,50 +174,44 @@ pub fn insert(
     };
     let row_id: i64 = inserted.map_err(|error| conflict(error, place, document))?;
     limits::added(connection, place.tenant_id, &place.settings, place.resource_type)?;
-    hold_unique(connection, place, row_id, None, Some(document))?;
+    unique::replace(connection, place.tenant_id, place.resource_type, row_id, &UniqueValues::default(), unique)?;
     if !is_indexed {
-        difference.write(connection, place.tenant_id, row_id)?;
+        indexed.write(connection, place.tenant_id, row_id)?;
     }
-    Ok(StoredResource {
-        row_id,
-        id: id.to_owned(),
-        resource_type: place.resource_type.name.clone(),
-        document: document.clone(),
-        meta: Meta { created: now, last_modified: now, version: 1 },
-        name,
-        deleted: None,
-    })
+    let (id, resource_type) = (new.id.clone(), place.resource_type.name.clone());
+    Ok(StoredResource { row_id, id, resource_type, document: (), meta: new.meta(), name, deleted: None })
 }
 
 /// The insertion of a live resource.
-fn new_row(place: Place, id: &str, document: &Document, name: Option<String>, now: DateTime<Utc>) -> Sql {
-    let columns = Columns::of(place, document);
-    Sql::new(
-        "INSERT INTO resources (tenant_id, id, resource_type, unique_key, name, external_id, display_name, active, \
-         document, version, created_at, modified_at) VALUES (",
-    )
-    .bind(place.tenant_id)
-    .push(", ")
-    .bind(id)
-    .push(", ")
-    .bind(place.resource_type.name.as_str())
-    .push(", ")
-    .bind(columns.unique_key)
-    .push(", ")
-    .bind(name)
-    .push(", ")
-    .bind(columns.external_id)
-    .push(", ")
-    .bind(columns.display_name)
-    .push(", ")
-    .bind(columns.active)
-    .push(", ")
-    .bind(document.to_json())
-    .push(", 1, ")
-    .bind(now.naive_utc())
-    .push(", ")
-    .bind(now.naive_utc())
-    .push(")")
+fn new_row(connection: &Connection, place: Place, new: &NewResource, name: Option<String>) -> Sql {
+    let columns = Columns::of(place, &new.document);
+    let statement = Sql::new(connection.insertion_of_one()).push(
+        " INTO resources (tenant_id, id, resource_type, unique_key, name, external_id, display_name, active, document, \
+         version, created_at, modified_at) VALUES (",
+    );
+    statement
+        .bind(place.tenant_id)
+        .push(", ")
+        .bind(new.id.as_str())
+        .push(", ")
+        .bind(place.resource_type.name.as_str())
+        .push(", ")
+        .bind(columns.unique_key)
+        .push(", ")
+        .bind(name)
+        .push(", ")
+        .bind(columns.external_id)
+        .push(", ")
+        .bind(columns.display_name)
+        .push(", ")
+        .bind(columns.active)
+        .push(", ")
+        .bind(new.text.as_str())
+        .push(", 1, ")
+        .bind(new.at.naive_utc())
+        .push(", ")
+        .bind(new.at.naive_utc())
+        .push(")")
 }
 
 /// The live resource of that id.

@@ -151,7 +151,7 @@ mod tests {
     use crate::store::migrations;
     use crate::store::resources::{self, Place};
     use crate::store::tenants::TenantSettings;
-    use crate::store::tests::{Fixture, at, on_each_database};
+    use crate::store::tests::{Fixture, at, insert_resource, on_each_database};
     use crate::store::{Reach, Store};
 
     fn users() -> Place {
@@ -161,7 +161,7 @@ mod tests {
 
     fn insert(connection: &mut Connection, name: &str) -> Result<resources::StoredResource> {
         let document = Document::from_json(&format!(r#"{{"userName":"{name}"}}"#)).expect("a document");
-        resources::insert(connection, users(), name, &document, at("2026-03-01T09:30:00").and_utc())
+        insert_resource(connection, users(), name, document, at("2026-03-01T09:30:00").and_utc())
     }
 
     /// The total, once it is known to be right in each block.

@@ -264,8 +264,9 @@ pub fn insert_all<'a>(
     values: impl IntoIterator<Item = (i64, &'a IndexedValue)>,
 ) -> Result<()> {
     if connection.is_at_hand() {
-        for (row_id, value) in values {
-            let statement = InsertValue(AtRow { tenant_id, row_id, value });
+        let rows: Vec<_> = values.into_iter().map(|(row_id, value)| AtRow { tenant_id, row_id, value }).collect();
+        for rows in rows.chunks(MOST_OF_ONE) {
+            let statement = InsertValues(rows);
             each_backend!(connection, c => statement.execute(c))?;
         }
         return Ok(());
@@ -322,42 +323,45 @@ struct AtRow<'a> {
     value: &'a IndexedValue,
 }
 
-/// One row where the database is at hand. A resource has a dozen of them, so that the statement is known by its type, and
-/// nobody writes its text to find it among those that stay prepared.
-struct InsertValue<'a>(AtRow<'a>);
+/// Rows where the database is at hand, as many as a resource has. Should one of them be refused, those before it stay: SQLite
+/// would keep a copy of each page otherwise, and whoever writes a refused index undoes more than that.
+struct InsertValues<'a>(&'a [AtRow<'a>]);
 
-impl QueryId for InsertValue<'_> {
-    type QueryId = InsertValue<'static>;
-    const HAS_STATIC_QUERY_ID: bool = true;
+impl QueryId for InsertValues<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<DB: Binds> QueryFragment<DB> for InsertValue<'_>
+impl<DB: Binds> QueryFragment<DB> for InsertValues<'_>
 where
     i64: ToSql<BigInt, DB>,
     str: ToSql<Text, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        let AtRow { tenant_id, row_id, value } = &self.0;
-        out.push_sql("INSERT INTO resource_values (tenant_id, path, key, row_id, element, tail) VALUES (");
-        out.push_bind_param::<BigInt, _>(tenant_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Text, str>(&value.path)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Text, str>(&value.head)?;
-        out.push_sql(", ");
-        out.push_bind_param::<BigInt, _>(row_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<BigInt, _>(&value.element)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Text, str>(&value.tail)?;
-        out.push_sql(")");
+        out.push_sql("INSERT OR FAIL INTO resource_values (tenant_id, path, key, row_id, element, tail) VALUES ");
+        for (index, AtRow { tenant_id, row_id, value }) in self.0.iter().enumerate() {
+            out.push_sql(if index == 0 { "(" } else { ", (" });
+            out.push_bind_param::<BigInt, _>(tenant_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, str>(&value.path)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, str>(&value.head)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(row_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&value.element)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, str>(&value.tail)?;
+            out.push_sql(")");
+        }
         Ok(())
     }
 }
 
-impl<C> RunQueryDsl<C> for InsertValue<'_> {}
+impl<C> RunQueryDsl<C> for InsertValues<'_> {}
 
-/// As [`InsertValue`].
+/// One row where the database is at hand. A change takes few away, so that the statement is known by its type, and nobody
+/// writes its text to find it among those that stay prepared.
 struct DeleteValue<'a>(AtRow<'a>);
 
 impl QueryId for DeleteValue<'_> {

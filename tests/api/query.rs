@@ -3,7 +3,7 @@
 use chrono::Utc;
 use scimd::scim::schema::Registry;
 use scimd::scim::{Profile, accept};
-use scimd::store::resources::{self, Place};
+use scimd::store::resources::{self, NewResource, Place};
 use scimd::store::tenants::TenantSettings;
 use serde_json::{Value, json};
 
@@ -19,7 +19,8 @@ fn insert_users(api: &Api, count: usize) {
             let Value::Object(body) = user(&format!("u{number:04}")) else { unreachable!() };
             let accepted = accept::create(resource_type, &body, Profile::Strict)?;
             let id = uuid::Uuid::now_v7().to_string();
-            resources::insert(connection, place, &id, &accepted.document, Utc::now())?;
+            let new = NewResource::of(resource_type, id, accepted.document, Utc::now());
+            resources::insert(connection, place, &new)?;
         }
         Ok(())
     }));

@@ -8,7 +8,7 @@ use scimd::scim::projection::Projection;
 use scimd::scim::schema::{Attribute, ENTERPRISE_URN, Mutability, Registry, Resolved, ResourceType};
 use scimd::scim::version::Preconditions;
 use scimd::scim::{Error, ErrorKind, Profile};
-use scimd::store::resources;
+use scimd::store::resources::{self, NewResource};
 use serde_json::{Map, Value, json};
 
 use crate::population::{Population, place, resource_type};
@@ -117,7 +117,9 @@ fn assert_index_follows_documents(side: &Side) {
         for (id, type_name) in all.iter() {
             let stored = resources::find(connection, from, type_name, id)?.expect("it is live");
             let place = place(fresh, resource_type(type_name));
-            resources::insert(connection, place, &format!("fresh-{id}"), &stored.document, stored.meta.created)?;
+            let id = format!("fresh-{id}");
+            let new = NewResource::of(place.resource_type, id, stored.document, stored.meta.created);
+            resources::insert(connection, place, &new)?;
         }
         Ok(())
     });

@@ -8,7 +8,7 @@ use scimd::scim::accept;
 use scimd::scim::resource::Document;
 use scimd::scim::schema::{Attribute, Mutability, Registry, ResourceType};
 use scimd::scim::{Profile, Result};
-use scimd::store::resources::{self, Place, StoredResource};
+use scimd::store::resources::{self, NewResource, Place, StoredResource};
 use scimd::store::tenants::{GroupNames, TenantSettings};
 use scimd::store::{Connection, members};
 use serde_json::{Map, Value, json};
@@ -46,7 +46,8 @@ impl Population {
         for planned in &self.resources {
             let place = place(tenant_id, planned.resource_type);
             let id = format!("{prefix}{}", planned.id);
-            let mut resource = resources::insert(connection, place, &id, &planned.document, planned.created)?;
+            let new = NewResource::of(planned.resource_type, id, planned.document.clone(), planned.created);
+            let mut resource = resources::insert(connection, place, &new)?.with(planned.document.clone());
             if planned.touched {
                 resources::touch(connection, &mut resource, true, planned.created + Duration::milliseconds(1_500))?;
             }

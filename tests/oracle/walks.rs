@@ -12,7 +12,7 @@ use scimd::scim::query_string::Parameters;
 use scimd::scim::schema::{Registry, ResourceType};
 use scimd::scim::{ErrorKind, Profile, accept};
 use scimd::store::Connection;
-use scimd::store::resources::{self, StoredResource};
+use scimd::store::resources::{self, NewResource, StoredResource};
 use scimd::store::search::{Search, walk};
 use serde_json::json;
 
@@ -307,9 +307,10 @@ impl<'a> Disturbed<'a> {
         let document = self.document(resource_type);
         let id = format!("{:04x}-{}-{}", self.random.below(0x1_0000), self.tenant_id, self.made);
         let (tenant_id, now) = (self.tenant_id, self.now());
-        let stored = self.side.write(move |connection| {
-            resources::insert(connection, place(tenant_id, resource_type), &id, &document, now)
-        });
+        let new = NewResource::of(resource_type, id, document.clone(), now);
+        let insert =
+            move |connection: &mut Connection| resources::insert(connection, place(tenant_id, resource_type), &new);
+        let stored = self.side.write(insert).with(document);
         self.living.push(stored);
     }
 

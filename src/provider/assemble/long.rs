@@ -1,7 +1,7 @@
 //! A group of very many members, written down page by page: the same text as that of any other representation, without all
 //! members in memory.
 
-use super::{Assembler, Representation, array};
+use super::{Assembler, Others, Representation, array};
 use crate::provider::spill::Spill;
 use crate::scim::Result;
 use crate::scim::raw::{self, RawObject};
@@ -34,9 +34,9 @@ impl Assembler<'_> {
         text: &mut Spill,
     ) -> Result<Representation<()>> {
         let draft = self.draft(stored)?;
-        let (mut related, drafts) = (self.unrelated(), std::slice::from_ref(&draft));
-        self.read_groups(connection, drafts, &mut related)?;
-        self.read_names(connection, drafts, &mut related)?;
+        let groups = self.read_groups(connection, &[stored.row_id])?;
+        let referenced = self.read_names(connection, &draft.referenced_id().into_iter().collect())?;
+        let related = self.related(Others { groups, referenced, ..Others::default() });
         // Everything in its place, but for the members, and for the tag, which depends on them.
         let frame = self.representation(draft, &related);
         let members = self.shown(Role::Members);

@@ -15,7 +15,8 @@ use super::columns::{self, Column, Meaning, Titles, Unclear, short};
 use super::outcome::Outcome;
 use super::reading::Seen;
 use super::spool::Spool;
-use crate::provider::create::Creation;
+use crate::provider::create::{self, Creation};
+use crate::provider::credential::Hashed;
 use crate::provider::export::Progress;
 use crate::provider::modify::Modification;
 use crate::provider::record::GROUP;
@@ -272,10 +273,15 @@ impl<'a> People<'a> {
         if let (Some(reference), Some(id)) = (self.users.resource_type.reference(), manager) {
             body.insert(reference.to_string(), json!({"value": id}));
         }
-        let creation = Creation::accept(&self.call, self.users.resource_type, &body)?;
-        let stored = connection.savepoint(|connection| creation.insert(connection, &self.call, self.now))?;
+        let creation = self.creation(self.users.resource_type, &body)?;
+        let stored = connection.savepoint(|connection| creation.insert(connection, &self.call))?;
         *self.outcome.created.entry(stored.resource_type.clone()).or_default() += 1;
         Ok(Counted { id: stored.id, is_counted: true })
+    }
+
+    fn creation(&self, resource_type: &'static ResourceType, body: &Map<String, Value>) -> Result<Creation> {
+        let accepted = create::accept(&self.call, resource_type, body)?;
+        Creation::of(&self.call, resource_type, accepted, Hashed::default(), self.now)
     }
 
     fn update(
@@ -425,8 +431,8 @@ impl<'a> People<'a> {
     ) -> Outlook<()> {
         let body = json!({"schemas": [GROUP_URN], "displayName": name, "members": members});
         let Value::Object(body) = body else { return Ok(()) };
-        let creation = Creation::accept(&self.call, resource_type, &body)?;
-        connection.savepoint(|connection| creation.insert(connection, &self.call, self.now))?;
+        let creation = self.creation(resource_type, &body)?;
+        connection.savepoint(|connection| creation.insert(connection, &self.call))?;
         *self.outcome.created.entry(resource_type.name.clone()).or_default() += 1;
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::scim::schema::{ENTERPRISE_URN, SchemaFile};
 use crate::store::audit::{self, Changes, Operation, Record};
 use crate::store::connection::Purpose;
 use crate::store::resources::{self, Place, StoredResource};
-use crate::store::tests::{Fixture, at, on_each_database};
+use crate::store::tests::{Fixture, at, insert_resource, on_each_database};
 use crate::store::{credentials, members, tenants};
 
 /// A type with two unique attributes, one of which has no column of its own.
@@ -50,7 +50,7 @@ fn record(c: &mut Connection, stored: &StoredResource, operation: Operation) -> 
 
 fn made(c: &mut Connection, registry: &'static Registry, resource_type: &str, id: &str, json: &str) -> Result<i64> {
     let document = Document::from_json(json).expect("a document");
-    let stored = resources::insert(c, place(registry, resource_type), id, &document, at(NOON).and_utc())?;
+    let stored = insert_resource(c, place(registry, resource_type), id, document, at(NOON).and_utc())?;
     record(c, &stored, Operation::Create)?;
     Ok(stored.row_id)
 }

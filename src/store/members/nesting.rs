@@ -313,9 +313,9 @@ mod tests {
     use crate::scim::schema::Registry;
     use crate::store::Reach;
     use crate::store::members;
-    use crate::store::resources::{self, Place};
+    use crate::store::resources::Place;
     use crate::store::tenants::{self, TenantSettings};
-    use crate::store::tests::{Fixture, at, on_each_database};
+    use crate::store::tests::{Fixture, at, insert_resource, on_each_database};
 
     /// Rows of so many groups of a tenant.
     fn groups(connection: &mut Connection, count: usize) -> Result<Vec<i64>> {
@@ -325,7 +325,7 @@ mod tests {
         let now = at("2026-03-01T09:30:00").and_utc();
         let insert = |index: usize| {
             let document = Document::from_json(&format!(r#"{{"displayName":"G{index}"}}"#)).expect("a document");
-            resources::insert(connection, place, &format!("g{index}"), &document, now).map(|stored| stored.row_id)
+            insert_resource(connection, place, &format!("g{index}"), document, now).map(|stored| stored.row_id)
         };
         (0..count).map(insert).collect()
     }

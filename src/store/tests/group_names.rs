@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::*;
-use crate::scim::resource::Document;
 use crate::scim::schema::Registry;
 use crate::store::resources::{self as rows, PIECE, Place};
 use crate::store::tenants::{GroupNames, TenantSettings};
@@ -17,7 +16,7 @@ fn group(c: &mut Connection, rule: GroupNames, number: i64, name: &str) -> Resul
     let document = json!({"displayName": name, "externalId": number.to_string()});
     let document = Document::from_json(&document.to_string()).unwrap();
     let now = at("2026-03-01T09:30:00").and_utc();
-    rows::insert(c, place(rule), &format!("group-{number}"), &document, now).map(drop)
+    insert_resource(c, place(rule), &format!("group-{number}"), document, now).map(drop)
 }
 
 #[test]

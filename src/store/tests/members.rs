@@ -3,10 +3,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::scim::resource::Document;
 use crate::scim::schema::Registry;
 use crate::store::members;
-use crate::store::resources::{self as rows, Place};
+use crate::store::resources::Place;
 use crate::store::tenants::TenantSettings;
 
 /// The rows of so many groups, whose names begin alike.
@@ -17,7 +16,7 @@ fn groups(c: &mut Connection, prefix: &str, count: usize) -> Result<Vec<i64>> {
     let insert = |number: usize| {
         let id = format!("{prefix}-{number}");
         let document = Document::from_json(&json!({"displayName": id}).to_string()).unwrap();
-        rows::insert(c, place, &id, &document, now).map(|stored| stored.row_id)
+        insert_resource(c, place, &id, document, now).map(|stored| stored.row_id)
     };
     (0..count).map(insert).collect()
 }

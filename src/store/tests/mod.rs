@@ -4,6 +4,7 @@
 mod backup;
 mod copy;
 mod group_names;
+mod insertion;
 mod look_ups;
 mod members;
 mod postgres;
@@ -14,16 +15,18 @@ use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use chrono::NaiveDateTime;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use tokio::task::JoinHandle;
 
 use super::connection::Connection;
+use super::resources::{NewResource, Place, StoredResource};
 use super::schema::{resources, tenants as tenants_table};
 use super::writer::LONG_ENOUGH;
 use super::*;
+use crate::scim::resource::Document;
 
 /// A migrated store of its own for one test.
 pub(crate) struct Fixture {
@@ -51,6 +54,18 @@ pub(crate) fn on_each_database_with_one_connection<F: Future<Output = ()>>(test:
         run(test(Fixture { store: store.clone(), postgres }));
         store.close();
     });
+}
+
+/// Makes a resource.
+pub(crate) fn insert_resource(
+    connection: &mut Connection,
+    place: Place,
+    id: &str,
+    document: Document,
+    at: DateTime<Utc>,
+) -> Result<StoredResource> {
+    let new = NewResource::of(place.resource_type, id.to_owned(), document.clone(), at);
+    Ok(super::resources::insert(connection, place, &new)?.with(document))
 }
 
 /// Puts what is no JSON in the place of a document.

@@ -4,7 +4,7 @@ use diesel::sql_types::Integer;
 use diesel_migrations::MigrationHarness;
 
 use super::*;
-use crate::scim::resource::{Document, Meta};
+use crate::scim::resource::Meta;
 use crate::scim::schema::{ENTERPRISE_URN, Registry};
 use crate::store::integrity::{Flaw, Outcome};
 use crate::store::resources::{self as rows, Place};
@@ -301,9 +301,9 @@ fn group_and_deleted_user(store: &Store) -> (i64, i64) {
     let now = at("2026-03-01T09:30:00").and_utc();
     c.begin_write(Duration::ZERO).unwrap();
     let team = Document::from_json(r#"{"displayName":"Team"}"#).unwrap();
-    let team = rows::insert(&mut c, place("Group"), "team", &team, now).unwrap();
+    let team = insert_resource(&mut c, place("Group"), "team", team, now).unwrap();
     let ines = Document::from_json(r#"{"userName":"ines"}"#).unwrap();
-    let ines = rows::insert(&mut c, place("User"), "ines", &ines, now).unwrap();
+    let ines = insert_resource(&mut c, place("User"), "ines", ines, now).unwrap();
     rows::bury(&mut c, place("User"), &ines, "test", now).unwrap();
     c.commit().unwrap();
     (team.row_id, ines.row_id)
@@ -416,7 +416,7 @@ fn an_import_keeps_nobody_from_adding_one_before_its_end_and_the_limit_is_exact(
         let (mut import, mut other) = (begun(), begun());
 
         load::insert(&mut import, &[arrival("one"), arrival("two")]).unwrap();
-        rows::insert(&mut other, users, "three", &named("three"), now).unwrap();
+        insert_resource(&mut other, users, "three", named("three"), now).unwrap();
         other.commit().unwrap();
         let refused = load::hold_to_limit(&mut import, users).unwrap_err();
 
@@ -428,7 +428,7 @@ fn an_import_keeps_nobody_from_adding_one_before_its_end_and_the_limit_is_exact(
         load::insert(&mut import, &[arrival("one")]).unwrap();
         load::hold_to_limit(&mut import, users).unwrap();
         beside(&store, import, |c| {
-            let refused = rows::insert(c, users, "four", &named("four"), now).unwrap_err();
+            let refused = insert_resource(c, users, "four", named("four"), now).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::LimitReached);
         });
     });
@@ -531,7 +531,7 @@ fn ent_02_a_deletion_that_waited_for_a_new_manager_leaves_that_one() {
         let mut first = store.inner.connector.open(Purpose::Writer).unwrap();
         let now = at("2026-03-01T09:30:00").and_utc();
         first.begin_write(Duration::ZERO).unwrap();
-        rows::insert(&mut first, place("User"), "report", &report("old"), now).unwrap();
+        insert_resource(&mut first, place("User"), "report", report("old"), now).unwrap();
         first.commit().unwrap();
 
         first.begin_write(Duration::ZERO).unwrap();

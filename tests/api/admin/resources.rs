@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use scimd::scim::resource::Document;
 use scimd::scim::schema::Registry;
 use scimd::store::Connection;
-use scimd::store::resources::{self, Place};
+use scimd::store::resources::{self, NewResource, Place};
 use scimd::store::tenants::TenantSettings;
 use serde_json::{Value, json};
 
@@ -194,7 +194,8 @@ fn a_rare_match_among_many_deleted_resources_is_found_in_short_pages() {
                 let text = json!({"userName": format!("many{number}")}).to_string();
                 let document = Document::from_json(&text).expect("a document");
                 let id = format!("{}-{number}", place.tenant_id);
-                let stored = resources::insert(connection, place, &id, &document, now)?;
+                let new = NewResource::of(resource_type, id, document.clone(), now);
+                let stored = resources::insert(connection, place, &new)?.with(document);
                 resources::bury(connection, place, &stored, "nobody", now)
             })
         }));

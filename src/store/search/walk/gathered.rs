@@ -95,10 +95,10 @@ mod tests {
     use crate::scim::cursor::Direction;
     use crate::scim::query::{Page, Parameters, Query};
     use crate::scim::schema::{Registry, ResourceType};
-    use crate::store::resources::{self, Place};
+    use crate::store::resources::Place;
     use crate::store::search::{Scope, Search, search};
     use crate::store::tenants::TenantSettings;
-    use crate::store::tests::{Fixture, at, on_each_database};
+    use crate::store::tests::{Fixture, at, insert_resource, on_each_database};
 
     fn users() -> &'static ResourceType {
         Registry::builtin().resource_type("User").expect("a built-in type")
@@ -111,13 +111,8 @@ mod tests {
             let title = if number < titled { r#","title":"x""# } else { "" };
             let document = format!(r#"{{"userName":"u{:03}"{title}}}"#, count - 1 - number);
             let document = Document::from_json(&document).expect("a document");
-            resources::insert(
-                connection,
-                place,
-                &format!("id-{number}"),
-                &document,
-                at("2026-03-01T09:30:00").and_utc(),
-            )?;
+            let id = format!("id-{number}");
+            insert_resource(connection, place, &id, document, at("2026-03-01T09:30:00").and_utc())?;
         }
         Ok(())
     }

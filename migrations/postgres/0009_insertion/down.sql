@@ -1,0 +1,2 @@
+-- The trigger of PostgreSQL stays.
+SELECT 1;
