@@ -82,6 +82,12 @@ pub struct Others {
     referenced: HashMap<String, Option<String>>,
 }
 
+impl Others {
+    pub(super) fn number_of_members(&self) -> usize {
+        self.members.values().map(Vec::len).sum()
+    }
+}
+
 /// What a page shows of other resources, and how.
 struct Related<'a> {
     /// Which attribute shows the members, and the members of each group.

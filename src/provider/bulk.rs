@@ -366,8 +366,7 @@ impl<'a> Bulk<'a> {
         let projection = self.projection(at, made.resource_type)?;
         let id = stored.id.clone();
         let tenant_id = self.call.caller.tenant_id;
-        let unshown = self.provider.unshown(connection, tenant_id, stored, &projection)?;
-        let shown = self.provider.show(tenant_id, unshown, &projection)?;
+        let shown = self.provider.show(connection, tenant_id, stored, &projection)?;
         let Representation { text, tag, location } = shown.representation;
         self.touched.insert(id, looks_at_others(made.resource_type, &text)?);
         let response = if shown.whole { self.fit(text) } else { None };

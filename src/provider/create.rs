@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::credential::Hashed;
-use super::membership::{self, Change};
+use super::membership::{self, Change, Difference};
 use super::record::{record, record_of_new};
 use super::{Call, Provider, Representation, log_ignored, place, reference};
 use crate::auth::Access;
@@ -66,8 +66,8 @@ impl Provider {
             }
         };
         let (others, stored) = self.store.write(write).await?;
-        let assembler = self.assembler(call.caller.tenant_id, new.resource_type(), projection);
-        assembler.among(others, &stored.with(new.text().to_owned()))
+        let stored = stored.with(new.text().to_owned());
+        self.shown(call.caller.tenant_id, projection, others, stored).await
     }
 
     /// On a transaction of its own: a refused insertion leaves PostgreSQL's of no use.
@@ -78,15 +78,21 @@ impl Provider {
         body: Map<String, Value>,
         projection: Arc<Projection>,
     ) -> Result<Option<Representation>> {
-        let (provider, now) = (self.clone(), self.now());
-        let write = move |connection: &mut Connection| {
-            let Some(stored) = creation.enable_again(connection, &call, &body, now)? else {
-                return Ok(None);
-            };
-            let assembler = provider.assembler(call.caller.tenant_id, creation.new.resource_type(), &projection);
-            assembler.one(connection, stored.into_text()).map(Some)
+        let (tenant_id, now) = (call.caller.tenant_id, self.now());
+        let write = {
+            let (provider, projection) = (self.clone(), Arc::clone(&projection));
+            move |connection: &mut Connection| {
+                let Some(stored) = creation.enable_again(connection, &call, &body, now)? else {
+                    return Ok(None);
+                };
+                let assembler = provider.assembler(tenant_id, creation.new.resource_type(), &projection);
+                Ok(Some((assembler.others(connection, &stored)?, stored)))
+            }
         };
-        self.store.write(write).await
+        match self.store.write(write).await? {
+            Some((others, stored)) => self.shown(tenant_id, &projection, others, stored.into_text()).await.map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -101,17 +107,16 @@ pub(super) fn accept(call: &Call, resource_type: &'static ResourceType, body: &M
     Ok(accepted)
 }
 
-/// A resource that a client wants to be there, accepted by its schema, to be made within a transaction. All that can be done
-/// without the database is done before.
+/// A resource that a client wants to be there, accepted by its schema, to be made within a transaction. All that needs no
+/// database is done: before the transaction, but for those of a bulk request or of a table, which are read within one.
 #[derive(Debug)]
 pub(super) struct Creation {
     new: NewResource,
     members: Change,
     password: PasswordChange,
     hashed: Hashed,
-    /// What the history says of it where the database has nothing to add, and that as it is written.
-    changes: Changes,
-    written: Written,
+    /// What the history says of it, unless the database has more to say; nothing where it will have.
+    written: Option<Written>,
 }
 
 impl Creation {
@@ -129,9 +134,19 @@ impl Creation {
         let Accepted { document, members, password, .. } = accepted;
         let new = NewResource::of(resource_type, Uuid::now_v7().to_string(), document, now);
         let members = Change::additions(members.unwrap_or_default());
-        let changes = Changes::of(resource_type, None, Some(new.document()));
-        let written = Written::of(&record_of_new(call, &new, &changes))?;
-        Ok(Creation { new, members, password, hashed, changes, written })
+        let mut creation = Creation { new, members, password, hashed, written: None };
+        if creation.members.is_empty() {
+            let changes = creation.changes(&Difference::default(), None);
+            creation.written = Some(Written::of(&record_of_new(call, &creation.new, &changes))?);
+        }
+        Ok(creation)
+    }
+
+    fn changes(&self, members: &Difference, predecessor: Option<String>) -> Changes {
+        Changes::of(self.new.resource_type(), None, Some(self.new.document()))
+            .with_members(&members.added, &members.removed)
+            .with_password(matches!(self.password, PasswordChange::Set(_)))
+            .with_predecessor(predecessor)
     }
 
     /// Makes the resource.
@@ -145,15 +160,14 @@ impl Creation {
         let stored = resources::insert(connection, place, &self.new)?;
         let members = membership::apply(connection, place, &stored, &self.members, call.profile())?;
         let predecessor = resources::predecessor(connection, place, document)?;
-        let password = self.hashed.write(connection, stored.row_id, &self.password)?;
-        if members.is_empty() && predecessor.is_none() && !password {
-            let record = record_of_new(call, &self.new, &self.changes);
-            audit::append_written(connection, &record, &self.written)?;
-            return Ok(stored);
+        self.hashed.write(connection, stored.row_id, &self.password)?;
+        match &self.written {
+            Some(written) if members.is_empty() && predecessor.is_none() => audit::append_written(connection, written)?,
+            _ => {
+                let changes = self.changes(&members, predecessor);
+                audit::append(connection, &record_of_new(call, &self.new, &changes))?;
+            }
         }
-        let changes = self.changes.clone().with_members(&members.added, &members.removed);
-        let changes = changes.with_password(password).with_predecessor(predecessor);
-        audit::append(connection, &record_of_new(call, &self.new, &changes))?;
         Ok(stored)
     }
 

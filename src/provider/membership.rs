@@ -33,6 +33,11 @@ impl Change {
     pub(super) fn replacement(claims: &[MemberClaim]) -> Change {
         Change { cleared: true, present: claims.to_vec(), absent: Vec::new() }
     }
+
+    /// Whether nothing is wanted.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.cleared && self.present.is_empty() && self.absent.is_empty()
+    }
 }
 
 impl From<MemberChanges> for Change {

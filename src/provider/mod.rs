@@ -33,13 +33,13 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound, Utc};
 use tokio::sync::Semaphore;
 
-use assemble::Assembler;
+use assemble::{Assembler, Others};
 
 use crate::auth::{Caller, Passwords};
 use crate::scim::projection::Projection;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result, shortened};
-use crate::store::resources::{self, Place, StoredResource};
+use crate::store::resources::{self, Place, StoredResource, StoredText};
 use crate::store::tenants;
 use crate::store::{Connection, Store};
 
@@ -147,6 +147,27 @@ impl Provider {
         (self.clock)().trunc_subsecs(3)
     }
 
+    /// The representation of a resource whose transaction is over: nobody else waits for it. A long list of members is
+    /// written where it keeps no other request from being served.
+    async fn shown(
+        &self,
+        tenant_id: i64,
+        projection: &Arc<Projection>,
+        others: Others,
+        stored: StoredText,
+    ) -> Result<Representation> {
+        let is_long = others.number_of_members() > MOST_MEMBERS_IN_PLACE;
+        let (provider, projection) = (self.clone(), Arc::clone(projection));
+        let assemble = move || {
+            let assembler = provider.assembler(tenant_id, projection.resource_type(), &projection);
+            assembler.among(others, &stored)
+        };
+        match is_long {
+            true => tokio::task::spawn_blocking(assemble).await.map_err(Error::internal)?,
+            false => assemble(),
+        }
+    }
+
     fn assembler<'a>(
         &'a self,
         tenant_id: i64,
@@ -156,6 +177,9 @@ impl Provider {
         Assembler { tenant_id, resource_type, registry: self.registry, projection, base_url: &self.base_url }
     }
 }
+
+/// How many members are written down on a thread that serves requests, which takes a millisecond or less.
+const MOST_MEMBERS_IN_PLACE: usize = 1000;
 
 /// The rules of the place where a resource of this type lives.
 fn place(connection: &mut Connection, tenant_id: i64, resource_type: &'static ResourceType) -> Result<Place> {

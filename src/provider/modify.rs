@@ -59,12 +59,15 @@ impl Provider {
                 provider.unshown(connection, tenant_id, stored, &projection)
             }
         };
-        let shown = self.show(tenant_id, self.store.write(write).await?, &projection)?;
-        Ok(Modified { whole: shown.whole && !minimal, ..shown })
+        let Unshown { stored, others, brief } = self.store.write(write).await?;
+        let whole = brief.is_none() && !minimal;
+        let projection = brief.map_or(projection, Arc::new);
+        let representation = self.shown(tenant_id, &projection, others, stored.into_text()).await?;
+        Ok(Modified { representation, whole })
     }
 
     /// A resource after a write, with what is shown of others; a large group only in brief.
-    pub(super) fn unshown(
+    fn unshown(
         &self,
         connection: &mut Connection,
         tenant_id: i64,
@@ -79,12 +82,15 @@ impl Provider {
         Ok(Unshown { stored, others, brief })
     }
 
-    /// What a write came to, to be shown with this projection, if not in brief. Nobody has to wait for it.
-    ///
-    /// # Errors
-    /// What is stored and cannot be read.
-    pub(super) fn show(&self, tenant_id: i64, unshown: Unshown, projection: &Projection) -> Result<Modified> {
-        let Unshown { stored, others, brief } = unshown;
+    /// The same, shown within the transaction.
+    pub(super) fn show(
+        &self,
+        connection: &mut Connection,
+        tenant_id: i64,
+        stored: StoredResource,
+        projection: &Projection,
+    ) -> Result<Modified> {
+        let Unshown { stored, others, brief } = self.unshown(connection, tenant_id, stored, projection)?;
         let shown = brief.as_ref().unwrap_or(projection);
         let assembler = self.assembler(tenant_id, shown.resource_type(), shown);
         Ok(Modified { representation: assembler.among(others, &stored.into_text())?, whole: brief.is_none() })
@@ -92,8 +98,7 @@ impl Provider {
 }
 
 /// A resource after a write, to be shown when its transaction is over.
-#[derive(Debug)]
-pub(super) struct Unshown {
+struct Unshown {
     stored: StoredResource,
     others: Others,
     /// What is shown instead of a large group.

@@ -20,36 +20,28 @@ pub(super) fn record(
     now: DateTime<Utc>,
     changes: &Changes,
 ) -> Result<()> {
-    audit::append(
-        connection,
-        &Record {
-            tenant_id: call.caller.tenant_id,
-            at: if operation.is_own_write() { stored.meta.last_modified } else { now },
-            caller: &call.caller.key_id,
-            request_id: &call.request_id,
-            operation,
-            resource_type: &stored.resource_type,
-            resource_id: &stored.id,
-            version: stored.meta.version,
-            changes,
-        },
-    )
+    let at = if operation.is_own_write() { stored.meta.last_modified } else { now };
+    let resource = (stored.resource_type.as_str(), stored.id.as_str());
+    audit::append(connection, &record_of(call, operation, resource, at, stored.meta.version, changes))
 }
 
 /// What the history says of a creation.
 pub(super) fn record_of_new<'a>(call: &'a Call, new: &'a NewResource, changes: &'a Changes) -> Record<'a> {
-    let meta = new.meta();
-    Record {
-        tenant_id: call.caller.tenant_id,
-        at: meta.last_modified,
-        caller: &call.caller.key_id,
-        request_id: &call.request_id,
-        operation: Operation::Create,
-        resource_type: &new.resource_type().name,
-        resource_id: new.id(),
-        version: meta.version,
-        changes,
-    }
+    let (meta, resource) = (new.meta(), (new.resource_type().name.as_str(), new.id()));
+    record_of(call, Operation::Create, resource, meta.last_modified, meta.version, changes)
+}
+
+fn record_of<'a>(
+    call: &'a Call,
+    operation: Operation,
+    (resource_type, resource_id): (&'a str, &'a str),
+    at: DateTime<Utc>,
+    version: i64,
+    changes: &'a Changes,
+) -> Record<'a> {
+    let tenant_id = call.caller.tenant_id;
+    let (caller, request_id) = (&call.caller.key_id, &call.request_id);
+    Record { tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes }
 }
 
 /// Appends to the history of groups that a member was deleted or restored: `Leave` or `Join`.

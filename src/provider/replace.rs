@@ -45,7 +45,7 @@ impl Provider {
             }
         };
         let (others, stored) = self.store.write(write).await?;
-        self.assembler(tenant_id, resource_type, &projection).among(others, &stored.into_text())
+        self.shown(tenant_id, &projection, others, stored.into_text()).await
     }
 }
 

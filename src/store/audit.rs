@@ -166,12 +166,18 @@ impl Operation {
     }
 }
 
-/// What a row has beside the words of its record. It takes no database to know, so whoever has the time makes it ready before
-/// the transaction.
+/// A change as its row says it. It takes no database to know, so whoever can makes it ready before the transaction.
 #[derive(Debug)]
 pub struct Written {
+    tenant_id: i64,
     /// In whole milliseconds, which both databases give back as they are.
     at: NaiveDateTime,
+    caller: String,
+    request_id: String,
+    operation: Operation,
+    resource_type: String,
+    resource_id: String,
+    version: i64,
     changes: String,
     salt: String,
     digest: String,
@@ -196,7 +202,19 @@ impl Written {
             version: record.version,
         };
         let digest = metadata.digest(&digest::content(&salt, &changes));
-        Ok(Written { at, changes, salt, digest })
+        Ok(Written {
+            tenant_id: record.tenant_id,
+            at,
+            caller: record.caller.to_owned(),
+            request_id: record.request_id.to_owned(),
+            operation: record.operation,
+            resource_type: record.resource_type.to_owned(),
+            resource_id: record.resource_id.to_owned(),
+            version: record.version,
+            changes,
+            salt,
+            digest,
+        })
     }
 }
 
@@ -205,37 +223,36 @@ impl Written {
 /// # Errors
 /// Database failures.
 pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
-    append_written(connection, record, &Written::of(record)?)
+    append_written(connection, &Written::of(record)?)
 }
 
-/// Appends a change and its event, the row made ready before.
+/// The same of a row that was made ready before.
 ///
 /// # Errors
 /// Database failures.
-pub fn append_written(connection: &mut Connection, record: &Record<'_>, written: &Written) -> Result<()> {
-    let Written { at, changes, salt, digest } = written;
-    let change: Sql = Sql::new(
-        "INSERT INTO audit (tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes, \
-         salt, digest) VALUES (",
+pub fn append_written(connection: &mut Connection, written: &Written) -> Result<()> {
+    let change: Sql = Sql::new(connection.insertion_of_one()).push(
+        " INTO audit (tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes, salt, \
+         digest) VALUES (",
     );
     let change = change
-        .bind(record.tenant_id)
+        .bind(written.tenant_id)
         .push(", ")
-        .bind(*at)
+        .bind(written.at)
         .push(", ")
         .bind_list([
-            record.caller,
-            record.request_id,
-            record.operation.as_str(),
-            record.resource_type,
-            record.resource_id,
+            written.caller.as_str(),
+            &written.request_id,
+            written.operation.as_str(),
+            &written.resource_type,
+            &written.resource_id,
         ])
         .push(", ")
-        .bind(record.version)
+        .bind(written.version)
         .push(", ")
-        .bind_list([changes.as_str(), salt, digest])
+        .bind_list([written.changes.as_str(), &written.salt, &written.digest])
         .push(")");
-    match record.operation.event() {
+    match written.operation.event() {
         Some(event) => append_event(connection, change, event)?,
         None => drop(change.execute(connection)?),
     }
@@ -274,16 +291,16 @@ pub fn append_silent(connection: &mut Connection, records: &[Record<'_>]) -> Res
         "salt",
         "digest",
     ];
-    let cells = records.iter().zip(&written).map(|(record, written)| {
+    let cells = written.iter().map(|written| {
         [
-            record.tenant_id.into(),
+            written.tenant_id.into(),
             written.at.into(),
-            record.caller.into(),
-            record.request_id.into(),
-            record.operation.as_str().into(),
-            record.resource_type.into(),
-            record.resource_id.into(),
-            record.version.into(),
+            written.caller.as_str().into(),
+            written.request_id.as_str().into(),
+            written.operation.as_str().into(),
+            written.resource_type.as_str().into(),
+            written.resource_id.as_str().into(),
+            written.version.into(),
             written.changes.as_str().into(),
             written.salt.as_str().into(),
             written.digest.as_str().into(),

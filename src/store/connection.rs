@@ -65,8 +65,8 @@ impl<'query, U, Q> Reads<'query, U> for Q where
 }
 
 impl Connection {
-    /// Whether the database runs in this process. Then a statement costs no round trip, and several small ones that stay
-    /// prepared are cheaper than a large one.
+    /// Whether the database runs in this process. Then a statement costs no round trip: several small ones that stay prepared
+    /// are cheaper than one that writes several tables or has a text of its own.
     pub(super) fn is_at_hand(&self) -> bool {
         matches!(self, Connection::Sqlite(_))
     }
@@ -86,9 +86,9 @@ impl Connection {
         matches!(self, Connection::Postgres(_))
     }
 
-    /// The beginning of an INSERT of one row into a table with a trigger. SQLite keeps a copy of each page that such a
-    /// statement writes, to undo the statement alone; told that what is written stays, it keeps none. A row that is refused
-    /// has written nothing.
+    /// The beginning of an INSERT of one row into `resources` or `audit`, which have triggers. SQLite keeps a copy of each
+    /// page that such a statement writes, to undo the statement alone; told that what is written stays, it keeps none, as long
+    /// as no trigger aborts (`0009_insertion`). A row that is refused is so before anything is written.
     pub(super) fn insertion_of_one(&self) -> &'static str {
         if self.is_at_hand() { "INSERT OR FAIL" } else { "INSERT" }
     }

@@ -107,8 +107,8 @@ pub struct Place {
     pub resource_type: &'static ResourceType,
 }
 
-/// A resource that is to be made, with all of its rows that no database has to tell: made ready before the transaction, in
-/// which everybody else waits.
+/// A resource that is to be made, with all of its rows that no database has to tell: made ready before the transaction where
+/// that can be, for everybody else waits for that.
 #[derive(Debug)]
 pub struct NewResource {
     resource_type: &'static ResourceType,

@@ -44,7 +44,7 @@ pub enum Cell<'a> {
 /// What happens to a row whose key is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConflict {
-    /// The statement fails, and none of its rows is inserted.
+    /// The statement fails, and none of its rows is inserted (SQLite calls that ABORT; with its FAIL those before it stay).
     Fail,
     /// The row is passed over and not counted.
     Skip,

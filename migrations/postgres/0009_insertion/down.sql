@@ -1,2 +1,2 @@
--- The trigger of PostgreSQL stays.
+-- Nothing was made.
 SELECT 1;

@@ -1,2 +1,2 @@
--- The trigger of PostgreSQL stays.
+-- The triggers of PostgreSQL stay.
 SELECT 1;

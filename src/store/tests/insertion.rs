@@ -41,27 +41,67 @@ fn a_refused_insertion_has_written_nothing() {
     });
 }
 
+/// Spoils the index: it has a value of a row to come already, one among several.
+async fn spoil(store: &Store, row_id: i64) {
+    let sql = "INSERT INTO resource_values (tenant_id, path, key, row_id, element) SELECT 1, 'title', 'x', CAST(";
+    let spoil = move |c: &mut Connection| Ok(Sql::<()>::new(sql).bind(row_id).push(" AS BIGINT), 0").execute(c)?);
+    store.write(spoil).await.expect("spoilt");
+}
+
+/// How many rows, indexed rows and counted rows there are.
+async fn numbers(store: &Store) -> [i64; 3] {
+    let numbers = |c: &mut Connection| {
+        Ok([
+            number(c, "SELECT count(*) FROM resources")?,
+            number(c, "SELECT count(DISTINCT row_id) FROM resource_values WHERE path <> 'title'")?,
+            number(c, "SELECT CAST(sum(live) AS BIGINT) FROM live_totals")?,
+        ])
+    };
+    store.read(Reach::Scan, numbers).await.expect("counted")
+}
+
 #[test]
 fn an_insertion_whose_index_fails_half_way_leaves_no_half() {
     on_each_database(|Fixture { store, .. }| async move {
         let row_id = store.write(|c| Ok(insert(c, "ann", "ann")?.row_id)).await.expect("made");
-        // Somebody else has spoilt the index: it has a value of the row to come already, one among several.
-        let spoil = move |c: &mut Connection| {
-            let sql = "INSERT INTO resource_values (tenant_id, path, key, row_id, element) SELECT 1, 'title', 'x', ";
-            Sql::<()>::new(sql).push("CAST(").bind(row_id + 1).push(" AS BIGINT), 0").execute(c)?;
-            Ok(())
-        };
-        store.write(spoil).await.expect("spoilt");
+        spoil(&store, row_id + 1).await;
 
         store.write(|c| insert(c, "zoe", "zoe").map(drop)).await.expect_err("fails");
 
-        let left = |c: &mut Connection| {
-            Ok([
-                number(c, "SELECT count(*) FROM resources")?,
-                number(c, "SELECT count(DISTINCT row_id) FROM resource_values WHERE path = 'displayname'")?,
-                number(c, "SELECT CAST(sum(live) AS BIGINT) FROM live_totals")?,
-            ])
+        assert_eq!(numbers(&store).await, [1, 1, 1]);
+    });
+}
+
+#[test]
+fn an_insertion_whose_index_fails_half_way_is_undone_beside_its_neighbours() {
+    on_sqlite(|settings| async move {
+        let store = migrated(&settings);
+        spoil(&store, 2).await;
+        let (release, _first) = held(&store).await;
+        let ann = queued(&store, |c| insert(c, "ann", "ann").map(drop)).await;
+        let zoe = queued(&store, |c| insert(c, "zoe", "zoe").map(drop)).await;
+
+        drop(release);
+
+        ann.await.unwrap().expect("the neighbour stays");
+        zoe.await.unwrap().expect_err("fails");
+        assert_eq!(numbers(&store).await, [1, 1, 1]);
+    });
+}
+
+#[test]
+fn bulk_17_an_insertion_whose_index_fails_half_way_is_undone_by_its_savepoint() {
+    on_each_database(|Fixture { store, .. }| async move {
+        let row_id = store.write(|c| Ok(insert(c, "ann", "ann")?.row_id)).await.expect("made");
+        spoil(&store, row_id + 2).await;
+        let work = |c: &mut Connection| {
+            insert(c, "bob", "bob")?;
+            c.savepoint(|c| insert(c, "zoe", "zoe")).expect_err("fails");
+            Ok(())
         };
-        assert_eq!(store.read(Reach::Scan, left).await.expect("counted"), [1, 1, 1]);
+
+        store.write(work).await.expect("the rest stays");
+
+        assert_eq!(numbers(&store).await, [2, 2, 2]);
     });
 }
