@@ -1,9 +1,9 @@
 //! VER: versions and conditional requests.
 
 use scimd::store::tenants::{self, TenantSettings};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{Api, each_profile, run};
+use crate::harness::{Api, each, each_profile, run};
 use crate::messages::*;
 use crate::support::http::Response;
 
@@ -154,6 +154,33 @@ fn ver_09_a_tenant_can_require_the_version() {
         assert_eq!(api.get(&path).json(), ines);
 
         assert_resource(&api.send("PATCH", &path, &[("If-Match", "*")], Some(title.as_bytes())), 200);
+    });
+}
+
+/// Long lists of members are written down elsewhere than short ones.
+#[test]
+fn ver_01_a_write_is_answered_as_a_read_is_also_of_a_large_group() {
+    each(|api| {
+        let ines = api.created("/Users", &user("ines"));
+        let mut members: Vec<Value> = (0..1001).map(|at| json!({"value": format!("stale-{at:04}")})).collect();
+        members.push(json!({"value": ines["id"]}));
+        let large = json!({"schemas": [GROUP], "displayName": "Large", "members": members});
+        let same = |answer: Value, members: usize| {
+            assert_eq!(answer["members"].as_array().map(Vec::len), Some(members));
+            assert_eq!(answer, api.get(&path_of(&answer)).json());
+            answer
+        };
+
+        let made = same(api.created("/Groups", &large), 1002);
+        let replaced = same(assert_resource(&api.put(&path_of(&made), &large), 200), 1002);
+        let add = patch(json!([{"op": "add", "path": "members", "value": [{"value": "one-more"}]}]));
+        let asked_for = format!("{}?attributes=members,displayName", path_of(&replaced));
+        let changed = api.patch(&asked_for, &add);
+
+        assert_eq!(changed.status, 200);
+        assert_eq!(changed.json(), api.get(&asked_for).json());
+        assert_eq!(changed.header("etag"), api.get(&asked_for).header("etag"));
+        assert_eq!(changed.json()["members"].as_array().map(Vec::len), Some(1003));
     });
 }
 
