@@ -99,6 +99,11 @@ impl Resolved {
         &self.leaf().index_path
     }
 
+    /// The number of that name.
+    pub fn path_hash(&self) -> i64 {
+        self.leaf().path_hash
+    }
+
     /// Where the value lives.
     pub fn role(&self) -> Role {
         self.leaf().role

@@ -231,7 +231,7 @@ pub fn append(connection: &mut Connection, record: &Record<'_>) -> Result<()> {
 /// # Errors
 /// Database failures.
 pub fn append_written(connection: &mut Connection, written: &Written) -> Result<()> {
-    let change: Sql = Sql::new(connection.insertion_of_one()).push(
+    let change: Sql = Sql::new(connection.insertion()).push(
         " INTO audit (tenant_id, at, caller, request_id, operation, resource_type, resource_id, version, changes, salt, \
          digest) VALUES (",
     );

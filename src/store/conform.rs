@@ -173,8 +173,8 @@ impl Rebuild<'_> {
                 .execute(connection)?;
         }
         if resources > 0 {
-            Sql::<()>::new("DELETE FROM resource_values WHERE tenant_id = ")
-                .bind(self.place.tenant_id)
+            Sql::<()>::new("DELETE FROM resource_values WHERE ")
+                .append(values::is_of_tenant(self.place.tenant_id))
                 .push(" AND row_id IN (SELECT row_id FROM resources WHERE ")
                 .append(self.rows(Kind::Live))
                 .push(")")

@@ -86,10 +86,11 @@ impl Connection {
         matches!(self, Connection::Postgres(_))
     }
 
-    /// The beginning of an INSERT of one row into `resources` or `audit`, which have triggers. SQLite keeps a copy of each
-    /// page that such a statement writes, to undo the statement alone; told that what is written stays, it keeps none, as long
-    /// as no trigger aborts (`0009_insertion`). A row that is refused is so before anything is written.
-    pub(super) fn insertion_of_one(&self) -> &'static str {
+    /// The beginning of an INSERT whose failure undoes more than the statement. SQLite keeps a copy of each page that a
+    /// statement of several rows writes, or one that sets off triggers, to undo the statement alone; told that what is written
+    /// stays, it keeps none, as long as no trigger aborts and no foreign key is looked up (`0009_insertion`). A row that is
+    /// refused is so before anything of it is written.
+    pub(super) fn insertion(&self) -> &'static str {
         if self.is_at_hand() { "INSERT OR FAIL" } else { "INSERT" }
     }
 

@@ -160,7 +160,7 @@ pub fn insert(connection: &mut Connection, arrivals: &[Arrival]) -> Result<Vec<i
         index.extend(indexed_values(resource_type, &arrival.document).into_iter().map(|value| (*row_id, value)));
     }
     // Neighbours in the tree are written one after the other.
-    index.sort_unstable_by(|(_, one), (_, other)| (&one.path, &one.head).cmp(&(&other.path, &other.head)));
+    index.sort_unstable_by(|(_, one), (_, other)| (one.path_hash, &one.head).cmp(&(other.path_hash, &other.head)));
     if let Some(Arrival { place, .. }) = arrivals.first() {
         values::insert_all(connection, place.tenant_id, index.iter().map(|(row_id, value)| (*row_id, value)))?;
     }
@@ -355,10 +355,10 @@ pub fn groups_named(
     let (head, tail) = values::split(key);
     let statement: Sql<Text> = Sql::new(
         "SELECT r.id FROM resource_values v JOIN resources r ON r.row_id = v.row_id \
-         WHERE r.deleted_at IS NULL AND v.path = 'displayname' AND v.tenant_id = ",
+         WHERE r.deleted_at IS NULL AND v.tenant_path = ",
     );
     let statement = statement
-        .bind(tenant_id)
+        .bind(values::tenant_path(tenant_id, values::DISPLAY_NAME))
         .push(" AND v.key = ")
         .bind(head)
         .push(" AND v.tail = ")

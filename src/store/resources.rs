@@ -17,7 +17,7 @@ use super::sql::Sql;
 use super::standing::{Question, Standing, Value as Given};
 use super::tenants::{self, TenantSettings};
 use super::unique::{self, UniqueValues, unique_key};
-use super::values;
+use super::values::{self, tenant_path};
 use crate::scim::group_name;
 use crate::scim::resource::{Document, Meta};
 use crate::scim::schema::{GROUP_URN, Resolved, ResourceType};
@@ -185,7 +185,7 @@ pub fn insert(connection: &mut Connection, place: Place, new: &NewResource) -> R
 /// The insertion of a live resource.
 fn new_row(connection: &Connection, place: Place, new: &NewResource, name: Option<String>) -> Sql {
     let columns = Columns::of(place, &new.document);
-    let statement = Sql::new(connection.insertion_of_one()).push(
+    let statement = Sql::new(connection.insertion()).push(
         " INTO resources (tenant_id, id, resource_type, unique_key, name, external_id, display_name, active, document, \
          version, created_at, modified_at) VALUES (",
     );
@@ -508,18 +508,16 @@ pub fn lock_referring(
         return Ok(Vec::new());
     };
     // Most are nobody's manager, and to learn that is cheaper than to ask for whole rows.
-    let any: Sql<BigInt> = Sql::new("SELECT v.row_id FROM resource_values v WHERE v.tenant_id = ");
-    let any = any.bind(place.tenant_id).push(" AND v.path = ").bind(value.index_path.as_str());
+    let any: Sql<BigInt> = Sql::new("SELECT v.row_id FROM resource_values v WHERE v.tenant_path = ");
+    let any = any.bind(tenant_path(place.tenant_id, value.path_hash));
     let any = any.push(" AND v.key = ").bind(id).push(" LIMIT 1");
     if any.load::<i64>(connection)?.is_empty() {
         return Ok(Vec::new());
     }
     let clause = connection.lock_clause();
     let condition = live(place.tenant_id)
-        .push(" AND r.row_id IN (SELECT row_id FROM resource_values WHERE tenant_id = ")
-        .bind(place.tenant_id)
-        .push(" AND path = ")
-        .bind(value.index_path.as_str())
+        .push(" AND r.row_id IN (SELECT row_id FROM resource_values WHERE tenant_path = ")
+        .bind(tenant_path(place.tenant_id, value.path_hash))
         .push(" AND key = ")
         .bind(id)
         .push(") ORDER BY r.row_id");
@@ -576,9 +574,9 @@ pub fn referring(
     let mut pairs = Vec::new();
     for chunk in ids.chunks(CHUNK) {
         let statement: Sql<(Text, Text)> = Sql::new(
-            "SELECT v.key, r.id FROM resource_values v JOIN resources r ON r.row_id = v.row_id WHERE v.tenant_id = ",
+            "SELECT v.key, r.id FROM resource_values v JOIN resources r ON r.row_id = v.row_id WHERE v.tenant_path = ",
         );
-        let statement = statement.bind(tenant_id).push(" AND v.path = ").bind(value.index_path.as_str());
+        let statement = statement.bind(tenant_path(tenant_id, value.path_hash));
         let statement = statement.push(" AND v.key IN (").bind_list(chunk.iter().copied()).push(")").uncached();
         pairs.extend(statement.load::<(String, String)>(connection)?);
     }

@@ -65,11 +65,9 @@ diesel::table! {
 
 diesel::table! {
     /// The search index: one row per assigned value of a live resource.
-    resource_values (tenant_id, path, key, row_id, element) {
-        /// Whose value it is.
-        tenant_id -> BigInt,
-        /// `emails.value`; lower case, extensions with their URN.
-        path -> Text,
+    resource_values (tenant_path, key, row_id, element) {
+        /// Whose value it is, and of which attribute: `tenant_id` * 2^31 + `path_hash` of its index path, `emails.value`.
+        tenant_path -> BigInt,
         /// At most 256 characters that sort and compare the same everywhere.
         key -> Text,
         /// The resource.
@@ -88,7 +86,7 @@ diesel::table! {
         tenant_id -> BigInt,
         /// `User`, `Group`, …
         resource_type -> Text,
-        /// The attribute, as in the search index.
+        /// The attribute: its index path, lower case, extensions with their URN.
         path -> Text,
         /// The value, as in the search index; a long one ends in a hash.
         key -> Text,

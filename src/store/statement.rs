@@ -44,7 +44,8 @@ pub enum Cell<'a> {
 /// What happens to a row whose key is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConflict {
-    /// The statement fails, and none of its rows is inserted (SQLite calls that ABORT; with its FAIL those before it stay).
+    /// The statement fails, and with it the work that it is a part of: SQLite leaves the rows before it to the transaction
+    /// or the savepoint, and need not copy the pages that it writes ([`Connection::insertion`]).
     Fail,
     /// The row is passed over and not counted.
     Skip,
@@ -60,8 +61,13 @@ pub fn insert_rows<'a, const N: usize>(
     rows: impl IntoIterator<Item = [Cell<'a>; N]>,
     on_conflict: OnConflict,
 ) -> QueryResult<usize> {
-    in_chunks(connection, rows, rows_per_statement(N), |connection, rows| {
-        let statement = InsertRows { table, columns, rows, on_conflict };
+    // What fails for good needs no copies of pages, however many rows a statement has (unless it refers to other tables).
+    let (insertion, ending, few) = match on_conflict {
+        OnConflict::Fail => (connection.insertion(), "", ROWS_KEPT_PREPARED),
+        OnConflict::Skip => ("INSERT", " ON CONFLICT DO NOTHING", 1),
+    };
+    in_chunks(connection, rows, (rows_per_statement(N), few), |connection, rows| {
+        let statement = InsertRows { insertion, table, columns, rows, ending };
         each_backend!(connection, c => statement.execute(c))
     })
 }
@@ -75,16 +81,18 @@ pub fn delete_rows<'a, const N: usize>(
     columns: [&'static str; N],
     rows: impl IntoIterator<Item = [Cell<'a>; N]>,
 ) -> QueryResult<usize> {
-    in_chunks(connection, rows, ROWS_PER_DELETE, |connection, rows| {
+    in_chunks(connection, rows, (ROWS_PER_DELETE, 1), |connection, rows| {
         let statement = DeleteRows { table, columns, rows };
         each_backend!(connection, c => statement.execute(c))
     })
 }
 
+/// At most so many rows at once. Where the database is at hand, of a few so many, and otherwise no number that hardly ever
+/// comes again.
 fn in_chunks<'a, const N: usize>(
     connection: &mut Connection,
     rows: impl IntoIterator<Item = [Cell<'a>; N]>,
-    most: usize,
+    (most, few): (usize, usize),
     execute: impl Fn(&mut Connection, &[[Cell<'a>; N]]) -> QueryResult<usize>,
 ) -> QueryResult<usize> {
     let mut rows = rows.into_iter();
@@ -96,7 +104,12 @@ fn in_chunks<'a, const N: usize>(
         if chunk.is_empty() {
             return Ok(affected);
         }
-        let at_once = if is_one_by_one(connection, chunk.len()) { 1 } else { most };
+        let at_once = match is_one_by_one(connection, chunk.len()) {
+            true => few,
+            // A text of its own would be parsed for these alone.
+            false if connection.is_at_hand() && chunk.len() < most => ROWS_KEPT_PREPARED,
+            false => most,
+        };
         for rows in chunk.chunks(at_once) {
             affected += execute(connection, rows)?;
         }
@@ -110,12 +123,13 @@ const fn rows_per_statement(columns: usize) -> usize {
     BINDS_PER_STATEMENT / columns
 }
 
-/// `INSERT INTO t (c1, c2) VALUES (?, ?), (?, ?) [ON CONFLICT DO NOTHING]`
+/// `INSERT [OR FAIL] INTO t (c1, c2) VALUES (?, ?), (?, ?) [ON CONFLICT DO NOTHING]`
 struct InsertRows<'a, const N: usize> {
+    insertion: &'static str,
     table: &'static str,
     columns: [&'static str; N],
     rows: &'a [[Cell<'a>; N]],
-    on_conflict: OnConflict,
+    ending: &'static str,
 }
 
 impl<DB: Binds, const N: usize> QueryFragment<DB> for InsertRows<'_, N>
@@ -124,14 +138,13 @@ where
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         keep_prepared_if_likely_again(&mut out, self.rows);
-        out.push_sql("INSERT INTO ");
+        out.push_sql(self.insertion);
+        out.push_sql(" INTO ");
         out.push_sql(self.table);
         push_columns(&mut out, &self.columns);
         out.push_sql(" VALUES ");
         push_rows(&mut out, self.rows)?;
-        if self.on_conflict == OnConflict::Skip {
-            out.push_sql(" ON CONFLICT DO NOTHING");
-        }
+        out.push_sql(self.ending);
         Ok(())
     }
 }
@@ -390,15 +403,37 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_which_one_is_there_already_are_undone_by_the_savepoint() {
+        on_each_database(|Fixture { store, .. }| async move {
+            with_resources(&store, 1).await;
+
+            let left = store
+                .write(|c| {
+                    let rows = [(2, "id-2"), (3, "id-3"), (4, "id-1"), (5, "id-5")];
+                    let rows = rows.map(|(row_id, id)| resource(row_id, id));
+                    let insert =
+                        |c: &mut Connection| Ok(insert_rows(c, "resources", RESOURCE, rows, OnConflict::Fail)?);
+                    let error = c.savepoint(insert).expect_err("one is there already");
+                    assert_eq!(error.kind(), crate::scim::ErrorKind::Uniqueness);
+                    Ok(resources::table.select(resources::row_id).load::<i64>(c)?)
+                })
+                .await
+                .expect("the transaction goes on");
+
+            assert_eq!(left, [1]);
+        });
+    }
+
+    #[test]
     fn statements_also_run_on_the_connection_over_both_backends() {
         on_each_database(|Fixture { store, .. }| async move {
             let (inserted, deleted) = store
                 .write(|c| {
-                    let rows = &[["a".into(), 1.into(), "".into()], ["b".into(), 2.into(), "tail".into()]].map(
-                        |[key, row_id, tail]: [Cell<'_>; 3]| [1.into(), "emails".into(), key, row_id, 0.into(), tail],
-                    );
-                    let columns = ["tenant_id", "path", "key", "row_id", "element", "tail"];
-                    let insert = InsertRows { table: "resource_values", columns, rows, on_conflict: OnConflict::Skip };
+                    let rows = &[["a".into(), 1.into(), "".into()], ["b".into(), 2.into(), "tail".into()]]
+                        .map(|[key, row_id, tail]: [Cell<'_>; 3]| [5.into(), key, row_id, 0.into(), tail]);
+                    let columns = ["tenant_path", "key", "row_id", "element", "tail"];
+                    let insert =
+                        InsertRows { insertion: "INSERT", table: "resource_values", columns, rows, ending: "" };
                     let inserted = insert.execute(c)?;
                     let rows = &[["b".into()]];
                     let delete = DeleteRows { table: "resource_values", columns: ["key"], rows };
@@ -430,18 +465,18 @@ mod tests {
                         #[diesel(sql_type = Text)]
                         detail: String,
                     }
-                    let row = |path: &str| {
-                        format!("(tenant_id = 1 AND path = '{path}' AND key = 'x' AND row_id = 1 AND element = 0)")
+                    let row = |tenant_path: i64| {
+                        format!("(tenant_path = {tenant_path} AND key = 'x' AND row_id = 1 AND element = 0)")
                     };
-                    let query = "EXPLAIN QUERY PLAN DELETE FROM resource_values WHERE ".to_owned() + &row("a");
-                    let query = format!("{query} OR {}", row("b"));
+                    let query = "EXPLAIN QUERY PLAN DELETE FROM resource_values WHERE ".to_owned() + &row(1);
+                    let query = format!("{query} OR {}", row(2));
                     let steps: Vec<Step> = each_backend!(c, c => diesel::sql_query(query).load(c))?;
                     Ok(steps.into_iter().map(|step| step.detail).collect::<Vec<_>>())
                 })
                 .await
                 .unwrap();
 
-            let whole_key = "(tenant_id=? AND path=? AND key=? AND row_id=? AND element=?)";
+            let whole_key = "(tenant_path=? AND key=? AND row_id=? AND element=?)";
             assert!(plan.iter().any(|step| step.ends_with(whole_key)), "{plan:?}");
         });
     }

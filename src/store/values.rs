@@ -1,10 +1,10 @@
 //! The search index of a resource: one row per assigned value, rebuilt from the document at any time.
 //!
-//! The index is one tree, (`tenant_id`, `path`, `key`, `row_id`, `element`): it answers a filter by itself, and a row
+//! The index is one tree, (`tenant_path`, `key`, `row_id`, `element`): it answers a filter by itself, and a row
 //! is found again for deletion because the old document tells its whole key.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
+use std::ops::RangeInclusive;
 
 use diesel::RunQueryDsl;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -15,11 +15,11 @@ use serde_json::Value;
 
 use super::connection::{Connection, each_backend};
 use super::sql::Sql;
-use super::statement::{Binds, OnConflict, delete_rows, insert_rows};
+use super::statement::{Binds, Cell, OnConflict, delete_rows, insert_rows};
 use crate::scim::Result;
 use crate::scim::key::Key;
 use crate::scim::resource::Document;
-use crate::scim::schema::{Attribute, Resolved, ResourceType, Returned, Role};
+use crate::scim::schema::{Attribute, Resolved, ResourceType, Returned, Role, path_hash};
 
 /// How many characters of a key the tree holds; the rest stands in `tail`. PostgreSQL indexes 2.7 kB at most, and a
 /// character takes up to four bytes.
@@ -29,11 +29,35 @@ pub const HEAD_CHARS: usize = 256;
 /// in their first 1,024 characters, the resource that was created first comes first.
 pub const SORTED_TAIL_CHARS: usize = 768;
 
+/// Where the index has the values of an attribute, by the number of its index path, of the resources of a tenant: both in
+/// one number, since each comparison in the tree would look at two, and most rows begin alike.
+pub const fn tenant_path(tenant_id: i64, path_hash: i64) -> i64 {
+    (tenant_id << PATH_BITS) + path_hash
+}
+
+const PATH_BITS: u32 = 31;
+
+/// Where the index has anything of a tenant.
+pub fn of_tenant(tenant_id: i64) -> RangeInclusive<i64> {
+    tenant_path(tenant_id, 0)..=tenant_path(tenant_id, (1 << PATH_BITS) - 1)
+}
+
+/// Whether a row of the index is of a tenant.
+pub(super) fn is_of_tenant(tenant_id: i64) -> Sql {
+    let (first, last) = of_tenant(tenant_id).into_inner();
+    Sql::new("tenant_path BETWEEN ").bind(first).push(" AND ").bind(last)
+}
+
+/// Whose values, and of which index path, the index has there.
+pub(super) fn tenant_and_path_hash(tenant_path: i64) -> (i64, i64) {
+    (tenant_path >> PATH_BITS, tenant_path & ((1 << PATH_BITS) - 1))
+}
+
 /// One value of a resource in the index.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexedValue {
-    /// The index path of the attribute.
-    pub path: Cow<'static, str>,
+    /// The number of the attribute's index path.
+    pub path_hash: i64,
     /// The first [`HEAD_CHARS`] characters of the key.
     pub head: String,
     /// What follows them.
@@ -95,9 +119,15 @@ fn searched_attributes(resource_type: &'static ResourceType, members: &[&str]) -
     resource_type.stored_attributes().filter(is_searched)
 }
 
+/// The extensions of resources.
+const SCHEMAS: i64 = path_hash("schemas");
+
+/// What resources show to others of themselves, `displayName`.
+pub(super) const DISPLAY_NAME: i64 = path_hash("displayname");
+
 fn index_schemas(schemas: &[String], values: &mut BTreeSet<IndexedValue>) {
     for (element, urn) in schemas.iter().skip(1).enumerate() {
-        values.insert(indexed("schemas", Key::of_text_exactly(urn), element));
+        values.insert(indexed(SCHEMAS, Key::of_text_exactly(urn), element));
     }
 }
 
@@ -130,33 +160,28 @@ fn index_value(attribute: &'static Attribute, value: &Value, element: usize, val
             }
             let first = part_values.first().filter(|_| part.multi_valued && element == 0);
             if let Some(key) = first.and_then(|first| Key::of_stored(part, first)) {
-                values.insert(indexed(sort_path(part), key, element));
+                values.insert(indexed(sort_hash(part), key, element));
             }
         }
         return;
     }
     if let Some(key) = Key::of_stored(attribute, value) {
-        values.insert(indexed(attribute.index_path.as_str(), key, element));
+        values.insert(indexed(attribute.path_hash, key, element));
     }
 }
 
-/// Under which path the value that sorting looks at is found, in element 0. An element may have several values of a
-/// part; the first of them stands there a second time.
-pub fn sort_path(attribute: &Attribute) -> Cow<'_, str> {
-    let is_part = attribute.index_path.rsplit(':').next().is_some_and(|name| name.contains('.'));
-    match attribute.multi_valued && is_part {
-        true => format!("{}[0]", attribute.index_path).into(),
-        false => attribute.index_path.as_str().into(),
-    }
+/// The number of the path under which the value that sorting looks at is found, in element 0.
+pub fn sort_hash(attribute: &Attribute) -> i64 {
+    if attribute.multi_valued { path_hash(&attribute.sort_path()) } else { attribute.path_hash }
 }
 
 /// The value that sorting by this path looks at, as long as it counts.
-pub fn sort_key(resource_type: &'static ResourceType, document: &Document, path: &str) -> Option<String> {
-    if has_other_values(resource_type, path) {
+pub fn sort_key(resource_type: &'static ResourceType, document: &Document, path_hash: i64) -> Option<String> {
+    if has_other_values(resource_type, path_hash) {
         return None;
     }
     let values = indexed_values(resource_type, document);
-    let value = values.into_iter().find(|value| value.element == 0 && value.path == path)?;
+    let value = values.into_iter().find(|value| value.element == 0 && value.path_hash == path_hash)?;
     Some(value.head + sorted_tail(&value.tail))
 }
 
@@ -166,15 +191,15 @@ fn sorted_tail(tail: &str) -> &str {
 }
 
 /// Whether resources of the type may have values under a path that is sorted by.
-pub fn sorts_by(resource_type: &'static ResourceType, path: &str) -> bool {
-    stored_attributes_and_parts(resource_type).any(|attribute| sort_path(attribute) == path)
+pub fn sorts_by(resource_type: &'static ResourceType, path_hash: i64) -> bool {
+    stored_attributes_and_parts(resource_type).any(|attribute| sort_hash(attribute) == path_hash)
 }
 
 /// Whether resources of the type may have values under a path that sorting looks at for other types alone: each of many
 /// values, where those have one. Among those, they count as resources without a value (SORT-07).
-pub fn has_other_values(resource_type: &'static ResourceType, path: &str) -> bool {
+pub fn has_other_values(resource_type: &'static ResourceType, path_hash: i64) -> bool {
     stored_attributes_and_parts(resource_type)
-        .any(|attribute| attribute.index_path == path && sort_path(attribute) != path)
+        .any(|attribute| attribute.path_hash == path_hash && sort_hash(attribute) != path_hash)
 }
 
 fn stored_attributes_and_parts(resource_type: &'static ResourceType) -> impl Iterator<Item = &'static Attribute> {
@@ -189,11 +214,11 @@ fn each_value(value: &Value) -> &[Value] {
     }
 }
 
-fn indexed(path: impl Into<Cow<'static, str>>, key: Key, element: usize) -> IndexedValue {
+fn indexed(path_hash: i64, key: Key, element: usize) -> IndexedValue {
     let mut head = key.into_string();
     let tail = head.split_off(split(&head).0.len());
     let element = i64::try_from(element).expect("a document has fewer than 2^63 elements");
-    IndexedValue { path: path.into(), head, tail, element }
+    IndexedValue { path_hash, head, tail, element }
 }
 
 /// A key as the tree holds it: the head, and what follows.
@@ -217,21 +242,19 @@ pub fn find<'a>(
     let mut values = values.into_iter().peekable();
     let mut found = BTreeSet::new();
     while values.peek().is_some() {
-        let mut statement: Sql<(Text, Text, Text, BigInt)> =
-            Sql::new("SELECT v.path, v.key, v.tail, v.element FROM resource_values v WHERE ").uncached();
+        let mut statement: Sql<(BigInt, Text, Text, BigInt)> =
+            Sql::new("SELECT v.tenant_path, v.key, v.tail, v.element FROM resource_values v WHERE ").uncached();
         for (index, value) in values.by_ref().take(AT_ONCE).enumerate() {
-            statement = statement.push(if index == 0 { "(" } else { " OR (" }).push("v.tenant_id = ").bind(tenant_id);
-            statement = statement.push(" AND v.path = ").bind(value.path.as_ref());
+            statement = statement.push(if index == 0 { "(" } else { " OR (" }).push("v.tenant_path = ");
+            statement = statement.bind(tenant_path(tenant_id, value.path_hash));
             statement = statement.push(" AND v.key = ").bind(value.head.as_str());
             statement = statement.push(" AND v.row_id = ").bind(row_id).push(" AND v.element = ").bind(value.element);
             statement = statement.push(")");
         }
-        let rows: Vec<(String, String, String, i64)> = statement.load(connection)?;
-        let value = |(path, head, tail, element): (String, String, String, i64)| IndexedValue {
-            path: path.into(),
-            head,
-            tail,
-            element,
+        let rows: Vec<(i64, String, String, i64)> = statement.load(connection)?;
+        let value = |(tenant_path, head, tail, element)| {
+            let (_, path_hash) = tenant_and_path_hash(tenant_path);
+            IndexedValue { path_hash, head, tail, element }
         };
         found.extend(rows.into_iter().map(value));
     }
@@ -263,29 +286,25 @@ pub fn insert_all<'a>(
     tenant_id: i64,
     values: impl IntoIterator<Item = (i64, &'a IndexedValue)>,
 ) -> Result<()> {
-    if connection.is_at_hand() {
-        let rows: Vec<_> = values.into_iter().map(|(row_id, value)| AtRow { tenant_id, row_id, value }).collect();
-        for rows in rows.chunks(MOST_OF_ONE) {
-            let statement = InsertValues(rows);
-            each_backend!(connection, c => statement.execute(c))?;
-        }
-        return Ok(());
-    }
-    let columns = ["tenant_id", "path", "key", "row_id", "element", "tail"];
-    let rows = values.into_iter().map(|(row_id, value)| {
-        let IndexedValue { path, head, tail, element } = value;
-        let element = *element;
-        [
-            tenant_id.into(),
-            path.as_ref().into(),
-            head.as_str().into(),
-            row_id.into(),
-            element.into(),
-            tail.as_str().into(),
-        ]
+    let (short, long): (Vec<_>, Vec<_>) = values.into_iter().partition(|(_, value)| value.tail.is_empty());
+    let short = short.into_iter().map(|(row_id, value)| key_of(tenant_id, row_id, value));
+    let long = long.into_iter().map(|(row_id, value)| {
+        let [tenant_path, key, row_id, element] = key_of(tenant_id, row_id, value);
+        [tenant_path, key, row_id, element, value.tail.as_str().into()]
     });
-    insert_rows(connection, "resource_values", columns, rows, OnConflict::Fail)?;
+    insert_rows(connection, TABLE, KEY_COLUMNS, short, OnConflict::Fail)?;
+    let [tenant_path, key, row_id, element] = KEY_COLUMNS;
+    insert_rows(connection, TABLE, [tenant_path, key, row_id, element, "tail"], long, OnConflict::Fail)?;
     Ok(())
+}
+
+const TABLE: &str = "resource_values";
+
+const KEY_COLUMNS: [&str; 4] = ["tenant_path", "key", "row_id", "element"];
+
+fn key_of(tenant_id: i64, row_id: i64, value: &IndexedValue) -> [Cell<'_>; 4] {
+    let tenant_path = tenant_path(tenant_id, value.path_hash);
+    [tenant_path.into(), value.head.as_str().into(), row_id.into(), value.element.into()]
 }
 
 /// Takes values of one resource out of the index.
@@ -300,69 +319,23 @@ pub fn delete<'a>(
 ) -> Result<()> {
     if connection.is_at_hand() {
         for value in values {
-            let statement = DeleteValue(AtRow { tenant_id, row_id, value });
+            let statement = DeleteValue { tenant_path: tenant_path(tenant_id, value.path_hash), row_id, value };
             each_backend!(connection, c => statement.execute(c))?;
         }
         return Ok(());
     }
-    let columns = ["tenant_id", "path", "key", "row_id", "element"];
-    let rows = values.into_iter().map(|value| {
-        let IndexedValue { path, head, element, .. } = value;
-        let element = *element;
-        [tenant_id.into(), path.as_ref().into(), head.as_str().into(), row_id.into(), element.into()]
-    });
-    delete_rows(connection, "resource_values", columns, rows)?;
+    let rows = values.into_iter().map(|value| key_of(tenant_id, row_id, value));
+    delete_rows(connection, TABLE, KEY_COLUMNS, rows)?;
     Ok(())
 }
 
-/// A value with what makes it a row.
-#[derive(Clone, Copy)]
-struct AtRow<'a> {
-    tenant_id: i64,
+/// One row where the database is at hand. A change takes few away, so that the statement is known by its type, and nobody
+/// writes its text to find it among those that stay prepared.
+struct DeleteValue<'a> {
+    tenant_path: i64,
     row_id: i64,
     value: &'a IndexedValue,
 }
-
-/// Rows where the database is at hand, as many as a resource has. Should one of them be refused, those before it stay: SQLite
-/// would keep a copy of each page otherwise, and whoever writes a refused index undoes more than that.
-struct InsertValues<'a>(&'a [AtRow<'a>]);
-
-impl QueryId for InsertValues<'_> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl<DB: Binds> QueryFragment<DB> for InsertValues<'_>
-where
-    i64: ToSql<BigInt, DB>,
-    str: ToSql<Text, DB>,
-{
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        out.push_sql("INSERT OR FAIL INTO resource_values (tenant_id, path, key, row_id, element, tail) VALUES ");
-        for (index, AtRow { tenant_id, row_id, value }) in self.0.iter().enumerate() {
-            out.push_sql(if index == 0 { "(" } else { ", (" });
-            out.push_bind_param::<BigInt, _>(tenant_id)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Text, str>(&value.path)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Text, str>(&value.head)?;
-            out.push_sql(", ");
-            out.push_bind_param::<BigInt, _>(row_id)?;
-            out.push_sql(", ");
-            out.push_bind_param::<BigInt, _>(&value.element)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Text, str>(&value.tail)?;
-            out.push_sql(")");
-        }
-        Ok(())
-    }
-}
-
-impl<C> RunQueryDsl<C> for InsertValues<'_> {}
-
-/// One row where the database is at hand. A change takes few away, so that the statement is known by its type, and nobody
-/// writes its text to find it among those that stay prepared.
-struct DeleteValue<'a>(AtRow<'a>);
 
 impl QueryId for DeleteValue<'_> {
     type QueryId = DeleteValue<'static>;
@@ -375,11 +348,9 @@ where
     str: ToSql<Text, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        let AtRow { tenant_id, row_id, value } = &self.0;
-        out.push_sql("DELETE FROM resource_values WHERE tenant_id = ");
-        out.push_bind_param::<BigInt, _>(tenant_id)?;
-        out.push_sql(" AND path = ");
-        out.push_bind_param::<Text, str>(&value.path)?;
+        let DeleteValue { tenant_path, row_id, value } = self;
+        out.push_sql("DELETE FROM resource_values WHERE tenant_path = ");
+        out.push_bind_param::<BigInt, _>(tenant_path)?;
         out.push_sql(" AND key = ");
         out.push_bind_param::<Text, str>(&value.head)?;
         out.push_sql(" AND row_id = ");
@@ -444,7 +415,7 @@ impl Difference {
     /// The statements that write it beside another one, at the same time; `None` where it takes its own: where a value
     /// takes the place of another, and where it is so large that the text would hardly come again.
     pub(super) fn beside(&self, tenant_id: i64, row_id: i64) -> Option<Vec<Sql>> {
-        let place = |value: &IndexedValue| (value.path.clone(), value.head.clone(), value.element);
+        let place = |value: &IndexedValue| (value.path_hash, value.head.clone(), value.element);
         let gone: HashSet<_> = self.gone.iter().map(place).collect();
         let most_gone = if self.come.is_empty() { MOST_OF_ONE } else { MOST_BESIDE };
         let is_large = self.gone.len() > most_gone || self.come.len() > MOST_BESIDE;
@@ -477,10 +448,10 @@ const MOST_BESIDE: usize = 4;
 const MOST_OF_ONE: usize = 32;
 
 fn deletion(tenant_id: i64, row_id: i64, values: &[IndexedValue]) -> Sql {
-    let mut statement = Sql::new("DELETE FROM resource_values WHERE tenant_id = ").bind(tenant_id);
-    statement = statement.push(" AND row_id = ").bind(row_id).push(" AND (");
+    let mut statement = Sql::new("DELETE FROM resource_values WHERE row_id = ").bind(row_id).push(" AND (");
     for (index, value) in values.iter().enumerate() {
-        statement = statement.push(if index == 0 { "(path = " } else { " OR (path = " }).bind(&*value.path);
+        statement = statement.push(if index == 0 { "(tenant_path = " } else { " OR (tenant_path = " });
+        statement = statement.bind(tenant_path(tenant_id, value.path_hash));
         statement = statement.push(" AND key = ").bind(value.head.as_str());
         statement = statement.push(" AND element = ").bind(value.element).push(")");
     }
@@ -489,14 +460,15 @@ fn deletion(tenant_id: i64, row_id: i64, values: &[IndexedValue]) -> Sql {
 
 /// `row` is what gives the row of the resource.
 fn insertion(row: Sql, tenant_id: i64, values: &[IndexedValue]) -> Sql {
-    let statement = Sql::new("INSERT INTO resource_values (tenant_id, path, key, row_id, element, tail) SELECT ");
-    let statement = statement.bind(tenant_id).push(", v.path, v.key, r.row_id, v.element, v.tail FROM (").append(row);
+    let statement = Sql::new("INSERT INTO resource_values (tenant_path, key, row_id, element, tail) ");
+    let statement = statement.push("SELECT v.tenant_path, v.key, r.row_id, v.element, v.tail FROM (").append(row);
     let mut statement = statement.push(") r CROSS JOIN (VALUES ");
-    for (index, IndexedValue { path, head, tail, element }) in values.iter().enumerate() {
-        statement = statement.push(if index == 0 { "(" } else { ", (" }).bind(&**path).push(", ");
+    for (index, IndexedValue { path_hash, head, tail, element }) in values.iter().enumerate() {
+        statement = statement.push(if index == 0 { "(" } else { ", (" });
+        statement = statement.bind(tenant_path(tenant_id, *path_hash)).push(", ");
         statement = statement.bind(head.as_str()).push(", ").bind(*element).push(", ").bind(tail.as_str()).push(")");
     }
-    statement.push(") v (path, key, element, tail)")
+    statement.push(") v (tenant_path, key, element, tail)")
 }
 
 #[cfg(test)]
@@ -509,7 +481,10 @@ mod tests {
         let document = Document::from_json(json).expect("a document");
         let mut values: Vec<_> = indexed_values(user, &document)
             .into_iter()
-            .map(|value| (value.path.into_owned(), value.element, value.head + &value.tail))
+            .map(|value| {
+                let path = Registry::builtin().index_path(value.path_hash).expect("a known path");
+                (path.to_owned(), value.element, value.head + &value.tail)
+            })
             .collect();
         values.sort();
         values

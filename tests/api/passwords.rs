@@ -40,7 +40,7 @@ fn at_rest(api: &Api) -> String {
     let Api { tenant_id, .. } = *api;
     let sql = format!(
         "SELECT 'document ' || document AS line FROM resources WHERE tenant_id = {tenant_id} \
-         UNION ALL SELECT 'value ' || path || ' ' || \"key\" || tail FROM resource_values WHERE tenant_id = {tenant_id} \
+         UNION ALL SELECT 'value ' || \"key\" || tail FROM resource_values WHERE tenant_path >> 31 = {tenant_id} \
          UNION ALL SELECT 'history ' || operation || ' ' || changes || ' ' || o.event FROM audit a \
          JOIN outbox o ON o.audit_row_id = a.row_id WHERE a.tenant_id = {tenant_id} \
          UNION ALL SELECT 'hash ' || c.password_hash FROM credentials c JOIN resources r ON r.row_id = c.row_id \

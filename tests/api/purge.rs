@@ -62,7 +62,7 @@ fn at_rest(api: &Api) -> String {
         "SELECT 'resource ' || id || coalesce(unique_key, '') || coalesce(name, '') || coalesce(external_id, '') || \
          coalesce(display_name, '') || document || coalesce(withheld, '') AS line FROM resources \
          WHERE tenant_id = {tenant_id} \
-         UNION ALL SELECT 'value ' || path || \"key\" || tail FROM resource_values WHERE tenant_id = {tenant_id} \
+         UNION ALL SELECT 'value ' || \"key\" || tail FROM resource_values WHERE tenant_path >> 31 = {tenant_id} \
          UNION ALL SELECT 'unique ' || path || \"key\" FROM unique_values WHERE tenant_id = {tenant_id} \
          UNION ALL SELECT 'change ' || operation || changes || coalesce(salt, '') FROM audit WHERE tenant_id = {tenant_id} \
          UNION ALL SELECT 'event ' || event FROM outbox o JOIN audit e ON e.row_id = o.audit_row_id \

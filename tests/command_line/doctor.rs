@@ -43,6 +43,9 @@ fn in_state<'a>(found: &'a Value, state: &str) -> Vec<&'a str> {
     findings.map(|finding| finding["check"].as_str().unwrap()).collect()
 }
 
+/// After which no search finds the secretary.
+const WITHOUT_TITLE: &str = "DELETE FROM resource_values WHERE key = 'secretary'";
+
 /// Changes the database behind the back of the program.
 pub fn tamper(workplace: &Workplace, statements: &str) {
     let statements = statements.to_owned();
@@ -167,7 +170,7 @@ fn what_does_not_follow_from_the_documents_is_named_and_mended_beside_a_server()
         };
         let user = call("POST", "/Users", Some(&json!({"userName": "mira", "title": "secretary"}))).json();
         let id = user["id"].as_str().unwrap();
-        tamper(workplace, "DELETE FROM resource_values WHERE path = 'title'; UPDATE resources SET active = false");
+        tamper(workplace, &format!("{WITHOUT_TITLE}; UPDATE resources SET active = false"));
         let search = "/Users?filter=title%20eq%20%22secretary%22";
         assert_eq!(call("GET", search, None).json()["totalResults"], 0);
 
@@ -192,7 +195,7 @@ fn what_does_not_follow_from_the_documents_is_named_and_mended_beside_a_server()
         // And from elsewhere.
         let laptop = Workplace::sqlite();
         std::fs::write(laptop.directory.path().join("key"), &token).unwrap();
-        tamper(workplace, "DELETE FROM resource_values WHERE path = 'title'");
+        tamper(workplace, WITHOUT_TITLE);
         let (_, repaired) = examined(&laptop, &["--repair", "--url", &address, "--admin-key-file", "key"]);
         assert!(
             finding(&repaired, "searchIndex")["what"].as_str().unwrap().contains(": 1, all mended"),
@@ -216,7 +219,7 @@ fn one_examination_goes_on_at_a_time_also_when_nobody_waits_for_it() {
         // From then on the server has nothing to write of its own accord.
         server.line_with("the history is sealed");
         wait_until(|| !workplace.json(&["key", "show", key_id(&token), "--json"])["lastUsed"].is_null());
-        tamper(workplace, "DELETE FROM resource_values WHERE path = 'title'");
+        tamper(workplace, WITHOUT_TITLE);
 
         let held = Held::begin(workplace);
         let (caller, posts) = match &workplace.postgres {

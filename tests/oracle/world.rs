@@ -138,10 +138,11 @@ fn rows_of(connection: &mut Connection, tenant_id: i64, id: &str) -> Result<Vec<
             resources::external_id,
         ))
         .first(connection)?;
-    let values: Vec<(String, String, i64, String)> = resource_values::table
-        .filter(resource_values::tenant_id.eq(tenant_id).and(resource_values::row_id.eq(row_id)))
-        .select((resource_values::path, resource_values::key, resource_values::element, resource_values::tail))
-        .order((resource_values::path, resource_values::key, resource_values::element))
+    let (first, last) = index_of(tenant_id);
+    let values: Vec<(i64, String, i64, String)> = resource_values::table
+        .filter(resource_values::tenant_path.between(first, last).and(resource_values::row_id.eq(row_id)))
+        .select((resource_values::tenant_path, resource_values::key, resource_values::element, resource_values::tail))
+        .order((resource_values::tenant_path, resource_values::key, resource_values::element))
         .load(connection)?;
     let members: Vec<i64> = group_members::table
         .filter(group_members::group_row_id.eq(row_id))
@@ -160,15 +161,21 @@ fn rows_of(connection: &mut Connection, tenant_id: i64, id: &str) -> Result<Vec<
     Ok(rows)
 }
 
+/// Where the search index has anything of a tenant.
+fn index_of(tenant_id: i64) -> (i64, i64) {
+    (tenant_id << 31, ((tenant_id + 1) << 31) - 1)
+}
+
 /// The search index of a tenant: id of the resource, without a prefix, and the row.
-pub fn index(side: &Side, tenant_id: i64, prefix: &'static str) -> Vec<(String, String, String, i64, String)> {
+pub fn index(side: &Side, tenant_id: i64, prefix: &'static str) -> Vec<(String, i64, String, i64, String)> {
+    let (first, last) = index_of(tenant_id);
     let mut rows = side.read(move |connection| {
-        let rows: Vec<(String, String, String, i64, String)> = resource_values::table
+        let rows: Vec<(String, i64, String, i64, String)> = resource_values::table
             .inner_join(resources::table.on(resources::row_id.eq(resource_values::row_id)))
-            .filter(resource_values::tenant_id.eq(tenant_id))
+            .filter(resource_values::tenant_path.between(first, last))
             .select((
                 resources::id,
-                resource_values::path,
+                resource_values::tenant_path,
                 resource_values::key,
                 resource_values::element,
                 resource_values::tail,
@@ -178,6 +185,7 @@ pub fn index(side: &Side, tenant_id: i64, prefix: &'static str) -> Vec<(String, 
     });
     for row in &mut rows {
         row.0 = row.0.strip_prefix(prefix).expect("the prefix of the tenant").to_owned();
+        row.1 -= first;
     }
     rows.sort();
     rows

@@ -15,6 +15,8 @@ const NUMBERED: [&str; 3] = ["resources", "audit", "outbox"];
 /// Rows of one table, without numbers that the database gives.
 #[derive(Debug, Clone)]
 pub struct Rows {
+    /// The beginning of a statement that puts them into the table, without copies of pages.
+    insertion: &'static str,
     table: &'static str,
     pub columns: Vec<String>,
     pub rows: Vec<Vec<Cell>>,
@@ -102,7 +104,8 @@ pub fn read(connection: &mut Connection, table: &'static str, condition: &str) -
         columns.iter().map(|column| column.cell(&object[&column.name])).collect()
     };
     let rows = found.iter().map(row).collect();
-    Rows { table, columns: columns.into_iter().map(|column| column.name).collect(), rows }
+    let insertion = if is_sqlite { "INSERT OR FAIL" } else { "INSERT" };
+    Rows { insertion, table, columns: columns.into_iter().map(|column| column.name).collect(), rows }
 }
 
 fn columns(connection: &mut Connection, table: &str) -> Vec<Column> {
@@ -159,7 +162,7 @@ impl Rows {
     /// Without the rows that the other ones have as well.
     pub fn without(&self, other: &Rows) -> Rows {
         let rows = self.rows.iter().filter(|row| !other.rows.contains(row)).cloned().collect();
-        Rows { table: self.table, columns: self.columns.clone(), rows }
+        Rows { insertion: self.insertion, table: self.table, columns: self.columns.clone(), rows }
     }
 
     /// The columns of the first row that differ from those of another state of it.
@@ -173,7 +176,8 @@ impl Pattern {
     /// Inserts the rows; nothing to do if there are none. The column `link` refers to another row.
     pub fn insert(rows: &Rows, link: &str, returning: &str, model: Model<'_>) -> Option<Pattern> {
         let names: Vec<String> = rows.columns.iter().map(|name| format!("\"{name}\"")).collect();
-        let mut pattern = Pattern::new(format!("INSERT INTO {} ({}) VALUES ", rows.table, names.join(", ")));
+        let mut pattern =
+            Pattern::new(format!("{} INTO {} ({}) VALUES ", rows.insertion, rows.table, names.join(", ")));
         for (number, row) in rows.rows.iter().enumerate() {
             for (place, (name, cell)) in rows.columns.iter().zip(row).enumerate() {
                 let between = match (number, place) {

@@ -4,6 +4,7 @@
 
 mod configured;
 mod definition;
+mod index_path;
 mod located;
 pub mod registry;
 
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub use configured::is_reserved;
+pub use index_path::path_hash;
 pub use located::{Flaw, SchemaFile};
 pub use registry::{Registry, ResourceType};
 
@@ -88,6 +90,9 @@ pub struct Attribute {
     /// Set by the registry.
     #[serde(skip)]
     pub index_path: String,
+    /// The number that stands for this name there: its [`path_hash`]. Set by the registry.
+    #[serde(skip)]
+    pub path_hash: i64,
 }
 
 impl Attribute {

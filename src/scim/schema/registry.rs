@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::index_path::{IndexPaths, path_hash};
 use super::{Attribute, ENTERPRISE_URN, GROUP_URN, Resolved, Returned, Role, Schema, Type, USER_URN, Uniqueness};
 
 /// The schemas and resource types that this server offers.
@@ -16,6 +17,7 @@ use super::{Attribute, ENTERPRISE_URN, GROUP_URN, Resolved, Returned, Role, Sche
 pub struct Registry {
     schemas: Vec<&'static Schema>,
     resource_types: Vec<&'static ResourceType>,
+    index_paths: IndexPaths,
 }
 
 /// One kind of resource: an endpoint, a base schema and its extensions (RFC 7643 §6).
@@ -110,7 +112,8 @@ impl Registry {
     /// Reads schemas and the resource types that use them (RES-21).
     ///
     /// # Errors
-    /// If a file is not what its kind demands, or a resource type names a schema that is not among them.
+    /// If a file is not what its kind demands, a resource type names a schema that is not among them, or two attributes have
+    /// one number in the search index.
     pub fn load(schemas: &[&str], resource_types: &str) -> serde_json::Result<Registry> {
         let schemas = schemas.iter().map(|text| serde_json::from_str(text)).collect::<serde_json::Result<Vec<_>>>()?;
         Registry::assemble(schemas, serde_json::from_str(resource_types)?)
@@ -121,7 +124,8 @@ impl Registry {
         let bases: Vec<&str> = resource_types.iter().filter_map(|source| source["schema"].as_str()).collect();
         let schemas = schemas.into_iter().map(|source| load_schema(source, &bases));
         let schemas = schemas.collect::<serde_json::Result<Vec<_>>>()?;
-        let mut registry = Registry { schemas, resource_types: Vec::new() };
+        let index_paths = index_paths(&schemas)?;
+        let mut registry = Registry { schemas, resource_types: Vec::new(), index_paths };
         for source in &resource_types {
             let resource_type = registry.load_resource_type(source.clone())?;
             registry.resource_types.push(Box::leak(Box::new(resource_type)));
@@ -193,6 +197,22 @@ impl Registry {
     pub fn resource_type(&self, name: &str) -> Option<&'static ResourceType> {
         self.resource_types.iter().copied().find(|resource_type| resource_type.name == name)
     }
+
+    /// The name in the search index that a number stands for; `None` if that is no attribute of these schemas.
+    pub fn index_path(&self, hash: i64) -> Option<&str> {
+        self.index_paths.get(hash)
+    }
+}
+
+fn index_paths(schemas: &[&Schema]) -> serde_json::Result<IndexPaths> {
+    let mut index_paths = IndexPaths::default();
+    for attribute in schemas.iter().flat_map(|schema| &schema.attributes).chain(COMMON.iter()) {
+        index_paths.add(attribute).map_err(|[path, other]| {
+            let reason = format!("`{path}` and `{other}` have the same number in the search index; rename one of them");
+            serde::de::Error::custom(reason)
+        })?;
+    }
+    Ok(index_paths)
 }
 
 impl ResourceType {
@@ -351,12 +371,15 @@ fn load_schema(source: Value, bases: &[&str]) -> serde_json::Result<&'static Sch
     Ok(Box::leak(Box::new(Schema { id: file.id, name: file.name, attributes: file.attributes, source })))
 }
 
-/// Gives an attribute and its parts their role and their name in the search index.
+/// Gives an attribute and its parts their role, their name in the search index, and its number.
 fn settle(attribute: &mut Attribute, prefix: &str, urn: Option<&str>) {
     attribute.index_path = format!("{prefix}{}", attribute.name.to_ascii_lowercase());
+    debug_assert!(attribute.index_path.is_ascii());
+    attribute.path_hash = path_hash(&attribute.index_path);
     attribute.role = role(urn, &attribute.name);
     for sub_attribute in &mut attribute.sub_attributes {
         sub_attribute.index_path = format!("{}.{}", attribute.index_path, sub_attribute.name.to_ascii_lowercase());
+        sub_attribute.path_hash = path_hash(&sub_attribute.index_path);
         sub_attribute.role = match attribute.role {
             Role::Meta => meta_role(&sub_attribute.name),
             Role::Stored if is_computed_part(urn, &attribute.name, sub_attribute) => Role::Referenced,

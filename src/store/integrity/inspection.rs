@@ -254,7 +254,7 @@ impl Inspection {
         let due = row.due_values(place, &document);
         if !self.sums.settle(row.tenant_id, row.row_id, &due) {
             let stored = values::find(connection, row.tenant_id, row.row_id, &due)?;
-            let missing: Vec<&str> = due.difference(&stored).map(|value| value.path.as_ref()).collect();
+            let missing: Vec<&str> = due.difference(&stored).map(|value| known.index_path(value.path_hash)).collect();
             if !missing.is_empty() {
                 let detail = format!("values are missing in the search index: {}", listed(missing));
                 flaw(FlawKind::MissingValue, detail, Cure::MissingValues { row_id: row.row_id });
@@ -354,7 +354,10 @@ fn surplus_among(connection: &mut Connection, known: &Known, found: Vec<IndexRow
                 kind: FlawKind::SurplusValue,
                 tenant: Some(known.tenant(row.tenant_id)),
                 subject: owner.map(Owner::subject),
-                detail: format!("the search index has a value of {} that the document does not have", row.value.path),
+                detail: format!(
+                    "the search index has a value of {} that the document does not have",
+                    known.index_path(row.value.path_hash)
+                ),
                 cure: Cure::SurplusValue(row),
             });
         }

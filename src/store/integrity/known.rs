@@ -26,6 +26,11 @@ impl Known {
         self.tenants.get(&tenant_id).map_or_else(|| format!("#{tenant_id}"), |(tenant, _)| tenant.name.clone())
     }
 
+    /// The name of an attribute in the search index, by its number.
+    pub fn index_path(&self, hash: i64) -> &'static str {
+        self.registry.index_path(hash).unwrap_or("an attribute that no schema has")
+    }
+
     pub fn has_tenant(&self, tenant_id: i64) -> bool {
         self.tenants.contains_key(&tenant_id)
     }

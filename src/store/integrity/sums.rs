@@ -11,7 +11,7 @@ use diesel::sql_types::{BigInt, Text};
 use crate::scim::Result;
 use crate::store::Connection;
 use crate::store::sql::Sql;
-use crate::store::values::IndexedValue;
+use crate::store::values::{IndexedValue, tenant_and_path_hash, tenant_path};
 
 /// How many resources have their sums at once: 32 MiB of them.
 const BLOCK: i64 = 1 << 22;
@@ -27,8 +27,7 @@ pub(super) struct IndexRow {
 /// A place in the tree: its primary key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Spot {
-    tenant_id: i64,
-    path: String,
+    tenant_path: i64,
     key: String,
     row_id: i64,
     element: i64,
@@ -37,43 +36,43 @@ pub(super) struct Spot {
 impl Spot {
     /// Before the first row.
     pub fn start() -> Spot {
-        Spot { tenant_id: i64::MIN, path: String::new(), key: String::new(), row_id: i64::MIN, element: i64::MIN }
+        Spot { tenant_path: i64::MIN, key: String::new(), row_id: i64::MIN, element: i64::MIN }
     }
 }
 
 impl From<&IndexRow> for Spot {
     fn from(row: &IndexRow) -> Spot {
-        let IndexedValue { path, head, element, .. } = row.value.clone();
-        Spot { tenant_id: row.tenant_id, path: path.into_owned(), key: head, row_id: row.row_id, element }
+        let IndexedValue { path_hash, head, element, .. } = row.value.clone();
+        let tenant_path = tenant_path(row.tenant_id, path_hash);
+        Spot { tenant_path, key: head, row_id: row.row_id, element }
     }
 }
 
 /// The next rows of the tree.
 pub(super) fn rows_after(connection: &mut Connection, spot: &Spot, limit: i64) -> Result<Vec<IndexRow>> {
-    let rows: Vec<(i64, String, String, i64, i64, String)> = after(spot, limit).load(connection)?;
-    let row = |(tenant_id, path, head, row_id, element, tail): (i64, String, String, i64, i64, String)| {
-        let value = IndexedValue { path: path.into(), head, tail, element };
+    let rows: Vec<(i64, String, i64, i64, String)> = after(spot, limit).load(connection)?;
+    let row = |(tenant_path, head, row_id, element, tail)| {
+        let (tenant_id, path_hash) = tenant_and_path_hash(tenant_path);
+        let value = IndexedValue { path_hash, head, tail, element };
         IndexRow { tenant_id, row_id, value }
     };
     Ok(rows.into_iter().map(row).collect())
 }
 
-fn after(spot: &Spot, limit: i64) -> Sql<(BigInt, Text, Text, BigInt, BigInt, Text)> {
+fn after(spot: &Spot, limit: i64) -> Sql<(BigInt, Text, BigInt, BigInt, Text)> {
     let statement = Sql::new(
-        "SELECT v.tenant_id, v.path, v.key, v.row_id, v.element, v.tail FROM resource_values v \
-         WHERE (v.tenant_id, v.path, v.key, v.row_id, v.element) > (",
+        "SELECT v.tenant_path, v.key, v.row_id, v.element, v.tail FROM resource_values v \
+         WHERE (v.tenant_path, v.key, v.row_id, v.element) > (",
     );
     statement
-        .bind(spot.tenant_id)
-        .push(", ")
-        .bind(spot.path.as_str())
+        .bind(spot.tenant_path)
         .push(", ")
         .bind(spot.key.as_str())
         .push(", ")
         .bind(spot.row_id)
         .push(", ")
         .bind(spot.element)
-        .push(") ORDER BY v.tenant_id, v.path, v.key, v.row_id, v.element LIMIT 0 + ")
+        .push(") ORDER BY v.tenant_path, v.key, v.row_id, v.element LIMIT 0 + ")
         .bind(limit)
 }
 
@@ -164,12 +163,12 @@ mod tests {
     use diesel::sql_types::Integer;
 
     use super::*;
+    use crate::scim::schema::path_hash;
     use crate::store::Reach;
     use crate::store::tests::{Fixture, on_each_database};
 
     fn row(row_id: i64, path: &str) -> IndexRow {
-        let value =
-            IndexedValue { path: path.to_owned().into(), head: "x".to_owned(), tail: String::new(), element: 0 };
+        let value = IndexedValue { path_hash: path_hash(path), head: "x".to_owned(), tail: String::new(), element: 0 };
         IndexRow { tenant_id: 1, row_id, value }
     }
 

@@ -9,7 +9,7 @@ use crate::scim::schema::{ENTERPRISE_URN, SchemaFile};
 use crate::store::audit::{self, Changes, Operation, Record};
 use crate::store::connection::Purpose;
 use crate::store::resources::{self, Place, StoredResource};
-use crate::store::tests::{Fixture, at, insert_resource, on_each_database};
+use crate::store::tests::{Fixture, at, insert_resource, on_each_database, with_paths};
 use crate::store::{credentials, members, tenants};
 
 /// A type with two unique attributes, one of which has no column of its own.
@@ -91,7 +91,7 @@ fn tamper(store: &Store, postgres: bool, statements: &str) {
             "PRAGMA foreign_keys = ON",
         ],
     };
-    for text in [before, statements, after] {
+    for text in [before, &with_paths(statements), after] {
         connection.batch_execute(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 }
@@ -129,35 +129,35 @@ const MENDABLE: &[Case] = &[
         &[(FlawKind::Column, Some("bob"), "active"), (FlawKind::Column, Some("cid"), "active")],
     ),
     (
-        "DELETE FROM resource_values WHERE row_id = 2 AND path IN ('username', 'emails.value')",
+        "DELETE FROM resource_values WHERE row_id = 2 AND tenant_path IN (path(1 username), path(1 emails.value))",
         &[(FlawKind::MissingValue, Some("bob"), "emails.value, username")],
     ),
     (
-        "UPDATE resource_values SET tail = 'y' WHERE row_id = 1 AND path = 'title'",
+        "UPDATE resource_values SET tail = 'y' WHERE row_id = 1 AND tenant_path = path(1 title)",
         &[(FlawKind::MissingValue, Some("ann"), "title"), (FlawKind::SurplusValue, Some("ann"), "title")],
     ),
     (
-        "UPDATE resource_values SET \"key\" = 'ANN' WHERE row_id = 1 AND path = 'username'",
+        "UPDATE resource_values SET \"key\" = 'ANN' WHERE row_id = 1 AND tenant_path = path(1 username)",
         &[(FlawKind::MissingValue, Some("ann"), "username"), (FlawKind::SurplusValue, Some("ann"), "username")],
     ),
     (
-        "UPDATE resource_values SET tenant_id = 7 WHERE row_id = 1 AND path = 'externalid'",
+        "UPDATE resource_values SET tenant_path = path(7 externalid) WHERE row_id = 1 AND tenant_path = path(1 externalid)",
         &[(FlawKind::MissingValue, Some("ann"), "externalid"), (FlawKind::SurplusValue, Some("ann"), "externalid")],
     ),
     (
-        "INSERT INTO resource_values (tenant_id, path, \"key\", row_id, element) VALUES (1, 'emails.value', 'a@b', 1, 3), \
-         (1, 'username', 'cid', 3, 0), (1, 'username', 'x', 900, 0), (1, 'username', 'y', -4, 0), (9, 'a', 'b', 0, 0)",
+        "INSERT INTO resource_values (tenant_path, \"key\", row_id, element) VALUES (path(1 emails.value), 'a@b', 1, 3), \
+         (path(1 username), 'cid', 3, 0), (path(1 username), 'x', 900, 0), (path(1 username), 'y', -4, 0), (path(9 unknown), 'b', 0, 0)",
         &[
             (FlawKind::SurplusValue, Some("ann"), "emails.value"),
             (FlawKind::SurplusValue, Some("cid"), "username"),
             (FlawKind::SurplusValue, None, "username"),
             (FlawKind::SurplusValue, None, "username"),
-            (FlawKind::SurplusValue, None, "a value of a that"),
+            (FlawKind::SurplusValue, None, "an attribute that no schema has"),
         ],
     ),
     // A value that is there in the place of another, so that their number is right.
     (
-        "UPDATE resource_values SET path = 'nickname' WHERE row_id = 1 AND path = 'displayname'",
+        "UPDATE resource_values SET tenant_path = path(1 nickname) WHERE row_id = 1 AND tenant_path = path(1 displayname)",
         &[(FlawKind::MissingValue, Some("ann"), "displayname"), (FlawKind::SurplusValue, Some("ann"), "nickname")],
     ),
     ("DELETE FROM unique_values WHERE \"key\" = 'b'", &[(FlawKind::MissingUniqueValue, Some("d1"), "tags")]),
@@ -245,7 +245,7 @@ const BEYOND: &[Case] = &[
     // Two documents claim what one can have.
     (
         "UPDATE resources SET document = '{\"userName\":\"ann\"}', display_name = NULL, external_id = NULL, active = true \
-         WHERE id = 'bob'; DELETE FROM resource_values WHERE row_id = 2 AND path <> 'username'; \
+         WHERE id = 'bob'; DELETE FROM resource_values WHERE row_id = 2 AND tenant_path <> path(1 username); \
          UPDATE resource_values SET \"key\" = 'ann' WHERE row_id = 2",
         &[(FlawKind::Column, Some("bob"), "unique_key")],
     ),
@@ -381,7 +381,7 @@ fn everything_is_counted_however_many_pieces_there_are() {
         store.write(fill).await.expect("filled");
         let now = at(NOON).and_utc();
         let clean = store.inspect(registry, now, false, (), |flaw, _| panic!("{flaw}")).await.expect("inspected");
-        tamper(&store, postgres, "DELETE FROM resource_values WHERE path = 'active'");
+        tamper(&store, postgres, "DELETE FROM resource_values WHERE tenant_path = path(1 active)");
 
         let mut mended = 0;
         let count = |_, outcome| mended += u64::from(outcome == Some(Outcome::Mended));

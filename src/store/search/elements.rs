@@ -10,7 +10,7 @@ use super::predicate::Writer;
 use crate::scim::filter::{Check, Condition, Relation, Test};
 use crate::scim::schema::{Resolved, Role};
 use crate::store::sql::Sql;
-use crate::store::values::split;
+use crate::store::values::{split, tenant_path};
 
 impl Writer<'_> {
     /// `SELECT row_id, element …` of the elements of `attribute` that satisfy the condition.
@@ -29,33 +29,28 @@ impl Writer<'_> {
     }
 
     fn elements_that_pass(&self, test: &Test) -> Sql {
-        self.values_of(test.attribute.index_path()).push(" AND ").append(check::on_indexed_value(
+        self.values_of(test.attribute.path_hash()).push(" AND ").append(check::on_indexed_value(
             "",
             &test.check,
             self.position_function,
         ))
     }
 
-    fn values_of(&self, index_path: &str) -> Sql {
-        Sql::new("SELECT row_id, element FROM resource_values WHERE tenant_id = ")
-            .bind(self.tenant_id)
-            .push(" AND path = ")
-            .bind(index_path)
+    fn values_of(&self, path_hash: i64) -> Sql {
+        Sql::new("SELECT row_id, element FROM resource_values WHERE tenant_path = ")
+            .bind(tenant_path(self.tenant_id, path_hash))
     }
 
     /// An element exists if any of its parts has a value.
     fn all_elements(&self, attribute: Resolved) -> Sql {
         let attribute = attribute.attribute;
         let parts = attribute.sub_attributes.iter().filter(|part| part.role == Role::Stored);
-        let mut paths: Vec<&str> = parts.map(|part| part.index_path.as_str()).collect();
+        let mut paths: Vec<i64> = parts.map(|part| part.path_hash).collect();
         if !attribute.is_complex() {
-            paths.push(&attribute.index_path);
+            paths.push(attribute.path_hash);
         }
-        Sql::new("SELECT row_id, element FROM resource_values WHERE tenant_id = ")
-            .bind(self.tenant_id)
-            .push(" AND path IN (")
-            .bind_list(paths)
-            .push(")")
+        let paths = paths.into_iter().map(|path_hash| tenant_path(self.tenant_id, path_hash));
+        Sql::new("SELECT row_id, element FROM resource_values WHERE tenant_path IN (").bind_list(paths).push(")")
     }
 
     fn combined(&self, attribute: Resolved, conditions: &[Condition], operator: &'static str) -> Sql {
@@ -97,10 +92,8 @@ impl Writer<'_> {
     /// Whether the element `e` has a part with exactly this value: one look-up in the index.
     fn sibling_exists(&self, test: &Test, wanted: bool) -> Sql {
         Sql::new(if wanted { "EXISTS" } else { "NOT EXISTS" })
-            .push(" (SELECT 1 FROM resource_values s WHERE s.tenant_id = ")
-            .bind(self.tenant_id)
-            .push(" AND s.path = ")
-            .bind(test.attribute.index_path())
+            .push(" (SELECT 1 FROM resource_values s WHERE s.tenant_path = ")
+            .bind(tenant_path(self.tenant_id, test.attribute.path_hash()))
             .push(" AND ")
             .append(check::on_indexed_value("s.", &test.check, self.position_function))
             .push(" AND s.row_id = e.row_id AND s.element = e.element)")

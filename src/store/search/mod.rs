@@ -3,7 +3,7 @@
 //! | Filter | SQL |
 //! |---|---|
 //! | `userName eq "x"` | `unique_key = ?` |
-//! | `title eq "x"` | `row_id IN (SELECT row_id FROM resource_values WHERE tenant_id = ? AND path = ? AND key = ?)` |
+//! | `title eq "x"` | `row_id IN (SELECT row_id FROM resource_values WHERE tenant_path = ? AND key = ?)` |
 //! | `title sw "x"` | … `AND key >= ? AND key < ?` |
 //! | `emails[a and b]` | sets of (`row_id`, `element`): intersected, united, subtracted |
 //! | `id`, `meta.*` | columns of `resources` |
@@ -21,7 +21,7 @@ use diesel::sql_types::BigInt;
 
 use super::resources::{self, ROW_COLUMNS, Row, RowType, StoredText};
 use super::sql::Sql;
-use super::values::{SORTED_TAIL_CHARS, has_other_values, sort_path};
+use super::values::{SORTED_TAIL_CHARS, has_other_values, sort_hash, tenant_path};
 use super::{Connection, totals, unique};
 use crate::scim::filter::{Check, Condition, Relation, Test};
 use crate::scim::query::{Page, Sort};
@@ -288,15 +288,13 @@ fn order_by_location(search: &Search<'_>, direction: &'static str) -> (Sql, Sql)
 }
 
 fn order_by_value(search: &Search<'_>, sort: &Sort, direction: &'static str) -> (Sql, Sql) {
-    let path = sort_path(sort.attribute.leaf());
-    let mut join = Sql::new(" LEFT JOIN (SELECT row_id, key, tail FROM resource_values WHERE tenant_id = ")
-        .bind(search.tenant_id)
-        .push(" AND path = ")
-        .bind(path.clone().into_owned())
+    let path_hash = sort_hash(sort.attribute.leaf());
+    let mut join = Sql::new(" LEFT JOIN (SELECT row_id, key, tail FROM resource_values WHERE tenant_path = ")
+        .bind(tenant_path(search.tenant_id, path_hash))
         .push(" AND element = 0) s ON s.row_id = r.row_id");
     // Of these the index has several values there.
     let types = search.scopes.iter().map(|scope| scope.resource_type);
-    for resource_type in types.filter(|resource_type| has_other_values(resource_type, &path)) {
+    for resource_type in types.filter(|resource_type| has_other_values(resource_type, path_hash)) {
         join = join.push(" AND r.resource_type <> ").bind(resource_type.name.as_str());
     }
     let order = Sql::new(" ORDER BY (s.key IS NULL)")

@@ -8,6 +8,7 @@ use crate::scim::key::Key;
 use crate::scim::schema::{Registry, Resolved, ResourceType, Role};
 use crate::store::sql::Sql;
 use crate::store::unique;
+use crate::store::values::{self, tenant_path};
 
 /// Writes the predicates of one search.
 pub(super) struct Writer<'a> {
@@ -92,19 +93,17 @@ impl Writer<'_> {
             let has_key = Sql::new("(r.unique_key IS NOT NULL AND r.deleted_at IS NULL AND r.unique_key = ");
             return has_key.bind(own_key).push(")");
         }
-        self.has_value(test.attribute.index_path(), &test.check)
+        self.has_value(test.attribute.path_hash(), &test.check)
     }
 
     /// Some value of the attribute passes.
-    fn has_value(&self, index_path: &str, check: &Check) -> Sql {
-        Sql::new("r.row_id IN (").append(self.rows_with_value(index_path, check)).push(")")
+    fn has_value(&self, path_hash: i64, check: &Check) -> Sql {
+        Sql::new("r.row_id IN (").append(self.rows_with_value(path_hash, check)).push(")")
     }
 
-    fn rows_with_value(&self, index_path: &str, check: &Check) -> Sql {
-        Sql::new("SELECT row_id FROM resource_values WHERE tenant_id = ")
-            .bind(self.tenant_id)
-            .push(" AND path = ")
-            .bind(index_path)
+    fn rows_with_value(&self, path_hash: i64, check: &Check) -> Sql {
+        Sql::new("SELECT row_id FROM resource_values WHERE tenant_path = ")
+            .bind(tenant_path(self.tenant_id, path_hash))
             .push(" AND ")
             .append(check::on_indexed_value("", check, self.position_function))
     }
@@ -114,7 +113,7 @@ impl Writer<'_> {
         if test.check.passes(&Key::of_text_exactly(&self.resource_type.schema.id)) {
             return Sql::new("TRUE");
         }
-        self.has_value(test.attribute.index_path(), &test.check)
+        self.has_value(test.attribute.path_hash(), &test.check)
     }
 
     /// The location of the resource `alias`: the URL in front of its endpoint and its id. An equality is one on the id.
@@ -151,10 +150,11 @@ impl Writer<'_> {
 
     /// `displayName` of the resource `alias`, which is what members and groups show as `display`.
     pub(super) fn display_name_passes(&self, alias: &'static str, check: &Check) -> Sql {
-        let passes = Sql::new(alias).push(".row_id IN (").append(self.rows_with_value(DISPLAY_NAME, check)).push(")");
+        let passes =
+            Sql::new(alias).push(".row_id IN (").append(self.rows_with_value(values::DISPLAY_NAME, check)).push(")");
         // A configured type may have an attribute of that name which is no name for others.
         let types = self.registry.resource_types().iter();
-        let nameless = types.filter(|it| it.display_name().is_none() && it.schema.attribute(DISPLAY_NAME).is_some());
+        let nameless = types.filter(|it| it.display_name().is_none() && it.schema.attribute("displayName").is_some());
         let nameless: Vec<&str> = nameless.map(|resource_type| resource_type.name.as_str()).collect();
         if nameless.is_empty() {
             return passes;
@@ -176,13 +176,11 @@ impl Writer<'_> {
         } else {
             self.display_name_passes("m", &test.check)
         };
-        let value_path = test.attribute.attribute.sub_attribute("value").map(|value| value.index_path.as_str());
+        let value_path = test.attribute.attribute.sub_attribute("value").map(|value| value.path_hash);
         Sql::new(
-            "r.row_id IN (SELECT v.row_id FROM resources m JOIN resource_values v ON v.key = m.id WHERE v.tenant_id = ",
+            "r.row_id IN (SELECT v.row_id FROM resources m JOIN resource_values v ON v.key = m.id WHERE v.tenant_path = ",
         )
-        .bind(self.tenant_id)
-        .push(" AND v.path = ")
-        .bind(value_path.unwrap_or_default())
+        .bind(tenant_path(self.tenant_id, value_path.unwrap_or_default()))
         .push(" AND m.tenant_id = ")
         .bind(self.tenant_id)
         .push(" AND m.resource_type = ")
@@ -192,9 +190,6 @@ impl Writer<'_> {
         .push(")")
     }
 }
-
-/// Where the base schemas of users and groups keep the name that others show.
-const DISPLAY_NAME: &str = "displayname";
 
 fn instant_passes(column: &'static str, check: &Check) -> Sql {
     let Check::Compare(relation, literal) = check else {

@@ -10,7 +10,6 @@ mod gathered;
 mod rank;
 mod statements;
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use diesel::sql_types::Text;
@@ -25,7 +24,7 @@ use crate::scim::schema::Role;
 use crate::store::Connection;
 use crate::store::resources::{Row, RowType, StoredText};
 use crate::store::sql::Sql;
-use crate::store::values::{has_other_values, sort_path, split};
+use crate::store::values::{has_other_values, sort_hash, split};
 
 /// A page of a walk.
 #[derive(Debug)]
@@ -83,8 +82,8 @@ pub(super) fn page(connection: &mut Connection, search: &Search<'_>, page: Page)
     }
     walker.gather(connection, total, page.offset() + page.count as u64)?;
     let mut from = None;
-    if let (Some(rank), [scope], By::Value(path)) = (page.offset().checked_sub(1), &search.scopes[..], &walker.by) {
-        from = walker.place_at(connection, scope, path, (rank, total))?;
+    if let (Some(rank), [scope], By::Value(path_hash)) = (page.offset().checked_sub(1), &search.scopes[..], walker.by) {
+        from = walker.place_at(connection, scope, path_hash, (rank, total))?;
         if from.is_none() {
             return nothing;
         }
@@ -103,20 +102,21 @@ struct Placed {
 struct Walker<'a> {
     search: &'a Search<'a>,
     direction: Direction,
-    by: By<'a>,
+    by: By,
     statements: Statements<'a>,
     /// The places of all that match, in order, where they are few.
     gathered: Option<Vec<Position>>,
 }
 
 /// What is walked by.
-enum By<'a> {
+#[derive(Clone, Copy)]
+enum By {
     Creation,
     ResourceType,
     Location,
     Column(Column),
-    /// An index path.
-    Value(Cow<'a, str>),
+    /// The number of an index path.
+    Value(i64),
 }
 
 impl<'a> Walker<'a> {
@@ -130,7 +130,7 @@ impl<'a> Walker<'a> {
                 Role::Version => By::Column(Column::Version),
                 Role::ResourceType => By::ResourceType,
                 Role::Location => By::Location,
-                Role::Stored => By::Value(sort_path(sort.attribute.leaf())),
+                Role::Stored => By::Value(sort_hash(sort.attribute.leaf())),
                 _ => return Err(not_sortable(sort)),
             },
         };
@@ -197,7 +197,7 @@ impl<'a> Walker<'a> {
         from: Option<&Position>,
         limit: usize,
     ) -> Result<Vec<Placed>> {
-        match &self.by {
+        match self.by {
             By::Creation => self.by_creation(connection, scope, from.map(|from| from.row_id), limit, None),
             By::ResourceType => {
                 let name = scope.resource_type.name.as_str();
@@ -220,9 +220,9 @@ impl<'a> Walker<'a> {
             }
             By::Column(column) => {
                 let from = from.and_then(|from| Some((from.key.as_deref()?, from.row_id)));
-                self.by_column(connection, scope, *column, from, limit, "")
+                self.by_column(connection, scope, column, from, limit, "")
             }
-            By::Value(path) => self.by_value(connection, scope, path, from, limit),
+            By::Value(path_hash) => self.by_value(connection, scope, path_hash, from, limit),
         }
     }
 
@@ -259,7 +259,7 @@ impl<'a> Walker<'a> {
         &self,
         connection: &mut Connection,
         scope: &Scope<'_>,
-        path: &str,
+        path_hash: i64,
         from: Option<&Position>,
         limit: usize,
     ) -> Result<Vec<Placed>> {
@@ -268,16 +268,16 @@ impl<'a> Walker<'a> {
         let among_valueless = from.filter(|from| from.key.is_none()).map(|from| from.row_id);
         let mut taken = Vec::new();
         if keys_grow && among_valueless.is_none() {
-            taken = self.with_value(connection, scope, path, within, limit)?;
+            taken = self.with_value(connection, scope, path_hash, within, limit)?;
         }
         let may_lack = taken.len() < limit && (keys_grow || within.is_none());
-        if may_lack && (among_valueless.is_some() || !self.all_have_a_value(connection, scope, path)?) {
-            let statement = self.statements.without_value(connection, scope, path, among_valueless);
+        if may_lack && (among_valueless.is_some() || !self.all_have_a_value(connection, scope, path_hash)?) {
+            let statement = self.statements.without_value(connection, scope, path_hash, among_valueless);
             taken.extend(load(connection, statement, limit - taken.len(), |_| None)?);
         }
         if taken.len() < limit && !keys_grow {
             let missing = limit - taken.len();
-            taken.extend(self.with_value(connection, scope, path, within, missing)?);
+            taken.extend(self.with_value(connection, scope, path_hash, within, missing)?);
         }
         Ok(taken)
     }
@@ -286,16 +286,16 @@ impl<'a> Walker<'a> {
         &self,
         connection: &mut Connection,
         scope: &Scope<'_>,
-        path: &str,
+        path_hash: i64,
         from: Option<(&str, i64)>,
         limit: usize,
     ) -> Result<Vec<Placed>> {
         let mut taken = Vec::new();
-        if has_other_values(scope.resource_type, path) {
+        if has_other_values(scope.resource_type, path_hash) {
             return Ok(taken);
         }
         if let Some((key, row_id)) = from {
-            let tie = self.statements.tie(connection, scope, path, key, Some(row_id));
+            let tie = self.statements.tie(connection, scope, path_hash, key, Some(row_id));
             taken = load_values(connection, tie, limit)?;
         }
         let missing = limit - taken.len();
@@ -303,7 +303,7 @@ impl<'a> Walker<'a> {
             return Ok(taken);
         }
         let head = from.map(|(key, _)| split(key).0);
-        let statement = self.statements.index_stretch(connection, scope, path, head);
+        let statement = self.statements.index_stretch(connection, scope, path_hash, head);
         let mut stretch = load_values(connection, statement, missing)?;
         if stretch.len() == missing
             && let Some(last) = stretch.last().and_then(|placed| placed.position.key.clone())
@@ -312,7 +312,7 @@ impl<'a> Walker<'a> {
             // The stretch may end within a tie, and then holds the wrong ones of it.
             let (head, _) = split(&last);
             stretch.retain(|placed| placed.position.key.as_deref().map(|key| split(key).0) != Some(head));
-            let tie = self.statements.tie(connection, scope, path, head, None);
+            let tie = self.statements.tie(connection, scope, path_hash, head, None);
             stretch.extend(load_values(connection, tie, missing - stretch.len())?);
         }
         stretch.sort_by(|left, right| self.compare(&left.position, &right.position));

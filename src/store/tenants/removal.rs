@@ -13,6 +13,7 @@ use crate::store::audit;
 use crate::store::schema::{api_keys, live_totals, tenants};
 use crate::store::sql::Sql;
 use crate::store::statement::{Cell, delete_rows};
+use crate::store::values::{is_of_tenant, of_tenant};
 
 /// How many resources go at once.
 const RESOURCES: i64 = 200;
@@ -182,18 +183,25 @@ fn of_resources<Row>(select: &'static str, column: &'static str, rows: &[i64], m
 
 /// Takes the first rows of the search index away; whether none are left.
 fn remove_from_index(connection: &mut Connection, tenant_id: i64) -> Result<bool> {
-    let last: Sql<(Text, Text, BigInt, BigInt)> =
-        Sql::new("SELECT v.path, v.key, v.row_id, v.element FROM resource_values v WHERE v.tenant_id = ");
-    let last = last.bind(tenant_id).push(" ORDER BY v.path, v.key, v.row_id, v.element LIMIT 1 OFFSET ");
-    let last: Option<(String, String, i64, i64)> = last.bind(ROWS as i64 - 1).get_result(connection).optional()?;
-    let statement: Sql = Sql::new("DELETE FROM resource_values WHERE tenant_id = ").bind(tenant_id);
-    let Some((path, key, row_id, element)) = last else {
-        statement.execute(connection)?;
+    let last: Sql<(BigInt, Text, BigInt, BigInt)> =
+        Sql::new("SELECT v.tenant_path, v.key, v.row_id, v.element FROM resource_values v WHERE ");
+    let last = last.append(is_of_tenant(tenant_id));
+    let last = last.push(" ORDER BY v.tenant_path, v.key, v.row_id, v.element LIMIT 1 OFFSET ");
+    let last: Option<(i64, String, i64, i64)> = last.bind(ROWS as i64 - 1).get_result(connection).optional()?;
+    let Some(last) = last else {
+        let rest: Sql = Sql::new("DELETE FROM resource_values WHERE ").append(is_of_tenant(tenant_id));
+        rest.execute(connection)?;
         return Ok(true);
     };
-    let statement = statement.push(" AND (path, key, row_id, element) <= (").bind(path).push(", ").bind(key);
-    statement.push(", ").bind(row_id).push(", ").bind(element).push(")").execute(connection)?;
+    index_up_to(tenant_id, last).execute(connection)?;
     Ok(false)
+}
+
+/// With one bound on each side: of two, SQLite would take the looser one and walk through all that the tenant has.
+fn index_up_to(tenant_id: i64, (tenant_path, key, row_id, element): (i64, String, i64, i64)) -> Sql {
+    let statement = Sql::new("DELETE FROM resource_values WHERE tenant_path >= ").bind(*of_tenant(tenant_id).start());
+    let statement = statement.push(" AND (tenant_path, key, row_id, element) <= (").bind(tenant_path).push(", ");
+    statement.bind(key).push(", ").bind(row_id).push(", ").bind(element).push(")")
 }
 
 /// Takes the first unique values away; whether none are left.

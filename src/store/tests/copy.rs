@@ -15,7 +15,7 @@ const SOMETHING_EVERYWHERE: [&str; 12] = [
       '2026-03-01 09:30:00', '2026-03-01 09:30:00.123', NULL, NULL, '{\"b\":[]}', NULL), \
      (5, 7, 'b', 'Group', NULL, 'staff', NULL, NULL, FALSE, '{}', 1, \
       '2026-03-01 09:30:00', '2026-03-01 09:30:00', '2026-03-02 00:00:00.001', 'key', NULL, '2026-03-03 00:00:00')",
-    "INSERT INTO resource_values (tenant_id, path, key, row_id, element, tail) VALUES (7, 'username', 'o''neill', 3, 0, 'x')",
+    "INSERT INTO resource_values (tenant_path, key, row_id, element, tail) VALUES (15032385543, 'o''neill', 3, 0, 'x')",
     "INSERT INTO unique_values (tenant_id, resource_type, path, key, row_id) VALUES (7, 'User', 'badge', '1', 3)",
     "INSERT INTO group_members (group_row_id, member_row_id) VALUES (5, 3)",
     "INSERT INTO unresolved_members (group_row_id, value) VALUES (5, 'nobody')",

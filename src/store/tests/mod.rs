@@ -27,6 +27,7 @@ use super::schema::{resources, tenants as tenants_table};
 use super::writer::LONG_ENOUGH;
 use super::*;
 use crate::scim::resource::Document;
+use crate::scim::schema::path_hash;
 
 /// A migrated store of its own for one test.
 pub(crate) struct Fixture {
@@ -74,6 +75,18 @@ pub(crate) fn spoil(connection: &mut Connection, id: &str) -> Result<()> {
         .set(resources::document.eq("x"))
         .execute(connection)?;
     Ok(())
+}
+
+/// SQL in which `path(1 title)` stands for where the search index has an attribute of a tenant.
+pub(crate) fn with_paths(sql: &str) -> String {
+    let mut parts = sql.split("path(");
+    let mut with_paths = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (named, rest) = part.split_once(')').unwrap();
+        let (tenant_id, path) = named.split_once(' ').unwrap();
+        with_paths += &format!("{}{rest}", values::tenant_path(tenant_id.parse().unwrap(), path_hash(path)));
+    }
+    with_paths
 }
 
 /// A time, from `2026-03-01T09:30:00.123`.

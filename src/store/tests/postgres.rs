@@ -80,7 +80,7 @@ fn the_planner_knows_a_large_store_before_there_is_one() {
         let look = move |c: &mut Connection| {
             let by_id = "SELECT * FROM resources WHERE tenant_id = 1 AND deleted_at IS NULL AND resource_type = 'User' AND id = 'x'";
             let by_value = "SELECT * FROM resources WHERE tenant_id = 1 AND deleted_at IS NULL AND resource_type = 'User' \
-                            AND row_id IN (SELECT row_id FROM resource_values WHERE tenant_id = 1 AND path = 'p' AND key = 'x') \
+                            AND row_id IN (SELECT row_id FROM resource_values WHERE tenant_path = 2147483700 AND key = 'x') \
                             ORDER BY row_id LIMIT 101";
             Ok([plan(c, by_id)?, plan(c, by_value)?])
         };

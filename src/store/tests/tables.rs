@@ -4,7 +4,9 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_migrations::MigrationHarness;
 
 use super::*;
+use crate::scim::schema::Registry;
 use crate::store::connection::each_backend;
+use crate::store::schema::resource_values;
 
 #[test]
 fn migrations_run_once_however_many_start_at_once() {
@@ -207,5 +209,48 @@ fn a_buried_name_is_free_again_and_a_live_one_is_not() {
 
         assert_eq!((live.kind(), live.detail()), (ErrorKind::Uniqueness, "userName is taken."));
         assert!(buried.is_ok(), "{buried:?}");
+    });
+}
+
+/// Index paths as they stood in the search index before, built-in ones and longest ones.
+fn index_paths() -> Vec<String> {
+    let extension = format!("urn:{}:{}.{}", "x".repeat(196), "y".repeat(100), "z".repeat(100));
+    let user = Registry::builtin().resource_type("User").unwrap();
+    let whole = user.stored_attributes().map(|whole| whole.attribute);
+    let all = whole.flat_map(|whole| whole.sub_attributes.iter().chain([whole]));
+    all.map(|attribute| attribute.index_path.clone()).chain(["schemas".to_owned(), format!("{extension}[0]")]).collect()
+}
+
+#[test]
+fn values_that_were_indexed_by_name_are_found_by_number() {
+    on_each_url(|settings| {
+        let store = migrated(&settings);
+        let mut connection = store.inner.connector.open(Purpose::Writer).unwrap();
+        let mut take_back = || match &mut connection {
+            Connection::Sqlite(c) => c.revert_last_migration(migrations::SQLITE).unwrap().to_string(),
+            Connection::Postgres(c) => c.revert_last_migration(migrations::POSTGRES).unwrap().to_string(),
+        };
+        while take_back() != "0010" {}
+        run(store.write(|c| resource(c, "1", "User", None, "{}").map(drop))).unwrap();
+        let paths = index_paths();
+        let each = || [1, 2].into_iter().flat_map(|tenant_id| paths.iter().map(move |path| (tenant_id, path)));
+        for (tenant_id, path) in each() {
+            let row = format!("({tenant_id}, '{path}', 'key of {path}', 1, {tenant_id}, 'tail')");
+            let sql =
+                format!("INSERT INTO resource_values (tenant_id, path, \"key\", row_id, element, tail) VALUES {row}");
+            connection.batch_execute(&sql).unwrap();
+        }
+
+        assert_eq!(store.migrate().unwrap()[0], "0010_tenant_path");
+
+        let rows = |c: &mut Connection| Ok(resource_values::table.load::<(i64, String, i64, i64, String)>(c)?);
+        let mut found = run(store.read(Reach::Scan, rows)).unwrap();
+        let row = |(tenant_id, path): (i64, &String)| {
+            (values::tenant_path(tenant_id, path_hash(path)), format!("key of {path}"), 1, tenant_id, "tail".to_owned())
+        };
+        let mut expected: Vec<_> = each().map(row).collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected);
     });
 }

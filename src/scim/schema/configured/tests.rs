@@ -421,3 +421,29 @@ fn a_schema_is_a_base_or_an_extension() {
     let refused = load(&both).expect_err("both").to_string();
     assert!(refused.contains("is the schema of one resource type and extends another"), "{refused}");
 }
+
+/// Two names whose paths in the search index have one number.
+fn names_of_one_number() -> [String; 2] {
+    let mut names = std::collections::HashMap::new();
+    let mut name = |number: u64| {
+        // Names that differ in a few characters alone have different numbers.
+        let name = format!("a{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let known = names.insert(super::super::path_hash(&name), name.clone())?;
+        Some([known, name])
+    };
+    (0..1 << 20).find_map(&mut name).expect("among so many names, two have one number")
+}
+
+#[test]
+fn attributes_of_one_number_are_refused() {
+    let [one, other] = names_of_one_number();
+    let attributes = [&one, &other].map(|name| serde_json::json!({"name": name, "type": "string"}));
+    let schema = serde_json::json!({"id": "urn:example:Badge", "attributes": attributes});
+
+    let badges = serde_json::json!({"name": "Badge", "endpoint": "/Badges", "schema": "urn:example:Badge"});
+
+    let refused = load(&serde_json::json!([schema, badges]).to_string()).expect_err("one number").to_string();
+
+    let reason = format!("`{other}` and `{one}` have the same number in the search index; rename one of them.");
+    assert!(refused.ends_with(&reason), "{refused}");
+}

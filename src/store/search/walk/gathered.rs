@@ -30,7 +30,7 @@ impl Walker<'_> {
     /// a filter it never is. If one of them can't be read, the index is walked all the same: only the page that holds it
     /// fails.
     pub(super) fn gather(&mut self, connection: &mut Connection, total: u64, needed: u64) -> Result<()> {
-        let By::Value(path) = &self.by else { return Ok(()) };
+        let By::Value(path_hash) = self.by else { return Ok(()) };
         if total > MOST || self.search.scopes.iter().all(|scope| scope.condition.is_none()) {
             return Ok(());
         }
@@ -51,7 +51,7 @@ impl Walker<'_> {
                 let statement = statement.append(among(row_ids));
                 for (row_id, document) in statement.load::<(i64, String)>(connection)? {
                     let Ok(document) = Document::from_json(&document) else { return Ok(()) };
-                    places.push(Position { key: sort_key(scope.resource_type, &document, path), row_id });
+                    places.push(Position { key: sort_key(scope.resource_type, &document, path_hash), row_id });
                 }
             }
         }

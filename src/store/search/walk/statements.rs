@@ -8,7 +8,7 @@ use crate::store::Connection;
 use crate::store::resources::{ROW_COLUMNS, RowType};
 use crate::store::search::{SORTED_TAIL, Scope, Search, predicate_of};
 use crate::store::sql::Sql;
-use crate::store::values::{HEAD_CHARS, has_other_values, split};
+use crate::store::values::{HEAD_CHARS, has_other_values, split, tenant_path};
 
 /// Writes the statements for one way.
 pub(super) struct Statements<'a> {
@@ -59,13 +59,13 @@ impl Statements<'_> {
         &self,
         connection: &Connection,
         scope: &Scope<'_>,
-        path: &str,
+        path_hash: i64,
         key: &str,
         row_id: Option<i64>,
     ) -> Sql<(RowType, Text)> {
         let (head, tail) = split(key);
         let has_tails = is_long(head);
-        let mut statement = self.select_by_value(connection, scope, path).push(" AND s.key = ").bind(head);
+        let mut statement = self.select_by_value(connection, scope, path_hash).push(" AND s.key = ").bind(head);
         if let Some(row_id) = row_id {
             let behind = Sql::new("s.row_id").push(beyond(self.rows_grow)).bind(row_id);
             statement = statement.push(" AND ").append(if has_tails { self.behind_tail(tail, behind) } else { behind });
@@ -88,10 +88,10 @@ impl Statements<'_> {
         &self,
         connection: &Connection,
         scope: &Scope<'_>,
-        path: &str,
+        path_hash: i64,
         head: Option<&str>,
     ) -> Sql<(RowType, Text)> {
-        let mut statement = self.select_by_value(connection, scope, path);
+        let mut statement = self.select_by_value(connection, scope, path_hash);
         if let Some(head) = head {
             statement = statement.push(" AND s.key").push(beyond(self.keys_grow)).bind(head);
         }
@@ -100,9 +100,9 @@ impl Statements<'_> {
     }
 
     /// The heads of a stretch of the index, each with its row, in the order of the index.
-    pub(super) fn heads(&self, connection: &Connection, scope: &Scope<'_>, path: &str) -> Sql<(Text, BigInt)> {
+    pub(super) fn heads(&self, connection: &Connection, scope: &Scope<'_>, path_hash: i64) -> Sql<(Text, BigInt)> {
         let way = direction(self.keys_grow);
-        let statement = Sql::new("SELECT s.key, s.row_id").append(self.over_values(connection, scope, path));
+        let statement = Sql::new("SELECT s.key, s.row_id").append(self.over_values(connection, scope, path_hash));
         statement.push(" ORDER BY s.key").push(way).push(", s.row_id").push(way)
     }
 
@@ -111,10 +111,10 @@ impl Statements<'_> {
         &self,
         connection: &Connection,
         scope: &Scope<'_>,
-        path: &str,
+        path_hash: i64,
         head: Option<&str>,
     ) -> Sql<BigInt> {
-        let statement = Sql::new("SELECT count(*)").append(self.over_values(connection, scope, path));
+        let statement = Sql::new("SELECT count(*)").append(self.over_values(connection, scope, path_hash));
         match head {
             Some(head) => statement.push(" AND s.key").push(beyond(!self.keys_grow)).bind(head),
             None => statement,
@@ -122,9 +122,9 @@ impl Statements<'_> {
     }
 
     /// How many values the index has to sort by under a path, of whatever type.
-    pub(super) fn number_in_index(&self, path: &str) -> Sql<BigInt> {
-        let statement = Sql::new("SELECT count(*) FROM resource_values s WHERE s.element = 0 AND s.tenant_id = ");
-        statement.bind(self.search.tenant_id).push(" AND s.path = ").bind(path)
+    pub(super) fn number_in_index(&self, path_hash: i64) -> Sql<BigInt> {
+        let statement = Sql::new("SELECT count(*) FROM resource_values s WHERE s.element = 0 AND s.tenant_path = ");
+        statement.bind(tenant_path(self.search.tenant_id, path_hash))
     }
 
     /// The rows of a type without a value, in the order of creation.
@@ -132,18 +132,18 @@ impl Statements<'_> {
         &self,
         connection: &Connection,
         scope: &Scope<'_>,
-        path: &str,
+        path_hash: i64,
         from: Option<i64>,
     ) -> Sql<RowType> {
-        if has_other_values(scope.resource_type, path) {
+        if has_other_values(scope.resource_type, path_hash) {
             return self.by_creation(connection, scope, from);
         }
         let mut statement: Sql<RowType> = Sql::new("SELECT ")
             .push(ROW_COLUMNS)
-            .push(" FROM resources r LEFT JOIN (SELECT row_id FROM resource_values WHERE element = 0 AND tenant_id = ")
-            .bind(self.search.tenant_id)
-            .push(" AND path = ")
-            .bind(path)
+            .push(
+                " FROM resources r LEFT JOIN (SELECT row_id FROM resource_values WHERE element = 0 AND tenant_path = ",
+            )
+            .bind(tenant_path(self.search.tenant_id, path_hash))
             .push(") s ON s.row_id = r.row_id WHERE s.row_id IS NULL AND ")
             .append(predicate_of(self.search, scope, connection));
         if let Some(row_id) = from {
@@ -157,17 +157,15 @@ impl Statements<'_> {
         statement.append(predicate_of(self.search, scope, connection))
     }
 
-    fn select_by_value(&self, connection: &Connection, scope: &Scope<'_>, path: &str) -> Sql<(RowType, Text)> {
+    fn select_by_value(&self, connection: &Connection, scope: &Scope<'_>, path_hash: i64) -> Sql<(RowType, Text)> {
         let selected = Sql::new("SELECT ").push(ROW_COLUMNS).push(", s.key || ").push(SORTED_TAIL);
-        selected.append(self.over_values(connection, scope, path))
+        selected.append(self.over_values(connection, scope, path_hash))
     }
 
     /// SQLite keeps the order of a CROSS JOIN: the index leads.
-    fn over_values(&self, connection: &Connection, scope: &Scope<'_>, path: &str) -> Sql {
-        Sql::new(" FROM resource_values s CROSS JOIN resources r WHERE r.row_id = s.row_id AND s.element = 0 AND s.tenant_id = ")
-            .bind(self.search.tenant_id)
-            .push(" AND s.path = ")
-            .bind(path)
+    fn over_values(&self, connection: &Connection, scope: &Scope<'_>, path_hash: i64) -> Sql {
+        Sql::new(" FROM resource_values s CROSS JOIN resources r WHERE r.row_id = s.row_id AND s.element = 0 AND s.tenant_path = ")
+            .bind(tenant_path(self.search.tenant_id, path_hash))
             .push(" AND ")
             .append(predicate_of(self.search, scope, connection))
     }
@@ -202,7 +200,7 @@ mod tests {
 
     use super::*;
     use crate::scim::key::Key;
-    use crate::scim::schema::Registry;
+    use crate::scim::schema::{Registry, path_hash};
     use crate::store::{DatabaseUrl, Reach, Settings, Store};
 
     /// The plan of SQLite for a statement among all users, or all groups, one step a line.
@@ -261,15 +259,15 @@ mod tests {
         for way in WAYS {
             let (stretch, tie) = (
                 plan("User", way, |statements, connection, scope| {
-                    statements.index_stretch(connection, scope, "username", Some("m"))
+                    statements.index_stretch(connection, scope, path_hash("username"), Some("m"))
                 }),
                 plan("User", way, |statements, connection, scope| {
-                    statements.tie(connection, scope, "username", "m", Some(7))
+                    statements.tie(connection, scope, path_hash("username"), "m", Some(7))
                 }),
             );
             let (keys, rows) = (if way.0 { ">" } else { "<" }, if way.1 { ">" } else { "<" });
-            assert_begins_at_the_place(&stretch, "PRIMARY KEY", &format!("(tenant_id=? AND path=? AND key{keys}?)"));
-            let terms = format!("(tenant_id=? AND path=? AND key=? AND row_id{rows}?)");
+            assert_begins_at_the_place(&stretch, "PRIMARY KEY", &format!("(tenant_path=? AND key{keys}?)"));
+            let terms = format!("(tenant_path=? AND key=? AND row_id{rows}?)");
             assert_begins_at_the_place(&tie, "PRIMARY KEY", &terms);
         }
     }
@@ -278,18 +276,20 @@ mod tests {
     fn the_place_of_a_page_by_index_is_found_in_the_index_that_has_its_order() {
         for way in WAYS {
             let (heads, number) = (
-                plan("User", way, |statements, connection, scope| statements.heads(connection, scope, "username")),
                 plan("User", way, |statements, connection, scope| {
-                    statements.number(connection, scope, "username", Some("m"))
+                    statements.heads(connection, scope, path_hash("username"))
+                }),
+                plan("User", way, |statements, connection, scope| {
+                    statements.number(connection, scope, path_hash("username"), Some("m"))
                 }),
             );
-            assert_begins_at_the_place(&heads, "PRIMARY KEY", "(tenant_id=? AND path=?)");
+            assert_begins_at_the_place(&heads, "PRIMARY KEY", "(tenant_path=?)");
             let keys = if way.0 { "<" } else { ">" };
-            assert_begins_at_the_place(&number, "PRIMARY KEY", &format!("(tenant_id=? AND path=? AND key{keys}?)"));
+            assert_begins_at_the_place(&number, "PRIMARY KEY", &format!("(tenant_path=? AND key{keys}?)"));
         }
-        let counted = plan("User", WAYS[0], |statements, _, _| statements.number_in_index("username"));
+        let counted = plan("User", WAYS[0], |statements, _, _| statements.number_in_index(path_hash("username")));
         assert_eq!(counted.lines().count(), 1, "no resource is looked at\n{counted}");
-        assert_begins_at_the_place(&counted, "PRIMARY KEY", "(tenant_id=? AND path=?)");
+        assert_begins_at_the_place(&counted, "PRIMARY KEY", "(tenant_path=?)");
     }
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
     fn sort_03_those_without_a_value_are_told_by_an_index_made_for_the_page() {
         for way in WAYS {
             let plan = plan("User", way, |statements, connection, scope| {
-                statements.without_value(connection, scope, "title", Some(7))
+                statements.without_value(connection, scope, path_hash("title"), Some(7))
             });
             let mut steps = plan.lines();
             assert!(steps.next().is_some_and(|step| step.contains("resources_live")), "{plan}");

@@ -1,9 +1,12 @@
 //! Tenants with rows in every table, taken away with and without interruptions.
 
+use diesel::sql_types::Integer;
+
 use super::*;
 use crate::store::statement::{OnConflict, insert_rows};
 use crate::store::tenants::{begin_deletion, find, insert, lock_shared, settings_for};
 use crate::store::tests::{Fixture, at, on_each_database};
+use crate::store::values::tenant_path;
 use crate::store::{Reach, Store};
 
 /// More than goes at once: of resources, of memberships and of everything else.
@@ -36,9 +39,10 @@ fn fill(connection: &mut Connection, tenant_id: i64, first: i64) -> Result<()> {
     let one = [Cell::from(first + 1), Cell::from(time)];
     insert_rows(connection, "touches", ["row_id", "at"], [one], OnConflict::Fail)?;
     let values = (0..MEMBERS).map(|number| {
-        [Cell::from(tenant_id), Cell::from("username"), Cell::from("x"), Cell::from(number), Cell::from(0)]
+        let path_hash = [0, 5, (1 << 31) - 1][(number % 3) as usize];
+        [Cell::from(tenant_path(tenant_id, path_hash)), Cell::from("x"), Cell::from(number), Cell::from(0)]
     });
-    let columns = ["tenant_id", "path", "key", "row_id", "element"];
+    let columns = ["tenant_path", "key", "row_id", "element"];
     insert_rows(connection, "resource_values", columns, values, OnConflict::Fail)?;
     let one = [Cell::from(tenant_id), "User".into(), "badge".into(), "1".into(), first.into()];
     let columns = ["tenant_id", "resource_type", "path", "key", "row_id"];
@@ -75,7 +79,7 @@ fn rows(connection: &mut Connection, tenant_id: i64) -> Result<Vec<(&'static str
     let of_changes = " WHERE audit_row_id IN (SELECT row_id FROM audit WHERE tenant_id = ";
     let tables = [
         ("resources", " WHERE (tenant_id = "),
-        ("resource_values", " WHERE (tenant_id = "),
+        ("resource_values", " WHERE (tenant_path >> 31 = "),
         ("unique_values", " WHERE (tenant_id = "),
         ("api_keys", " WHERE (tenant_id = "),
         ("live_totals", " WHERE (tenant_id = "),
@@ -171,5 +175,24 @@ fn nothing_comes_into_a_tenant_that_is_being_deleted() {
         }
         let tenant = store.read(Reach::Point, move |c| find(c, tenant_id)).await.expect("read").expect("there");
         assert_eq!((tenant.suspended_at, tenant.deleted_at), (Some(time), Some(time)));
+    });
+}
+
+#[test]
+fn a_piece_of_the_index_is_found_without_a_look_at_the_rest() {
+    on_each_database(|Fixture { store, postgres }| async move {
+        if postgres {
+            return;
+        }
+        let explain = |c: &mut Connection| {
+            let plan: Sql<(Integer, Integer, Integer, Text)> = Sql::new("EXPLAIN QUERY PLAN ");
+            let plan = plan.append(index_up_to(1, (tenant_path(1, 5), "x".to_owned(), 7, 0)));
+            Ok(plan.load::<(i32, i32, i32, String)>(c)?.into_iter().map(|step| step.3).collect::<Vec<_>>())
+        };
+
+        let plan = store.read(Reach::Point, explain).await.expect("a plan");
+
+        let both_bounds = "(tenant_path>? AND (tenant_path,key,row_id,element)<(?,?,?,?))";
+        assert!(matches!(&plan[..], [step] if step.ends_with(both_bounds)), "{plan:?}");
     });
 }
