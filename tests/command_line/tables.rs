@@ -128,6 +128,44 @@ fn a_table_with_bad_lines_is_refused_line_by_line_and_column_by_column() {
     });
 }
 
+#[test]
+fn each_line_that_the_database_refuses_is_told() {
+    on_each_database(|workplace| {
+        let badge = json!({"name": "badge", "type": "string", "uniqueness": "server"});
+        let types = json!([
+            {"id": "urn:example:Badge", "attributes": [badge]},
+            {"id": "User", "schemaExtensions": [{"schema": "urn:example:Badge", "required": false}]},
+        ]);
+        std::fs::create_dir(workplace.directory.path().join("schemas")).unwrap();
+        std::fs::write(workplace.directory.path().join("schemas/badge.json"), types.to_string()).unwrap();
+        let import = ["import", "-", "--csv", "--json", "--schemas", "schemas"];
+        let table = "userName,urn:example:Badge:badge\na,1\nb,1\nc,2\nd,3\ne,2\n";
+
+        let (code, output, _) = feed(workplace, &import, table);
+
+        let outcome: Value = serde_json::from_str(&output).unwrap();
+        let lines: Vec<_> = outcome["problems"].as_array().unwrap().iter().map(|problem| &problem["line"]).collect();
+        assert_eq!((code, &outcome["imported"]), (Some(1), &json!(false)));
+        assert_eq!(lines, [3, 6], "{outcome:#}");
+        let list = ["user", "list", "--json", "--schemas", "schemas"];
+        assert_eq!(workplace.json(&list), json!([]), "nothing of the good lines either");
+
+        // The same of those who are there, whether it is only tried or not.
+        let good = "userName,urn:example:Badge:badge\na,1\nb,2\n";
+        assert_eq!(feed(workplace, &import, good).0, Some(0));
+        let update = [&import[..], &["--update"]].concat();
+        let table = "userName,urn:example:Badge:badge,title\na,2,Dr\nnew,,\nb,1,Dr\n";
+        for arguments in [[&update[..], &["--dry-run"]].concat(), update.clone()] {
+            let (code, output, _) = feed(workplace, &arguments, table);
+            let outcome: Value = serde_json::from_str(&output).unwrap();
+            let problems = outcome["problems"].as_array().unwrap().iter();
+            let lines: Vec<_> = problems.map(|problem| &problem["line"]).collect();
+            assert_eq!((code, lines), (Some(1), vec![&json!(2), &json!(4)]), "{outcome:#}");
+        }
+        assert_eq!(workplace.json(&list).as_array().unwrap().len(), 2);
+    });
+}
+
 /// What a program for personnel hands out, as it is.
 const PERSONNEL: &str = "\u{feff}Email;First name;Last Name;Department;Manager;Mobile phone;Status;Shoe size;\r\n\
     mira@x.org;Mira;Oksanen;Sales;boss@x.org;\"+1 | 2\";Active;38;\r\n\

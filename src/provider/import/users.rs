@@ -1,8 +1,10 @@
 //! Users from a table (CSV), for a start without an identity provider: a line for each, all or nothing.
 //!
 //! It is read within the one transaction that makes the users, so that every line is held against what is there and what
-//! the lines before it have made. If a line is wrong, the others are still looked at, and nothing is kept.
+//! the lines before it have made. If a line is wrong, the others are still looked at, and nothing is kept. Where one is refused
+//! only when it is written, all are read a second time for that.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, Read};
 use std::sync::Arc;
@@ -69,23 +71,47 @@ impl Provider {
         table: Table,
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<Outcome> {
-        let (provider, now, dry_run) = (self.clone(), self.now(), table.dry_run);
-        let table = Arc::new(table);
+        let (now, dry_run) = (self.now(), table.dry_run);
+        let (call, table, progress) = (Arc::new(call), Arc::new(table), Arc::new(progress));
         let total = spool.len();
         if total > MAX_TABLE {
             let detail = format!("A table of users has at most {MAX_TABLE} bytes; import it in parts.");
             return Err(Error::new(ErrorKind::TooLarge, detail));
         }
-        let write = move |connection: &mut Connection| {
-            load::begin(connection, call.caller.tenant_id)?;
-            let people = People::new(connection, &provider, call.clone(), Arc::clone(&table), now)?;
-            let outcome = people.run(connection, &spool, &|done| progress(Progress { done, total }))?;
-            let keep = !dry_run && outcome.problems.is_empty();
-            Ok((outcome, keep))
+        let reading = |goes_on: bool| {
+            let (provider, spool, call) = (self.clone(), Arc::clone(&spool), Arc::clone(&call));
+            let (table, progress) = (Arc::clone(&table), Arc::clone(&progress));
+            move |connection: &mut Connection| {
+                load::begin(connection, call.caller.tenant_id)?;
+                let met = Cell::new(false);
+                let refusal = if goes_on { Refusal::IsUndone } else { Refusal::EndsAll(&met) };
+                let people =
+                    People::new(connection, &provider, (Call::clone(&call), Arc::clone(&table)), now, refusal)?;
+                let outcome = match people.run(connection, &spool, &|done| progress(Progress { done, total })) {
+                    Err(_) if met.get() => return Ok((None, false)),
+                    outcome => outcome?,
+                };
+                let keep = !dry_run && outcome.problems.is_empty();
+                Ok((Some(outcome), keep))
+            }
         };
-        let (outcome, kept) = self.write_if(write).await?;
-        Ok(Outcome { imported: kept, dry_run, ..outcome })
+        for goes_on in [false, true] {
+            if let (Some(outcome), kept) = self.write_if(reading(goes_on)).await? {
+                return Ok(Outcome { imported: kept, dry_run, ..outcome });
+            }
+        }
+        Err(Error::internal("a table that is read line by line has ended before its end"))
     }
+}
+
+/// What becomes of a line whose user or group is refused when it is written.
+#[derive(Clone, Copy)]
+enum Refusal<'a> {
+    /// It is undone alone, so that the others can be looked at. That takes a savepoint for each line, of which PostgreSQL goes
+    /// through all again and again.
+    IsUndone,
+    /// Nothing more is looked at, and it is noted here. Most tables have no such line.
+    EndsAll(&'a Cell<bool>),
 }
 
 /// Why a line is not taken, or the whole table.
@@ -122,6 +148,7 @@ struct People<'a> {
     memberships: BTreeMap<Group, (u64, Vec<String>)>,
     /// The groups by the names that the table has for them.
     known_groups: HashMap<String, std::result::Result<Group, String>>,
+    refusal: Refusal<'a>,
 }
 
 /// A user whose manager stands further down.
@@ -150,9 +177,9 @@ impl<'a> People<'a> {
     fn new(
         connection: &mut Connection,
         provider: &'a Provider,
-        call: Call,
-        table: Arc<Table>,
+        (call, table): (Call, Arc<Table>),
         now: DateTime<Utc>,
+        refusal: Refusal<'a>,
     ) -> Result<People<'a>> {
         let types = provider.registry().resource_types();
         let of_schema = |urn: &str| types.iter().copied().find(|found| found.schema.id == urn);
@@ -171,6 +198,7 @@ impl<'a> People<'a> {
             later: Vec::new(),
             memberships: BTreeMap::new(),
             known_groups: HashMap::new(),
+            refusal,
         })
     }
 
@@ -274,9 +302,20 @@ impl<'a> People<'a> {
             body.insert(reference.to_string(), json!({"value": id}));
         }
         let creation = self.creation(self.users.resource_type, &body)?;
-        let stored = connection.savepoint(|connection| creation.insert(connection, &self.call))?;
+        let stored = self.write(connection, |connection| creation.insert(connection, &self.call))?;
         *self.outcome.created.entry(stored.resource_type.clone()).or_default() += 1;
         Ok(Counted { id: stored.id, is_counted: true })
+    }
+
+    /// Writes what a line says.
+    fn write<T>(&self, connection: &mut Connection, work: impl FnOnce(&mut Connection) -> Result<T>) -> Outlook<T> {
+        match self.refusal {
+            Refusal::IsUndone => Ok(connection.savepoint(work)?),
+            Refusal::EndsAll(met) => work(connection).map_err(|error| {
+                met.set(error.kind().is_the_callers());
+                Trouble::Whole(error)
+            }),
+        }
     }
 
     fn creation(&self, resource_type: &'static ResourceType, body: &Map<String, Value>) -> Result<Creation> {
@@ -325,7 +364,7 @@ impl<'a> People<'a> {
         let (provider, call, now) = (self.provider, &self.call, self.now);
         let make =
             |connection: &mut Connection| modification.make(provider, connection, call, &mut Budget::full(), now);
-        Ok(connection.savepoint(make)?.meta.version != stored.meta.version)
+        Ok(self.write(connection, make)?.meta.version != stored.meta.version)
     }
 
     /// The live user of this id, or else of this userName.
@@ -432,7 +471,7 @@ impl<'a> People<'a> {
         let body = json!({"schemas": [GROUP_URN], "displayName": name, "members": members});
         let Value::Object(body) = body else { return Ok(()) };
         let creation = self.creation(resource_type, &body)?;
-        connection.savepoint(|connection| creation.insert(connection, &self.call))?;
+        self.write(connection, |connection| creation.insert(connection, &self.call))?;
         *self.outcome.created.entry(resource_type.name.clone()).or_default() += 1;
         Ok(())
     }
