@@ -2,25 +2,35 @@
 
 use serde_json::json;
 
-/// A number as it stands in names: everybody's are equally long.
+/// A number as it stands in names: everybody's are equally long, and in no order, as people come. Of up to ten million.
 pub fn digits(number: usize) -> String {
-    format!("{number:07}")
+    assert!(number < 10_000_000);
+    format!("{:07}", number * 7_368_787 % 10_000_000)
 }
 
 pub fn user_name(number: usize) -> String {
-    format!("user{number:07}@load.example")
+    format!("user{}@load.example", digits(number))
 }
 
 /// Put together and not serialised: the client shares the machine with the server.
 pub fn user_body(number: usize) -> String {
-    let (given, family) = (GIVEN[number % GIVEN.len()], FAMILY[number / 7 % FAMILY.len()]);
-    let (user_name, department) = (user_name(number), DEPARTMENTS[number % DEPARTMENTS.len()]);
-    let core =
-        format!(r#""schemas":["{USER}","{ENTERPRISE_USER}"],"userName":"{user_name}","externalId":"00u{number:09}""#);
-    let name = format!(r#""name":{{"givenName":"{given}","familyName":"{family}"}},"displayName":"{given} {family}""#);
-    let contact = format!(r#""emails":[{{"primary":true,"value":"{user_name}","type":"work"}}],"locale":"en-US""#);
-    let work = format!(r#""active":true,"{ENTERPRISE_USER}":{{"department":"{department}"}}"#);
-    format!("{{{core},{name},{contact},{work}}}")
+    let (given, department) = (GIVEN[number % GIVEN.len()], DEPARTMENTS[number % DEPARTMENTS.len()]);
+    let (digits, user_name) = (digits(number), user_name(number));
+    let family = format!("{}{digits}", FAMILY[number / 7 % FAMILY.len()]);
+    let core = format!(
+        r#""schemas":["{USER}","{ENTERPRISE_USER}"],"userName":"{user_name}","externalId":"00u{digits}","active":true"#
+    );
+    let names = format!(
+        r#""name":{{"givenName":"{given}","familyName":"{family}","formatted":"{given} {family}"}},"displayName":"{given} {family}""#
+    );
+    let contact = format!(
+        r#""emails":[{{"primary":true,"value":"{user_name}","type":"work"}}],"phoneNumbers":[{{"value":"+1 555 {digits}","type":"work"}}]"#
+    );
+    let place = r#""title":"Engineer","locale":"en-US","preferredLanguage":"en-US","timezone":"Europe/Prague""#;
+    let work = format!(
+        r#""{ENTERPRISE_USER}":{{"employeeNumber":"{digits}","costCenter":"4130","organization":"Example","division":"Platform","department":"{department}"}}"#
+    );
+    format!("{{{core},{names},{contact},{place},{work}}}")
 }
 
 /// A group without members, as Okta makes it.
