@@ -72,21 +72,20 @@ impl Provider {
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<Outcome> {
         let (now, dry_run) = (self.now(), table.dry_run);
-        let (call, table, progress) = (Arc::new(call), Arc::new(table), Arc::new(progress));
+        let (table, progress) = (Arc::new(table), Arc::new(progress));
         let total = spool.len();
         if total > MAX_TABLE {
             let detail = format!("A table of users has at most {MAX_TABLE} bytes; import it in parts.");
             return Err(Error::new(ErrorKind::TooLarge, detail));
         }
         let reading = |goes_on: bool| {
-            let (provider, spool, call) = (self.clone(), Arc::clone(&spool), Arc::clone(&call));
+            let (provider, spool, call) = (self.clone(), Arc::clone(&spool), call.clone());
             let (table, progress) = (Arc::clone(&table), Arc::clone(&progress));
             move |connection: &mut Connection| {
                 load::begin(connection, call.caller.tenant_id)?;
                 let met = Cell::new(false);
                 let refusal = if goes_on { Refusal::IsUndone } else { Refusal::EndsAll(&met) };
-                let people =
-                    People::new(connection, &provider, (Call::clone(&call), Arc::clone(&table)), now, refusal)?;
+                let people = People::new(connection, &provider, call.clone(), Arc::clone(&table), now, refusal)?;
                 let outcome = match people.run(connection, &spool, &|done| progress(Progress { done, total })) {
                     Err(_) if met.get() => return Ok((None, false)),
                     outcome => outcome?,
@@ -177,7 +176,8 @@ impl<'a> People<'a> {
     fn new(
         connection: &mut Connection,
         provider: &'a Provider,
-        (call, table): (Call, Arc<Table>),
+        call: Call,
+        table: Arc<Table>,
         now: DateTime<Utc>,
         refusal: Refusal<'a>,
     ) -> Result<People<'a>> {
