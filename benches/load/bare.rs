@@ -1,4 +1,5 @@
-//! The bare database: the same rows read and durably written, by nobody but a loop with prepared statements.
+//! The bare database: the same rows read and durably written with prepared statements, by nobody but a loop; what one of
+//! them reads is also what [`crate::ceilings`] answers.
 //!
 //! It works on the very database that scimd has filled, while scimd has nothing to do: the same tables, indexes and
 //! triggers, the same number of users. What a change writes is read back after scimd has made one ([`Changes`]).
@@ -19,6 +20,9 @@ use uuid::Uuid;
 use self::rows::{Model, Pattern, Rows, Subject, read};
 use self::statement::{Cell, Statement};
 use crate::rounds::Turns;
+
+/// The tenant of the users, `default`.
+const TENANT: Cell = Cell::BigInt(1);
 
 /// What is done in one go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +56,6 @@ pub struct Changes {
     /// The rows of the group and of the thousand, for those two.
     group: i64,
     thousand: Vec<i64>,
-    tenant: Cell,
     /// The unique value of a user, around the number.
     key: [String; 2],
 }
@@ -165,7 +168,6 @@ impl Changes {
             thousand_members,
             group,
             thousand: row_ids(connection, thousand),
-            tenant: start.resource.value("tenant_id").clone(),
             key: [before.to_owned(), behind.to_owned()],
         }
     }
@@ -239,6 +241,10 @@ impl<'a> Bare<'a> {
         Bare { url: url.to_owned(), changes, people, ids, next, active }
     }
 
+    pub fn is_sqlite(&self) -> bool {
+        self.url.starts_with("sqlite:")
+    }
+
     pub fn open(&self) -> Connection {
         open(&self.url)
     }
@@ -246,7 +252,7 @@ impl<'a> Bare<'a> {
     /// How many clients ask at once: SQLite has one writer, and readers that never wait; of PostgreSQL each connection is
     /// a client.
     pub fn clients(&self, deed: Deed, connections: usize) -> usize {
-        match (self.url.starts_with("sqlite:"), deed.is_read()) {
+        match (self.is_sqlite(), deed.is_read()) {
             (true, false) => 1,
             (true, true) => connections.min(available_parallelism().map_or(1, usize::from)),
             (false, _) => connections,
@@ -270,21 +276,18 @@ impl<'a> Bare<'a> {
     }
 
     fn look(&self, connection: &mut Connection, deed: Deed, turns: &mut Turns) -> QueryResult<bool> {
-        const SELECT: &str =
-            "SELECT row_id, document, version FROM resources WHERE deleted_at IS NULL AND tenant_id = ";
-        let number = turns.below(self.ids.len());
-        let (condition, value) = match deed {
-            Deed::ReadByKey => {
-                (" AND unique_key = ", Cell::Text(self.changes.key.join(&crate::people::digits(number))))
-            }
-            Deed::ReadPage => (" AND row_id > ", Cell::BigInt(0)),
-            _ => (" AND id = ", Cell::Text(self.ids[number].clone())),
-        };
-        let end = if deed == Deed::ReadPage { " ORDER BY row_id LIMIT 100" } else { "" };
-        let kind = Cell::Text("User".to_owned());
-        let texts = [SELECT, " AND resource_type = ", condition, end].map(str::to_owned);
-        let found = Statement::new(&texts, &[self.changes.tenant.clone(), kind, value]).resources(connection)?;
+        let sought = self.sought(deed, turns.below(self.ids.len()));
+        let found = resources(connection, sought)?;
         Ok(found.len() == if deed == Deed::ReadPage { 100 } else { 1 })
+    }
+
+    /// Whom such a read is about, if it is about the user of that number.
+    pub fn sought(&self, deed: Deed, number: usize) -> Sought {
+        match deed {
+            Deed::ReadByKey => Sought::Key(self.changes.key.join(&crate::people::digits(number))),
+            Deed::ReadPage => Sought::First,
+            _ => Sought::Id(self.ids[number].clone()),
+        }
     }
 
     /// One change, the so-manieth of its transaction.
@@ -348,6 +351,28 @@ fn change_members(connection: &mut Connection, group: i64, members: &[i64], come
         );
     }
     Statement::<()>::new(&texts, &cells).execute(connection).map(drop)
+}
+
+/// Whom a read is about.
+pub enum Sought {
+    /// The user of that id.
+    Id(String),
+    /// The user of that unique value.
+    Key(String),
+    /// The first hundred.
+    First,
+}
+
+/// Row, document and version of the users that are sought.
+pub fn resources(connection: &mut Connection, sought: Sought) -> QueryResult<Vec<(i64, String, i64)>> {
+    const SELECT: &str = "SELECT row_id, document, version FROM resources WHERE deleted_at IS NULL AND tenant_id = ";
+    let (condition, value, end) = match sought {
+        Sought::Id(id) => (" AND id = ", Cell::Text(id), ""),
+        Sought::Key(key) => (" AND unique_key = ", Cell::Text(key), ""),
+        Sought::First => (" AND row_id > ", Cell::BigInt(0), " ORDER BY row_id LIMIT 100"),
+    };
+    let texts = [SELECT, " AND resource_type = ", condition, end].map(str::to_owned);
+    Statement::new(&texts, &[TENANT, Cell::Text("User".to_owned()), value]).resources(connection)
 }
 
 #[derive(QueryableByName)]

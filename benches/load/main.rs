@@ -2,12 +2,13 @@
 //!
 //! `benches/load/run` builds everything optimised and runs it. Users and groups are loaded over HTTP; then each workload
 //! and its yardsticks run in turn, several rounds each, and medians are told. A yardstick is a bare actix answer of the
-//! same size (`hello`), or the same database asked by nobody but a loop, which reads or durably writes the same rows.
+//! same size (`hello`), the same database asked by nobody but a loop, which reads or durably writes the same rows, or
+//! both together: actix, one statement, and nothing else.
 //! Figures of two machines say nothing of each other; fractions do. benches/README.md says how to read them.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a measurement that cannot be made may fail loudly")]
 
 mod bare;
-mod hello;
+mod ceilings;
 mod http;
 mod people;
 mod process;
@@ -60,9 +61,12 @@ pub struct Arguments {
     /// Write every figure as JSON into this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Be the yardstick `hello` on this port, and nothing else
+    /// Be the server that does as little as it can, on this port, and nothing else
     #[arg(long, hide = true)]
-    serve_hello: Option<u16>,
+    serve_ceilings: Option<u16>,
+    /// The database that it reads, if any
+    #[arg(long, hide = true)]
+    database_url: Option<String>,
     /// What `cargo bench` says to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -90,8 +94,8 @@ impl Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(port) = arguments.serve_hello {
-        hello::serve(port);
+    if let Some(port) = arguments.serve_ceilings {
+        ceilings::serve(port, arguments.database_url);
         return ExitCode::SUCCESS;
     }
     arguments.check();

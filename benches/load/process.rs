@@ -139,12 +139,15 @@ impl Place {
         Server::start(command, port, self.directory.path().join("scimd.log"), "/readyz")
     }
 
-    /// The yardstick: this program itself, answering bytes.
-    pub fn start_hello(&self) -> Server {
+    /// The yardsticks behind HTTP: this program itself.
+    pub fn start_ceilings(&self) -> Server {
         let port = free_port();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--serve-hello", &port.to_string()]);
-        Server::start(command, port, self.directory.path().join("hello.log"), "/1")
+        command.args(["--serve-ceilings", &port.to_string()]);
+        if self.is_sqlite() {
+            command.args(["--database-url", &self.database_url]);
+        }
+        Server::start(command, port, self.directory.path().join("ceilings.log"), "/1")
     }
 
     /// The bytes of the database, its log included.

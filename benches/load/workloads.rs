@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::Arguments;
-use crate::bare::{Bare, Changes, Deed, Examples};
+use crate::bare::{Bare, Changes, Deed, Examples, Sought};
 use crate::http::{Connection, request};
 use crate::people::{digits, group_body, user_body};
 use crate::process::{Place, Server};
@@ -26,8 +26,9 @@ const LOADERS: usize = 32;
 /// A store with its users, and the server on it.
 struct Loaded<'a> {
     arguments: &'a Arguments,
+    /// Ends before scimd does, which shall be the last to close the database.
+    ceilings: Server,
     server: Server,
-    hello: Server,
     token: String,
     ids: &'a [String],
     /// Groups by number of members.
@@ -59,6 +60,8 @@ struct Workload<'a> {
 enum Measure {
     /// An answer of so many bytes without any work.
     Hello(usize),
+    /// An answer of so many bytes with what one statement reads, and nothing else.
+    Served(Deed, usize),
     /// The bare database reads the same.
     Reads(Deed),
     /// The bare database makes the same changes, in commits of as many as there are connections.
@@ -164,8 +167,8 @@ impl<'a> Loaded<'a> {
             assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));
         });
         let bare = Bare::new(&place.database_url, changes, ids, next, active);
-        let hello = place.start_hello();
-        Loaded { arguments, server, hello, token, ids, groups, empty_group, bare, next, active }
+        let ceilings = place.start_ceilings();
+        Loaded { arguments, server, ceilings, token, ids, groups, empty_group, bare, next, active }
     }
 
     fn get(&self, number: usize) -> Vec<u8> {
@@ -218,7 +221,19 @@ impl<'a> Loaded<'a> {
             Measure::Hello(size) => {
                 let hello = request("GET", &format!("/{size}"), &self.token, None);
                 let turn: Turn<'_> = Box::new(|connection, _| connection.send(&hello).status == 200);
-                return self.round(&self.hello, connections, seed, &turn);
+                return self.round(&self.ceilings, connections, seed, &turn);
+            }
+            Measure::Served(deed, size) => {
+                let turn: Turn<'_> = Box::new(|connection, turns| {
+                    let path = match self.bare.sought(deed, turns.below(self.ids.len())) {
+                        Sought::Id(id) => format!("/id/{id}/{size}"),
+                        Sought::Key(key) => format!("/key/{key}/{size}"),
+                        Sought::First => unreachable!("a page is not served"),
+                    };
+                    let answer = connection.send(&request("GET", &path, &self.token, None));
+                    answer.status == 200 && answer.body.len() == size && answer.body.starts_with(b"{")
+                });
+                return self.round(&self.ceilings, connections, seed, &turn);
             }
             Measure::Reads(deed) | Measure::Commits(deed) | Measure::Transactions(deed) => deed,
             Measure::Batches(deed, _) => deed,
@@ -261,6 +276,7 @@ impl Measure {
     fn name(self) -> &'static str {
         match self {
             Measure::Hello(_) => "hello",
+            Measure::Served(..) => "bare server",
             Measure::Reads(_) => "bare reads",
             Measure::Commits(_) => "bare group commits",
             Measure::Transactions(_) => "bare transactions",
