@@ -113,7 +113,13 @@ pub struct Examples<'a> {
     pub thousand: &'a [String],
 }
 
-/// Connects as scimd's writer does, except that SQLite carries its log over by itself; every commit waits for the disk.
+/// Whether a database of this URL is a file; otherwise it is a server.
+pub fn is_sqlite(url: &str) -> bool {
+    url.starts_with("sqlite:")
+}
+
+/// Connects as scimd's writer does, except that SQLite carries its log over by itself and PostgreSQL plans as it does for
+/// everybody; every commit waits for the disk.
 pub fn open(url: &str) -> Connection {
     match url.strip_prefix("sqlite:") {
         Some(file) => {
@@ -241,18 +247,21 @@ impl<'a> Bare<'a> {
         Bare { url: url.to_owned(), changes, people, ids, next, active }
     }
 
-    pub fn is_sqlite(&self) -> bool {
-        self.url.starts_with("sqlite:")
-    }
-
-    pub fn open(&self) -> Connection {
-        open(&self.url)
+    /// A connection for such a deed. One for reads has read: PostgreSQL plans a statement anew five times before it keeps
+    /// the plan, and nobody's first reads count.
+    pub fn open_for(&self, deed: Deed) -> Connection {
+        const FIRST: usize = 8;
+        let mut connection = open(&self.url);
+        if deed.is_read() {
+            (0..FIRST).for_each(|number| drop(users(&mut connection, self.sought(deed, number)).unwrap()));
+        }
+        connection
     }
 
     /// How many clients ask at once: SQLite has one writer, and readers that never wait; of PostgreSQL each connection is
     /// a client.
     pub fn clients(&self, deed: Deed, connections: usize) -> usize {
-        match (self.is_sqlite(), deed.is_read()) {
+        match (is_sqlite(&self.url), deed.is_read()) {
             (true, false) => 1,
             (true, true) => connections.min(available_parallelism().map_or(1, usize::from)),
             (false, _) => connections,
@@ -277,7 +286,7 @@ impl<'a> Bare<'a> {
 
     fn look(&self, connection: &mut Connection, deed: Deed, turns: &mut Turns) -> QueryResult<bool> {
         let sought = self.sought(deed, turns.below(self.ids.len()));
-        let found = resources(connection, sought)?;
+        let found = users(connection, sought)?;
         Ok(found.len() == if deed == Deed::ReadPage { 100 } else { 1 })
     }
 
@@ -363,16 +372,47 @@ pub enum Sought {
     First,
 }
 
-/// Row, document and version of the users that are sought.
-pub fn resources(connection: &mut Connection, sought: Sought) -> QueryResult<Vec<(i64, String, i64)>> {
-    const SELECT: &str = "SELECT row_id, document, version FROM resources WHERE deleted_at IS NULL AND tenant_id = ";
-    let (condition, value, end) = match sought {
-        Sought::Id(id) => (" AND id = ", Cell::Text(id), ""),
-        Sought::Key(key) => (" AND unique_key = ", Cell::Text(key), ""),
-        Sought::First => (" AND row_id > ", Cell::BigInt(0), " ORDER BY row_id LIMIT 100"),
+/// The users that are sought. With one of them come the groups that he is in, as the answer tells them; a page has the documents
+/// alone, since a join would read each as often as its user is in a group.
+pub fn users(connection: &mut Connection, sought: Sought) -> QueryResult<Vec<User>> {
+    const ONE: [&str; 2] = [
+        "SELECT r.row_id, r.document, r.version, g.id, g.display_name FROM resources r \
+         LEFT JOIN group_members m ON m.member_row_id = r.row_id LEFT JOIN resources g ON g.row_id = m.group_row_id \
+         WHERE r.deleted_at IS NULL AND r.tenant_id = ",
+        " AND r.resource_type = ",
+    ];
+    const PAGE: [&str; 2] = [
+        "SELECT row_id, document, version, CAST(NULL AS TEXT), CAST(NULL AS TEXT) FROM resources \
+         WHERE deleted_at IS NULL AND tenant_id = ",
+        " AND resource_type = ",
+    ];
+    let ([select, of_type], condition, value, page) = match sought {
+        Sought::Id(id) => (ONE, " AND r.id = ", Cell::Text(id), ""),
+        Sought::Key(key) => (ONE, " AND r.unique_key = ", Cell::Text(key), ""),
+        Sought::First => (PAGE, " AND row_id > ", Cell::BigInt(0), " ORDER BY row_id LIMIT 100"),
     };
-    let texts = [SELECT, " AND resource_type = ", condition, end].map(str::to_owned);
-    Statement::new(&texts, &[TENANT, Cell::Text("User".to_owned()), value]).resources(connection)
+    let texts = [select, of_type, condition, page].map(str::to_owned);
+    let rows = Statement::new(&texts, &[TENANT, Cell::Text("User".to_owned()), value]).users_and_groups(connection)?;
+    // The rows of one user stand together: there is no other, or each has one.
+    let mut users: Vec<User> = Vec::new();
+    for (row_id, document, version, group, display) in rows {
+        if users.last().is_none_or(|user| user.row_id != row_id) {
+            users.push(User { row_id, document, version, groups: Vec::new() });
+        }
+        if let (Some(user), Some(id)) = (users.last_mut(), group) {
+            user.groups.push((id, display));
+        }
+    }
+    Ok(users)
+}
+
+/// A user as a bare read sees him.
+pub struct User {
+    row_id: i64,
+    pub document: String,
+    pub version: i64,
+    /// Id and displayName.
+    pub groups: Vec<(String, Option<String>)>,
 }
 
 #[derive(QueryableByName)]

@@ -64,8 +64,8 @@ pub struct Arguments {
     /// Be the server that does as little as it can, on this port, and nothing else
     #[arg(long, hide = true)]
     serve_ceilings: Option<u16>,
-    /// The database that it reads, if any
-    #[arg(long, hide = true)]
+    /// The database that it reads
+    #[arg(long, hide = true, env = "CEILINGS_DATABASE_URL")]
     database_url: Option<String>,
     /// What `cargo bench` says to every benchmark
     #[arg(long, hide = true)]
@@ -95,7 +95,7 @@ impl Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(port) = arguments.serve_ceilings {
-        ceilings::serve(port, arguments.database_url);
+        ceilings::serve(port, arguments.database_url.expect("a port comes with a database"));
         return ExitCode::SUCCESS;
     }
     arguments.check();

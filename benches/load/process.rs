@@ -16,6 +16,7 @@ use diesel::sql_types::{BigInt, Text};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::bare::is_sqlite;
 use crate::http::{Connection, request};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_scimd");
@@ -101,7 +102,7 @@ impl Place {
     }
 
     pub fn is_sqlite(&self) -> bool {
-        self.database_url.starts_with("sqlite:")
+        is_sqlite(&self.database_url)
     }
 
     pub fn database(&self) -> &'static str {
@@ -143,10 +144,7 @@ impl Place {
     pub fn start_ceilings(&self) -> Server {
         let port = free_port();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--serve-ceilings", &port.to_string()]);
-        if self.is_sqlite() {
-            command.args(["--database-url", &self.database_url]);
-        }
+        command.args(["--serve-ceilings", &port.to_string()]).env("CEILINGS_DATABASE_URL", &self.database_url);
         Server::start(command, port, self.directory.path().join("ceilings.log"), "/1")
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::Arguments;
-use crate::bare::{Bare, Changes, Deed, Examples, Sought};
+use crate::bare::{Bare, Changes, Deed, Examples, Sought, users};
 use crate::http::{Connection, request};
 use crate::people::{digits, group_body, user_body};
 use crate::process::{Place, Server};
@@ -167,6 +167,8 @@ impl<'a> Loaded<'a> {
             assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));
         });
         let bare = Bare::new(&place.database_url, changes, ids, next, active);
+        let first = users(&mut bare.open_for(Deed::ReadById), Sought::Id(ids[0].clone())).unwrap().remove(0);
+        assert!(first.groups.len() >= groups.len(), "a bare read sees the groups of a user: {:?}", first.groups);
         let ceilings = place.start_ceilings();
         Loaded { arguments, server, ceilings, token, ids, groups, empty_group, bare, next, active }
     }
@@ -243,7 +245,7 @@ impl<'a> Loaded<'a> {
             _ => self.bare.clients(deed, connections),
         };
         let together = measure.together(connections);
-        round(clients, self.duration(), seed, None, &|| self.bare.open(), &|connection, turns| {
+        round(clients, self.duration(), seed, None, &|| self.bare.open_for(deed), &|connection, turns| {
             self.bare.turn(connection, deed, together, turns)
         })
     }

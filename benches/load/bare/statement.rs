@@ -7,7 +7,7 @@ use diesel::backend::Backend;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
-use diesel::sql_types::{BigInt, Binary, Bool, HasSqlType, Text, Timestamp};
+use diesel::sql_types::{BigInt, Binary, Bool, HasSqlType, Nullable, Text, Timestamp};
 use scimd::store::Connection;
 
 /// One value of a row.
@@ -55,9 +55,11 @@ impl Statement<'_, BigInt> {
     }
 }
 
-impl Statement<'_, (BigInt, Text, BigInt)> {
-    /// Row, document and version of resources.
-    pub fn resources(self, connection: &mut Connection) -> QueryResult<Vec<(i64, String, i64)>> {
+/// Row, document and version of a user; id and displayName of a group that he is in, if any.
+type UserAndGroup = (i64, String, i64, Option<String>, Option<String>);
+
+impl Statement<'_, (BigInt, Text, BigInt, Nullable<Text>, Nullable<Text>)> {
+    pub fn users_and_groups(self, connection: &mut Connection) -> QueryResult<Vec<UserAndGroup>> {
         match connection {
             Connection::Sqlite(c) => self.load(c),
             Connection::Postgres(c) => self.load(c),

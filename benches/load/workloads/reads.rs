@@ -23,13 +23,15 @@ impl Loaded<'_> {
         let found = self.size_of(&look_up(&user_name(0), token));
         let mut all = vec![
             Workload::new("get", move |connection, turns| connection.send(&self.get(turns.below(users))).status == 200)
-                .beside([Measure::Hello(one), Measure::Reads(Deed::ReadById)])
-                .beside(self.served(Deed::ReadById, one)),
+                .beside([Measure::Hello(one), Measure::Reads(Deed::ReadById), Measure::Served(Deed::ReadById, one)]),
             Workload::new("userName eq", move |connection, turns| {
                 connection.send(&look_up(&user_name(turns.below(users)), token)).has_total(1)
             })
-            .beside([Measure::Hello(found), Measure::Reads(Deed::ReadByKey)])
-            .beside(self.served(Deed::ReadByKey, found)),
+            .beside([
+                Measure::Hello(found),
+                Measure::Reads(Deed::ReadByKey),
+                Measure::Served(Deed::ReadByKey, found),
+            ]),
         ];
         for (name, start) in pages {
             let page = request("GET", &format!("/Users?startIndex={start}&count=100"), token, None);
@@ -46,11 +48,6 @@ impl Loaded<'_> {
         };
         all.push(Workload::new("list, groups without members: pages", turn).beside([Measure::Hello(size)]));
         all
-    }
-
-    /// The yardstick `bare server`, on SQLite: a thread that serves must not wait for PostgreSQL.
-    fn served(&self, deed: Deed, size: usize) -> Option<Measure> {
-        self.bare.is_sqlite().then_some(Measure::Served(deed, size))
     }
 
     /// The largest group, whole: how long it takes, and what memory the server takes for it.
