@@ -89,7 +89,7 @@ struct Person {
 
 /// Everything that the loops need.
 pub struct Bare<'a> {
-    url: String,
+    pub url: String,
     pub changes: Changes,
     people: Vec<Person>,
     ids: &'a [String],

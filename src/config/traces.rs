@@ -13,19 +13,26 @@ const EXAMPLE: &str = "http://127.0.0.1:4318";
 /// The whole URL that spans are sent to, if they are sent.
 ///
 /// # Errors
-/// A URL that is none; a protocol that scimd does not speak; a setting of ours in a build that sends no traces.
+/// As [`sent`]; a setting of ours in a build that sends no traces.
 pub(super) fn endpoint(sources: &Sources, environment: &Environment) -> Result<Option<String>, Error> {
-    let ours = sources.parse("otlp-endpoint", |text| {
-        if !cfg!(feature = "otlp") {
-            return Err("needs a build with the feature `otlp`: this one sends no traces.".to_owned());
-        }
-        values::url(text, EXAMPLE)
-    })?;
-    match ours {
+    if cfg!(feature = "otlp") { sent(sources, environment) } else { kept(sources) }
+}
+
+/// The same in a build that can send them.
+///
+/// # Errors
+/// A URL that is none; a protocol that scimd does not speak.
+pub(super) fn sent(sources: &Sources, environment: &Environment) -> Result<Option<String>, Error> {
+    match sources.parse("otlp-endpoint", |text| values::url(text, EXAMPLE))? {
         Some(url) => Ok(Some(url + TRACES_PATH)),
-        None if cfg!(feature = "otlp") => standard(environment),
-        None => Ok(None),
+        None => standard(environment),
     }
+}
+
+/// The same in one that can't: the variables that are there for every program are none of its business.
+fn kept(sources: &Sources) -> Result<Option<String>, Error> {
+    let refuse = |_: &str| Err("needs a build with the feature `otlp`: this one sends no traces.".to_owned());
+    sources.parse("otlp-endpoint", refuse)
 }
 
 fn standard(environment: &Environment) -> Result<Option<String>, Error> {

@@ -12,7 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 
-use super::{Loaded, Turn, figure};
+use super::{Loaded, Measure, Turn, figure};
+use crate::bare::{Deed, is_sqlite};
 use crate::http::{header, request};
 use crate::people::user_body;
 use crate::report::Report;
@@ -28,6 +29,8 @@ const OVERLOAD: f64 = 4.0;
 const CROWD: usize = 6_000;
 /// The connections at which it shows what it can do: as many changes as SQLite's writer commits together.
 const PEAK: usize = 256;
+/// The connections that the bare database has, as many as PostgreSQL has from scimd; on SQLite, the changes of one commit.
+const WRITERS: usize = 32;
 /// How long too much is asked for at least: until the queue is full and what waited in it is answered, several times.
 const SIEGE: Duration = Duration::from_secs(8);
 
@@ -38,7 +41,7 @@ impl Loaded<'_> {
         let users = self.ids.len();
         let get: Turn<'_> =
             Box::new(move |connection, turns| connection.send(&self.get(turns.below(users))).status == 200);
-        let alone = self.quiet(1, &get);
+        let alone = median(self.quiet(1, &get));
 
         let stranger = scimd::auth::Token::generate().expose().to_owned();
         let wrong = [stranger, with_another_secret(&self.token), "scimd_nonsense".to_owned()];
@@ -47,7 +50,7 @@ impl Loaded<'_> {
         let next = || wrong[number.fetch_add(1, Ordering::Relaxed) % wrong.len()].clone();
         let (beside, flood) = scope(|scope| {
             let flood = scope.spawn(|| offer(self.server.port, FLOODERS, FLOOD, &stop, &next));
-            let beside = self.quiet(1, &get);
+            let beside = median(self.quiet(1, &get));
             stop.store(true, Ordering::Relaxed);
             (beside, flood.join().unwrap())
         });
@@ -63,27 +66,65 @@ impl Loaded<'_> {
     pub(super) fn overload(&self, report: &mut Report) {
         let create = || request("POST", "/Users", &self.token, Some(&user_body(self.newcomer())));
         let turn: Turn<'_> = Box::new(|connection, _| connection.send(&create()).status == 201);
-        let peak = self.quiet(PEAK, &turn);
-        let rate = peak.rate;
-        report.add(figure("create, at its peak", PEAK, 1, peak));
+        let mut peaks = self.quiet(PEAK, &turn);
+        let rate = OVERLOAD * median(peaks.clone()).rate;
 
         let stop = AtomicBool::new(false);
         let overload = scope(|scope| {
-            let overload = scope.spawn(|| offer(self.server.port, CROWD, OVERLOAD * rate, &stop, &create));
+            let overload = scope.spawn(|| offer(self.server.port, CROWD, rate, &stop, &create));
             sleep(SIEGE.max(Duration::from_secs_f64(self.arguments.seconds * self.arguments.rounds as f64)));
             stop.store(true, Ordering::Relaxed);
             overload.join().unwrap()
         });
         self.server.empty_log();
+        // The store has grown meanwhile, and each creation costs more than it did before.
+        peaks.extend(self.quiet(PEAK, &turn));
+        let peak = median(peaks);
         report.fact("asked for too much", overload.told());
-        report.fact("done of the peak", format!("{:.2}", overload.rate(201) / rate));
+        report.fact("done of the peak", format!("{:.2}", overload.rate(201) / peak.rate));
         report.fact("429 without Retry-After", overload.unclear.to_string());
         report.fact("faults (5xx)", overload.count(500..600).to_string());
+        report.add(figure("create, at its peak", PEAK, 1, peak));
+        self.refusals(overload.rate(429), report);
     }
 
-    fn quiet(&self, connections: usize, turn: &Turn<'_>) -> Round {
+    /// How much the bare database still does while a server that does nothing else refuses so many each second: clients,
+    /// refusals and database have the same cores.
+    fn refusals(&self, rate: f64, report: &mut Report) {
+        if rate == 0.0 {
+            return;
+        }
+        let measure = match is_sqlite(&self.bare.url) {
+            true => Measure::Commits(Deed::Create),
+            false => Measure::Transactions(Deed::Create),
+        };
+        let create = || -> Vec<Round> {
+            (0..self.arguments.rounds).map(|number| self.round_of(measure, WRITERS, number)).collect()
+        };
+        let mut alone = create();
+
+        let busy = request("POST", "/busy", &self.token, Some(&user_body(0)));
+        let stop = AtomicBool::new(false);
+        let cpu = self.ceilings.cpu();
+        let (beside, refused) = scope(|scope| {
+            let refused = scope.spawn(|| offer(self.ceilings.port, CROWD, rate, &stop, &|| busy.clone()));
+            // Until all of them are connected.
+            sleep(Duration::from_secs_f64(CROWD as f64 / rate));
+            let beside = create();
+            stop.store(true, Ordering::Relaxed);
+            (beside, refused.join().unwrap())
+        });
+        alone.extend(create());
+        let part = median(beside).rate / median(alone).rate;
+        let each = (self.ceilings.cpu() - cpu) / (refused.rate(429) * refused.seconds);
+        report.fact("refused by a server that does nothing else", refused.told());
+        report.fact("its CPU for each", format!("{:.0} µs", each * 1e6));
+        report.fact("bare changes beside it, of those alone", format!("{part:.2}"));
+    }
+
+    fn quiet(&self, connections: usize, turn: &Turn<'_>) -> Vec<Round> {
         let rounds = 0..self.arguments.rounds;
-        median(rounds.map(|number| self.round(&self.server, connections, number, turn)).collect())
+        rounds.map(|number| self.round(&self.server, connections, number, turn)).collect()
     }
 }
 
