@@ -89,7 +89,7 @@ struct Person {
 
 /// Everything that the loops need.
 pub struct Bare<'a> {
-    pub url: String,
+    url: String,
     pub changes: Changes,
     people: Vec<Person>,
     ids: &'a [String],
@@ -256,6 +256,11 @@ impl<'a> Bare<'a> {
             (0..FIRST).for_each(|number| drop(users(&mut connection, self.sought(deed, number)).unwrap()));
         }
         connection
+    }
+
+    /// Whether all changes are made by one connection.
+    pub fn has_one_writer(&self) -> bool {
+        is_sqlite(&self.url)
     }
 
     /// How many clients ask at once: SQLite has one writer, and readers that never wait; of PostgreSQL each connection is

@@ -1,6 +1,7 @@
 //! A server that does as little as it can: actix answering so many bytes, or what one statement reads, or that it is busy.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use actix_web::http::header::{ETAG, RETRY_AFTER};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -37,7 +38,8 @@ pub fn serve(port: u16, database_url: String) {
         };
         App::new().configure(by_value).default_service(web::to(hello))
     });
-    let server = server.bind(("127.0.0.1", port)).unwrap().run();
+    // As scimd does: the clients of a crowd come again after seconds.
+    let server = server.keep_alive(Duration::from_secs(75)).bind(("127.0.0.1", port)).unwrap().run();
     actix_web::rt::System::new().block_on(server).unwrap();
 }
 

@@ -59,6 +59,20 @@ pub struct Round {
     pub cpu: f64,
 }
 
+impl Round {
+    /// What is between this one and another one, with the errors of both.
+    pub fn and(self, other: Round) -> Round {
+        let between = |one: f64, other: f64| (one + other) / 2.0;
+        Round {
+            rate: between(self.rate, other.rate),
+            p50: between(self.p50, other.p50),
+            p99: between(self.p99, other.p99),
+            errors: self.errors + other.errors,
+            cpu: between(self.cpu, other.cpu),
+        }
+    }
+}
+
 /// One round.
 pub fn round<C>(
     clients: usize,

@@ -13,7 +13,7 @@ use prost::Message;
 use serde_json::json;
 
 use super::support::http::Client;
-use super::{Server, Workplace, key_id, on_each_database};
+use super::{Server, Workplace, key_id, on_each_database, text};
 
 /// What takes spans on a port of its own.
 struct Collector {
@@ -204,4 +204,16 @@ fn without_its_collector_a_server_serves_and_stops_as_ever() {
 
         assert_eq!(server.stop(), Some(0));
     }
+}
+
+#[test]
+fn a_protocol_that_spans_cannot_be_sent_by_is_told_at_the_start() {
+    let workplace = Workplace::sqlite();
+    let mut command = workplace.command(&["serve"]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317").env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+
+    let refused = command.output().unwrap();
+
+    let complaint = text(&refused.stderr);
+    assert!(!refused.status.success() && complaint.contains("`OTEL_EXPORTER_OTLP_PROTOCOL` is grpc"), "{complaint}");
 }

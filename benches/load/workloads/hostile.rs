@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 
 use super::{Loaded, Measure, Turn, figure};
-use crate::bare::{Deed, is_sqlite};
+use crate::bare::Deed;
 use crate::http::{header, request};
 use crate::people::user_body;
 use crate::report::Report;
@@ -27,12 +27,14 @@ const FLOODERS: usize = 64;
 const OVERLOAD: f64 = 4.0;
 /// The connections that this comes on: more than scimd lets wait.
 const CROWD: usize = 6_000;
-/// The connections at which it shows what it can do: as many changes as SQLite's writer commits together.
+/// The connections at which it shows what it can do; on SQLite, these are the changes of one commit.
 const PEAK: usize = 256;
-/// The connections that the bare database has, as many as PostgreSQL has from scimd; on SQLite, the changes of one commit.
+/// The connections of the bare database: as many as scimd has to PostgreSQL.
 const WRITERS: usize = 32;
 /// How long too much is asked for at least: until the queue is full and what waited in it is answered, several times.
 const SIEGE: Duration = Duration::from_secs(8);
+/// Refusals each second. With fewer of them scimd was not asked for too much, and there is nothing to compare.
+const MANY: f64 = 500.0;
 
 impl Loaded<'_> {
     /// How long one good client waits for a user, alone and beside a flood: tokens of no key, tokens of a key with another
@@ -46,14 +48,10 @@ impl Loaded<'_> {
         let stranger = scimd::auth::Token::generate().expose().to_owned();
         let wrong = [stranger, with_another_secret(&self.token), "scimd_nonsense".to_owned()];
         let wrong = wrong.map(|token| request("GET", &format!("/Users/{}", self.ids[0]), &token, None));
-        let (stop, number) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let number = AtomicUsize::new(0);
         let next = || wrong[number.fetch_add(1, Ordering::Relaxed) % wrong.len()].clone();
-        let (beside, flood) = scope(|scope| {
-            let flood = scope.spawn(|| offer(self.server.port, FLOODERS, FLOOD, &stop, &next));
-            let beside = median(self.quiet(1, &get));
-            stop.store(true, Ordering::Relaxed);
-            (beside, flood.join().unwrap())
-        });
+        let flood = Crowd { port: self.server.port, connections: FLOODERS, rate: FLOOD, next: &next };
+        let (beside, flood) = flood.beside(|| median(self.quiet(1, &get)));
         self.server.empty_log();
         let growth = beside.p99 / alone.p99;
         report.add(figure("get, alone", 1, 1, alone));
@@ -66,20 +64,15 @@ impl Loaded<'_> {
     pub(super) fn overload(&self, report: &mut Report) {
         let create = || request("POST", "/Users", &self.token, Some(&user_body(self.newcomer())));
         let turn: Turn<'_> = Box::new(|connection, _| connection.send(&create()).status == 201);
-        let mut peaks = self.quiet(PEAK, &turn);
-        let rate = OVERLOAD * median(peaks.clone()).rate;
-
-        let stop = AtomicBool::new(false);
-        let overload = scope(|scope| {
-            let overload = scope.spawn(|| offer(self.server.port, CROWD, rate, &stop, &create));
-            sleep(SIEGE.max(Duration::from_secs_f64(self.arguments.seconds * self.arguments.rounds as f64)));
-            stop.store(true, Ordering::Relaxed);
-            overload.join().unwrap()
-        });
+        let before = median(self.quiet(PEAK, &turn));
+        let crowd = Crowd { port: self.server.port, connections: CROWD, rate: OVERLOAD * before.rate, next: &create };
+        let siege = SIEGE.max(Duration::from_secs_f64(self.arguments.seconds * self.arguments.rounds as f64));
+        let ((), overload) = crowd.beside(|| sleep(siege));
         self.server.empty_log();
         // The store has grown meanwhile, and each creation costs more than it did before.
-        peaks.extend(self.quiet(PEAK, &turn));
-        let peak = median(peaks);
+        let peak = before.and(median(self.quiet(PEAK, &turn)));
+        self.server.empty_log();
+
         report.fact("asked for too much", overload.told());
         report.fact("done of the peak", format!("{:.2}", overload.rate(201) / peak.rate));
         report.fact("429 without Retry-After", overload.unclear.to_string());
@@ -88,38 +81,32 @@ impl Loaded<'_> {
         self.refusals(overload.rate(429), report);
     }
 
-    /// How much the bare database still does while a server that does nothing else refuses so many each second: clients,
-    /// refusals and database have the same cores.
+    /// How soon a server that does nothing else refuses so many each second, and how much the bare database does beside it:
+    /// clients, refusals and database have the same cores.
     fn refusals(&self, rate: f64, report: &mut Report) {
-        if rate == 0.0 {
+        if rate < MANY {
+            report.fact("bare refusals", format!("not measured: scimd itself refused {rate:.0} each second"));
             return;
         }
-        let measure = match is_sqlite(&self.bare.url) {
-            true => Measure::Commits(Deed::Create),
-            false => Measure::Transactions(Deed::Create),
+        let (measure, together) = match self.bare.has_one_writer() {
+            true => (Measure::Commits(Deed::Create), PEAK),
+            false => (Measure::Transactions(Deed::Create), WRITERS),
         };
-        let create = || -> Vec<Round> {
-            (0..self.arguments.rounds).map(|number| self.round_of(measure, WRITERS, number)).collect()
-        };
-        let mut alone = create();
-
+        let creates =
+            || median((0..self.arguments.rounds).map(|seed| self.round_of(measure, together, seed)).collect());
         let busy = request("POST", "/busy", &self.token, Some(&user_body(0)));
-        let stop = AtomicBool::new(false);
-        let cpu = self.ceilings.cpu();
-        let (beside, refused) = scope(|scope| {
-            let refused = scope.spawn(|| offer(self.ceilings.port, CROWD, rate, &stop, &|| busy.clone()));
-            // Until all of them are connected.
-            sleep(Duration::from_secs_f64(CROWD as f64 / rate));
-            let beside = create();
-            stop.store(true, Ordering::Relaxed);
-            (beside, refused.join().unwrap())
+        let crowd = Crowd { port: self.ceilings.port, connections: CROWD, rate, next: &|| busy.clone() };
+
+        let before = creates();
+        let ((beside, cpu), refused) = crowd.beside(|| {
+            let cpu = self.ceilings.cpu();
+            (creates(), self.ceilings.cpu() - cpu)
         });
-        alone.extend(create());
-        let part = median(beside).rate / median(alone).rate;
-        let each = (self.ceilings.cpu() - cpu) / (refused.rate(429) * refused.seconds);
-        report.fact("refused by a server that does nothing else", refused.told());
-        report.fact("its CPU for each", format!("{:.0} µs", each * 1e6));
-        report.fact("bare changes beside it, of those alone", format!("{part:.2}"));
+        let alone = before.and(creates());
+        assert_eq!(alone.errors + beside.errors, 0, "users are made without errors");
+        let each = cpu * 1e6 / refused.count(429..430) as f64;
+        report.fact("bare refusals", format!("{}, {each:.0} µs of CPU", refused.told()));
+        report.fact("bare creates beside them", format!("{:.2} of those alone", beside.rate / alone.rate));
     }
 
     fn quiet(&self, connections: usize, turn: &Turn<'_>) -> Vec<Round> {
@@ -151,6 +138,12 @@ struct Offered {
 }
 
 impl Offered {
+    fn add(&mut self, answer: io::Result<(u16, bool)>, milliseconds: f32) {
+        let (status, says_when) = answer.unwrap_or_default();
+        self.times.entry(status).or_default().push(milliseconds);
+        self.unclear += usize::from(status == 429 && !says_when);
+    }
+
     fn count(&self, statuses: std::ops::Range<u16>) -> usize {
         self.times.range(statuses).map(|(_, times)| times.len()).sum()
     }
@@ -171,52 +164,71 @@ impl Offered {
     }
 }
 
-/// Sends so many requests each second, whatever becomes of them, as far as so many connections allow: each of them waits for
+/// Clients who ask at a pace of their own, whatever becomes of it, as far as their connections allow: each of them waits for
 /// one answer before it asks again.
-fn offer(port: u16, connections: usize, rate: f64, stop: &AtomicBool, next: &(dyn Fn() -> Vec<u8> + Sync)) -> Offered {
-    const THREADS: usize = 2;
-    let (all, started) = (Mutex::new(Offered::default()), Instant::now());
-    scope(|scope| {
-        for thread in 0..THREADS {
-            let all = &all;
-            scope.spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                let pause = Duration::from_secs_f64(connections as f64 / rate);
-                let each = (thread..connections).step_by(THREADS).map(|number| {
-                    let first = Instant::now() + pause.mul_f64(number as f64 / connections as f64);
-                    ask_again_and_again(port, first, pause, stop, next, all)
-                });
-                runtime.block_on(futures_util::future::join_all(each));
-            });
-        }
-    });
-    Offered { seconds: started.elapsed().as_secs_f64(), ..all.into_inner().unwrap() }
+struct Crowd<'a> {
+    port: u16,
+    connections: usize,
+    /// Requests each second.
+    rate: f64,
+    next: &'a (dyn Fn() -> Vec<u8> + Sync),
 }
 
-async fn ask_again_and_again(
-    port: u16,
-    mut turn: Instant,
-    pause: Duration,
-    stop: &AtomicBool,
-    next: &(dyn Fn() -> Vec<u8> + Sync),
-    all: &Mutex<Offered>,
-) {
-    let (mut stream, mut buffer) = (None, Vec::new());
-    while !stop.load(Ordering::Relaxed) {
-        sleep_until(turn.into()).await;
-        turn = (turn + pause).max(Instant::now());
-        let asked = Instant::now();
-        let answer = exchange(port, &mut stream, &next(), &mut buffer).await;
-        let milliseconds = asked.elapsed().as_secs_f32() * 1000.0;
-        let mut all = all.lock().unwrap();
-        match answer {
-            Ok((status, says_when)) => {
-                all.times.entry(status).or_default().push(milliseconds);
-                all.unclear += usize::from(status == 429 && !says_when);
+/// How far it has come with them.
+#[derive(Default)]
+struct Course {
+    /// All of them are there, and what they are told counts.
+    counts: AtomicBool,
+    is_over: AtomicBool,
+}
+
+impl Crowd<'_> {
+    /// How long a client waits from one request to the next, and all of them take to come.
+    fn pause(&self) -> Duration {
+        Duration::from_secs_f64(self.connections as f64 / self.rate)
+    }
+
+    /// Has them ask while this is done, and tells what they were answered meanwhile.
+    fn beside<T>(&self, work: impl FnOnce() -> T) -> (T, Offered) {
+        const THREADS: usize = 2;
+        let (course, all) = (Course::default(), Mutex::new(Offered::default()));
+        let (done, seconds) = scope(|scope| {
+            for thread in 0..THREADS {
+                let (course, all) = (&course, &all);
+                scope.spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    let clients = (thread..self.connections).step_by(THREADS);
+                    let each = clients.map(|number| self.ask_again_and_again(number, course, all));
+                    runtime.block_on(futures_util::future::join_all(each));
+                });
             }
-            Err(_) => {
-                all.times.entry(0).or_default().push(milliseconds);
+            sleep(self.pause());
+            course.counts.store(true, Ordering::Relaxed);
+            let started = Instant::now();
+            let done = work();
+            let seconds = started.elapsed().as_secs_f64();
+            course.counts.store(false, Ordering::Relaxed);
+            course.is_over.store(true, Ordering::Relaxed);
+            (done, seconds)
+        });
+        (done, Offered { seconds, ..all.into_inner().unwrap() })
+    }
+
+    async fn ask_again_and_again(&self, number: usize, course: &Course, all: &Mutex<Offered>) {
+        let pause = self.pause();
+        let mut turn = Instant::now() + pause.mul_f64(number as f64 / self.connections as f64);
+        let (mut stream, mut buffer) = (None, Vec::new());
+        while !course.is_over.load(Ordering::Relaxed) {
+            sleep_until(turn.into()).await;
+            turn = (turn + pause).max(Instant::now());
+            let asked = Instant::now();
+            let answer = exchange(self.port, &mut stream, &(self.next)(), &mut buffer).await;
+            let milliseconds = asked.elapsed().as_secs_f32() * 1000.0;
+            if answer.is_err() {
                 stream = None;
+            }
+            if course.counts.load(Ordering::Relaxed) {
+                all.lock().unwrap().add(answer, milliseconds);
             }
         }
     }
