@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::observe::RequestId;
 use super::routes::ADMIN;
+use super::turnstile::Turnstile;
 use super::{Service, body, respond};
 use crate::admin::Desk;
 use crate::auth::{Access, Caller};
@@ -192,16 +193,33 @@ impl Exchange {
         self.service.desk.used_by(&self.caller, self.call().request_id)
     }
 
-    /// The JSON object in the body of a caller who [may](Exchange::may) do this. Where too many changes wait, it is not looked at.
+    /// The JSON object in the body of a caller who [may](Exchange::may) do this.
     ///
     /// # Errors
     /// 403, 429, 415, 413, `invalidSyntax`.
     pub async fn body(&mut self, access: Access) -> Result<Map<String, Value>> {
-        let room = || if access == Access::Write { self.service.provider.room_for_a_change() } else { Ok(()) };
-        if let Err(error) = self.may(access).and_then(|()| room()) {
+        if let Err(error) = self.may(access) {
             self.ignore_body().await;
             return Err(error);
         }
+        match access {
+            Access::Read => self.read_body().await,
+            Access::Write => self.read_change().await,
+        }
+    }
+
+    /// The JSON object in the body of a change, whoever sent it, read behind the [turnstile](Turnstile). Where too many
+    /// changes wait, it is not looked at.
+    ///
+    /// # Errors
+    /// 429, 415, 413, `invalidSyntax`.
+    pub async fn read_change(&mut self) -> Result<Map<String, Value>> {
+        let turnstile = self.request.app_data::<Data<Turnstile>>().expect("whatever has operations has one").clone();
+        if let Err(error) = self.service.provider.room_for_a_change(turnstile.waiting()) {
+            self.ignore_body().await;
+            return Err(error);
+        }
+        turnstile.pass().await;
         self.read_body().await
     }
 

@@ -19,7 +19,7 @@ pub(super) async fn read(request: HttpRequest, payload: Payload) -> HttpResponse
 /// `PUT /Me`
 pub(super) async fn replace(request: HttpRequest, payload: Payload) -> HttpResponse {
     for_caller(request, payload, async |mut exchange: Exchange| {
-        let body = exchange.read_body().await?;
+        let body = exchange.read_change().await?;
         let (call, target) = exchange.subject().await?;
         resources::put(&exchange, call, target, body).await
     })
@@ -29,7 +29,7 @@ pub(super) async fn replace(request: HttpRequest, payload: Payload) -> HttpRespo
 /// `PATCH /Me`
 pub(super) async fn modify(request: HttpRequest, payload: Payload) -> HttpResponse {
     for_caller(request, payload, async |mut exchange: Exchange| {
-        let body = exchange.read_body().await?;
+        let body = exchange.read_change().await?;
         let (call, target) = exchange.subject().await?;
         resources::patch(&exchange, call, target, body).await
     })

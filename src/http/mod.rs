@@ -22,6 +22,7 @@ mod tls;
 mod trace;
 mod traffic;
 mod transfer;
+mod turnstile;
 mod unserved;
 
 use std::net::TcpListener;
@@ -36,6 +37,7 @@ use actix_web::{App, HttpServer, Route, guard, web};
 use self::peers::Peers;
 use self::routes::{ADMIN, Endpoint, OPENAPI, Operation, VERSIONED_BASES, VERSIONLESS_BASE};
 use self::traffic::{Farewell, Signals, Traffic};
+use self::turnstile::Turnstile;
 use crate::admin::Desk;
 use crate::auth::Authenticator;
 use crate::certificate::Files;
@@ -89,7 +91,7 @@ pub fn bind(
     let main_shows_health = metrics_listener.is_none();
     let main = service.clone();
     let document = web::Data::new(openapi::Document::of(&service, main_shows_health));
-    let counted = traffic.clone();
+    let (counted, waiting) = (traffic.clone(), Arc::default());
     let server = HttpServer::new(move || {
         let service = main.clone();
         // Each thread that serves makes itself an application.
@@ -97,6 +99,7 @@ pub fn bind(
         App::new()
             .app_data(document.clone())
             .app_data(counted.clone())
+            .app_data(web::Data::new(Turnstile::new(&waiting)))
             .configure(move |app| serve(app, &service, main_shows_health))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(from_fn(observe::request))

@@ -124,12 +124,12 @@ impl Provider {
         self.registry
     }
 
-    /// Whether one more change may wait ([`Store::room_for_a_write`]).
+    /// Whether one more change may wait behind so many that are still on their way ([`Store::room_for_a_write`]).
     ///
     /// # Errors
     /// `Busy`.
-    pub fn room_for_a_change(&self) -> Result<()> {
-        self.store.room_for_a_write()
+    pub fn room_for_a_change(&self, on_their_way: usize) -> Result<()> {
+        self.store.room_for_a_write(on_their_way)
     }
 
     /// What lets those whom one thread serves share what a read costs the store ([`Store::rounds`]).

@@ -48,12 +48,12 @@ impl Line {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether one more may wait.
+    /// Whether one more may wait behind so many that are still on their way.
     ///
     /// # Errors
     /// `Busy`.
-    pub(super) fn room(&self) -> Result<()> {
-        if self.waiting.load(Ordering::Relaxed) < self.limit { Ok(()) } else { Err(busy()) }
+    pub(super) fn room(&self, on_their_way: usize) -> Result<()> {
+        if self.waiting.load(Ordering::Relaxed) + on_their_way < self.limit { Ok(()) } else { Err(busy()) }
     }
 
     /// A place among those who wait, for a turn or for something else, until it is dropped.
@@ -116,7 +116,7 @@ mod tests {
         let (mut first, mut second) = (Box::pin(line.turn()), Box::pin(line.turn()));
         assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
         assert_eq!(line.waiting(), 2);
-        assert_eq!(line.room().unwrap_err().kind(), ErrorKind::Busy);
+        assert_eq!(line.room(0).unwrap_err().kind(), ErrorKind::Busy);
 
         let refused = ready(poll(Box::pin(line.turn()).as_mut())).expect("an answer at once").unwrap_err();
 
@@ -126,7 +126,8 @@ mod tests {
         assert!(line.turns.try_acquire().is_err(), "whoever comes now does not overtake");
         let turn = ready(poll(first.as_mut())).expect("his turn").unwrap();
         assert_eq!(line.waiting(), 1);
-        line.room().unwrap();
+        line.room(0).unwrap();
+        assert_eq!(line.room(1).unwrap_err().kind(), ErrorKind::Busy, "the last place is his who is on his way");
         drop(turn);
         drop(ready(poll(second.as_mut())).expect("his turn").unwrap());
         drop(line.turn().await.unwrap());

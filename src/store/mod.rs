@@ -327,12 +327,16 @@ impl Store {
         Err(Error::new(ErrorKind::Unavailable, detail))
     }
 
-    /// Whether one more write may wait. Whoever asks before he makes one ready is spared that where it would be for nothing.
+    /// Whether one more write may wait behind so many that are still on their way. Whoever asks before he makes one ready is
+    /// spared that where it would be for nothing.
     ///
     /// # Errors
     /// `Busy`.
-    pub fn room_for_a_write(&self) -> Result<()> {
-        self.inner.writer.as_ref().map_or_else(|| self.inner.writes.room(), Writer::room)
+    pub fn room_for_a_write(&self, on_their_way: usize) -> Result<()> {
+        match &self.inner.writer {
+            Some(writer) => writer.room(on_their_way),
+            None => self.inner.writes.room(on_their_way),
+        }
     }
 
     /// How many writes wait for the single writer; 0 where there is none.

@@ -74,9 +74,9 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(error::closed()))
     }
 
-    /// Whether one more work may wait.
-    pub(super) fn room(&self) -> Result<()> {
-        self.queue.room(&self.queue.lock())
+    /// Whether one more work may wait behind so many that are still on their way.
+    pub(super) fn room(&self, on_their_way: usize) -> Result<()> {
+        self.queue.room(&self.queue.lock(), on_their_way)
     }
 
     /// How many works wait.
@@ -122,15 +122,15 @@ impl Queue {
         if state.closed {
             return Err(error::closed());
         }
-        self.room(&state)?;
+        self.room(&state, 0)?;
         state.waiting.push_back(work);
         drop(state);
         self.arrival.notify_one();
         Ok(())
     }
 
-    fn room(&self, state: &State) -> Result<()> {
-        match state.waiting.len() < self.limit {
+    fn room(&self, state: &State, on_their_way: usize) -> Result<()> {
+        match state.waiting.len() + on_their_way < self.limit {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Busy, "Too many changes are waiting; please try again shortly.")),
         }

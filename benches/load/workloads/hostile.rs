@@ -175,15 +175,29 @@ struct Crowd<'a> {
 }
 
 /// How far it has come with them.
-#[derive(Default)]
 struct Course {
-    /// All of them are there, and what they are told counts.
+    /// How many of them were never answered.
+    newcomers: AtomicUsize,
+    /// What they are told counts.
     counts: AtomicBool,
     is_over: AtomicBool,
 }
 
+impl Course {
+    fn of(clients: usize) -> Course {
+        Course { newcomers: clients.into(), counts: false.into(), is_over: false.into() }
+    }
+
+    /// Waits until each of them has come and was answered: to let thousands in at once is another work than to serve them.
+    fn wait_for_all(&self) {
+        while self.newcomers.load(Ordering::Relaxed) > 0 {
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 impl Crowd<'_> {
-    /// How long a client waits from one request to the next, and all of them take to come.
+    /// How long a client waits from one request to the next.
     fn pause(&self) -> Duration {
         Duration::from_secs_f64(self.connections as f64 / self.rate)
     }
@@ -191,7 +205,7 @@ impl Crowd<'_> {
     /// Has them ask while this is done, and tells what they were answered meanwhile.
     fn beside<T>(&self, work: impl FnOnce() -> T) -> (T, Offered) {
         const THREADS: usize = 2;
-        let (course, all) = (Course::default(), Mutex::new(Offered::default()));
+        let (course, all) = (Course::of(self.connections), Mutex::new(Offered::default()));
         let (done, seconds) = scope(|scope| {
             for thread in 0..THREADS {
                 let (course, all) = (&course, &all);
@@ -202,7 +216,7 @@ impl Crowd<'_> {
                     runtime.block_on(futures_util::future::join_all(each));
                 });
             }
-            sleep(self.pause());
+            course.wait_for_all();
             course.counts.store(true, Ordering::Relaxed);
             let started = Instant::now();
             let done = work();
@@ -217,7 +231,7 @@ impl Crowd<'_> {
     async fn ask_again_and_again(&self, number: usize, course: &Course, all: &Mutex<Offered>) {
         let pause = self.pause();
         let mut turn = Instant::now() + pause.mul_f64(number as f64 / self.connections as f64);
-        let (mut stream, mut buffer) = (None, Vec::new());
+        let (mut stream, mut buffer, mut is_new) = (None, Vec::new(), true);
         while !course.is_over.load(Ordering::Relaxed) {
             sleep_until(turn.into()).await;
             turn = (turn + pause).max(Instant::now());
@@ -226,6 +240,9 @@ impl Crowd<'_> {
             let milliseconds = asked.elapsed().as_secs_f32() * 1000.0;
             if answer.is_err() {
                 stream = None;
+            }
+            if std::mem::take(&mut is_new) {
+                course.newcomers.fetch_sub(1, Ordering::Relaxed);
             }
             if course.counts.load(Ordering::Relaxed) {
                 all.lock().unwrap().add(answer, milliseconds);

@@ -649,14 +649,17 @@ fn a_full_queue_is_busy_at_once() {
         let store = migrated(&Settings { queue_limit: 2, ..settings });
         let (release, _first) = held(&store).await;
         let one = queued(&store, |c| insert(c, "one")).await;
+        store.room_for_a_write(0).unwrap();
+        let crowded = store.room_for_a_write(1).unwrap_err();
         let two = queued(&store, |c| insert(c, "two")).await;
 
         let waiting = store.waiting_writes();
-        let warned = store.room_for_a_write().unwrap_err();
+        let warned = store.room_for_a_write(0).unwrap_err();
         let refused = store.write(|c| insert(c, "three")).await.unwrap_err();
         drop(release);
 
-        assert_eq!((waiting, warned.kind(), refused.kind()), (2, ErrorKind::Busy, ErrorKind::Busy));
+        assert_eq!(waiting, 2);
+        assert_eq!([crowded, warned, refused].map(|error| error.kind()), [ErrorKind::Busy; 3]);
         one.await.unwrap().unwrap();
         two.await.unwrap().unwrap();
         assert_eq!(stored(&store).await, ["default", "one", "two"]);
