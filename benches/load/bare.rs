@@ -1,10 +1,11 @@
 //! The bare database: the same rows read and durably written with prepared statements, by nobody but a loop; what one of
-//! them reads is also what [`crate::ceilings`] answers.
+//! them reads is also what [`crate::ceilings`] answers, and what one writes is what a bare [`server`] makes.
 //!
 //! It works on the very database that scimd has filled, while scimd has nothing to do: the same tables, indexes and
 //! triggers, the same number of users. What a change writes is read back after scimd has made one ([`Changes`]).
 
 mod rows;
+mod server;
 mod statement;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,6 +19,7 @@ use scimd::store::Connection;
 use uuid::Uuid;
 
 use self::rows::{Model, Pattern, Rows, Subject, read};
+pub use self::server::Manner;
 use self::statement::{Cell, Statement};
 use crate::rounds::Turns;
 

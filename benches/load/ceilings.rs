@@ -1,9 +1,8 @@
-//! A server that does as little as it can: actix answering so many bytes, or what one statement reads, or that it is busy.
+//! A server that does as little as it can: actix answering so many bytes, or what one statement reads.
 
 use std::cell::RefCell;
-use std::time::Duration;
 
-use actix_web::http::header::{ETAG, RETRY_AFTER};
+use actix_web::http::header::ETAG;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use scimd::store::Connection;
 
@@ -14,12 +13,9 @@ const LONGEST: usize = 1 << 20;
 
 const CONTENT_TYPE: &str = "application/scim+json";
 
-const BUSY: &str =
-    r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"detail":"The server is busy.","status":"429"}"#;
-
 /// Answers `/…/SIZE` with so many bytes: the same allocator, the same number of threads, no work. Answers `/…/id/ID/SIZE` and
 /// `/…/key/KEY/SIZE` with the document of that user, and blanks up to so many bytes: one statement, and nothing of what else
-/// scimd does. Refuses whatever is posted to `/…/busy`, without a look at it. Asks for no token.
+/// scimd does. Asks for no token.
 pub fn serve(port: u16, database_url: String) {
     let all = web::Bytes::from(vec![b'h'; LONGEST]);
     let server = HttpServer::new(move || {
@@ -34,12 +30,10 @@ pub fn serve(port: u16, database_url: String) {
             config.app_data(RefCell::new(open(&database_url)));
             config.route("/scim/v2/id/{value}/{size}", web::get().to(by_id));
             config.route("/scim/v2/key/{value}/{size}", web::get().to(by_key));
-            config.route("/scim/v2/busy", web::post().to(busy));
         };
         App::new().configure(by_value).default_service(web::to(hello))
     });
-    // As scimd does: the clients of a crowd come again after seconds.
-    let server = server.keep_alive(Duration::from_secs(75)).bind(("127.0.0.1", port)).unwrap().run();
+    let server = server.bind(("127.0.0.1", port)).unwrap().run();
     actix_web::rt::System::new().block_on(server).unwrap();
 }
 
@@ -51,11 +45,6 @@ async fn by_id(request: HttpRequest, path: web::Path<(String, usize)>) -> HttpRe
 async fn by_key(request: HttpRequest, path: web::Path<(String, usize)>) -> HttpResponse {
     let (key, size) = path.into_inner();
     user(&request, Sought::Key(key), size)
-}
-
-/// The body has to be read, or the connection is closed.
-async fn busy(_body: web::Bytes) -> HttpResponse {
-    HttpResponse::TooManyRequests().content_type(CONTENT_TYPE).insert_header((RETRY_AFTER, "1")).body(BUSY)
 }
 
 fn user(request: &HttpRequest, sought: Sought, size: usize) -> HttpResponse {

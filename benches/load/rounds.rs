@@ -19,6 +19,10 @@ pub struct Turns {
 }
 
 impl Turns {
+    pub fn new(client: usize, clients: usize, seed: usize) -> Turns {
+        Turns { client, clients, count: 0, item: 0, chance: (seed * 1_000_003 + client) as u64 }
+    }
+
     pub fn below(&mut self, end: usize) -> usize {
         self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.chance >> 33) as usize % end
@@ -89,8 +93,7 @@ pub fn round<C>(
                 let (barrier, next) = (&barrier, &next);
                 scope.spawn(move || {
                     let mut connection = connect();
-                    let chance = (seed * 1_000_003 + client) as u64;
-                    let mut turns = Turns { client, clients, count: 0, item: 0, chance };
+                    let mut turns = Turns::new(client, clients, seed);
                     barrier.wait();
                     go_round(until, next, &mut turns, |turns| turn(&mut connection, turns))
                 })

@@ -12,12 +12,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 
-use super::{Loaded, Measure, Turn, figure};
-use crate::bare::Deed;
-use crate::http::{header, request};
+use super::{Loaded, Turn, figure};
+use crate::bare::Manner;
+use crate::http::{Connection, header, request};
 use crate::people::user_body;
 use crate::report::Report;
-use crate::rounds::{Round, at, median};
+use crate::rounds::{Round, at, median, round};
 
 /// Wrong tokens each second.
 const FLOOD: f64 = 5_000.0;
@@ -33,8 +33,6 @@ const PEAK: usize = 256;
 const WRITERS: usize = 32;
 /// How long too much is asked for at least: until the queue is full and what waited in it is answered, several times.
 const SIEGE: Duration = Duration::from_secs(8);
-/// Refusals each second. With fewer of them scimd was not asked for too much, and there is nothing to compare.
-const MANY: f64 = 500.0;
 
 impl Loaded<'_> {
     /// How long one good client waits for a user, alone and beside a flood: tokens of no key, tokens of a key with another
@@ -78,35 +76,35 @@ impl Loaded<'_> {
         report.fact("429 without Retry-After", overload.unclear.to_string());
         report.fact("faults (5xx)", overload.count(500..600).to_string());
         report.add(figure("create, at its peak", PEAK, 1, peak));
-        self.refusals(overload.rate(429), report);
+        self.overload_of_a_bare_server(&crowd, siege, report);
     }
 
-    /// How soon a server that does nothing else refuses so many each second, and how much the bare database does beside it:
-    /// clients, refusals and database have the same cores.
-    fn refusals(&self, rate: f64, report: &mut Report) {
-        if rate < MANY {
-            report.fact("bare refusals", format!("not measured: scimd itself refused {rate:.0} each second"));
-            return;
+    /// What a server that does nothing else does when as much is asked of it, in commits of few and of many.
+    fn overload_of_a_bare_server(&self, crowd: &Crowd<'_>, siege: Duration, report: &mut Report) {
+        for manner in self.manners() {
+            let turn: Turn<'_> = Box::new(|connection, _| connection.send(&(crowd.next)()).status == 201);
+            let (peak, overload) = self.bare.serving(manner, |port| {
+                let connect = || Connection::to(port);
+                let peak = |seed| round(PEAK, self.duration(), seed, None, &connect, &turn);
+                let peaks = || median((0..self.arguments.rounds).map(peak).collect());
+                let before = peaks();
+                let ((), overload) = Crowd { port, ..*crowd }.beside(|| sleep(siege));
+                (before.and(peaks()), overload)
+            });
+            let faults = peak.errors + overload.count(0..200) + overload.count(500..600);
+            assert_eq!(faults, 0, "a bare server has no faults: {}", overload.told());
+            let (done, asked) = (overload.rate(201) / peak.rate, crowd.rate / peak.rate);
+            let told = format!("asked for {asked:.1} times its peak, done {done:.2} of it; {}", overload.told());
+            report.fact(format!("a bare server, commits of {}", manner.together), told);
         }
-        let (measure, together) = match self.bare.has_one_writer() {
-            true => (Measure::Commits(Deed::Create), PEAK),
-            false => (Measure::Transactions(Deed::Create), WRITERS),
-        };
-        let creates =
-            || median((0..self.arguments.rounds).map(|seed| self.round_of(measure, together, seed)).collect());
-        let busy = request("POST", "/busy", &self.token, Some(&user_body(0)));
-        let crowd = Crowd { port: self.ceilings.port, connections: CROWD, rate, next: &|| busy.clone() };
+    }
 
-        let before = creates();
-        let ((beside, cpu), refused) = crowd.beside(|| {
-            let cpu = self.ceilings.cpu();
-            (creates(), self.ceilings.cpu() - cpu)
-        });
-        let alone = before.and(creates());
-        assert_eq!(alone.errors + beside.errors, 0, "users are made without errors");
-        let each = cpu * 1e6 / refused.count(429..430) as f64;
-        report.fact("bare refusals", format!("{}, {each:.0} µs of CPU", refused.told()));
-        report.fact("bare creates beside them", format!("{:.2} of those alone", beside.rate / alone.rate));
+    /// As many wait at a bare server as at scimd.
+    fn manners(&self) -> Vec<Manner> {
+        match self.bare.has_one_writer() {
+            true => [64, 256, 1024].map(|together| Manner { limit: 4096, writers: 1, together }).to_vec(),
+            false => vec![Manner { limit: 1024, writers: WRITERS, together: 1 }],
+        }
     }
 
     fn quiet(&self, connections: usize, turn: &Turn<'_>) -> Vec<Round> {
