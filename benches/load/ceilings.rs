@@ -7,11 +7,10 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use scimd::store::Connection;
 
 use crate::bare::{Sought, User, open, users};
+use crate::http::CONTENT_TYPE;
 
 /// The longest answer.
 const LONGEST: usize = 1 << 20;
-
-const CONTENT_TYPE: &str = "application/scim+json";
 
 /// Answers `/…/SIZE` with so many bytes: the same allocator, the same number of threads, no work. Answers `/…/id/ID/SIZE` and
 /// `/…/key/KEY/SIZE` with the document of that user, and blanks up to so many bytes: one statement, and nothing of what else

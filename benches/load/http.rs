@@ -5,6 +5,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+/// Of every body, whoever sends it (RFC 7644 §3.1).
+pub const CONTENT_TYPE: &str = "application/scim+json";
+
 /// One kept connection.
 pub struct Connection {
     stream: TcpStream,
@@ -133,7 +136,7 @@ pub fn request(method: &str, path: &str, token: &str, body: Option<&str>) -> Vec
     match body {
         Some(body) => {
             let length = body.len();
-            text.push_str(&format!("Content-Type: application/scim+json\r\nContent-Length: {length}\r\n\r\n{body}"));
+            text.push_str(&format!("Content-Type: {CONTENT_TYPE}\r\nContent-Length: {length}\r\n\r\n{body}"));
         }
         None => text.push_str("\r\n"),
     }

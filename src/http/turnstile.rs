@@ -38,8 +38,9 @@ impl Turnstile {
         let place = Place::among(&self.waiting);
         let pass = Arc::clone(&self.passes).acquire_owned().await.expect("nobody closes the semaphore");
         drop(place);
-        // A task of its own runs after the connections that are ready by now. To yield here would not do: a connection of
-        // HTTP/1 polls what it has begun twice in a row.
+        // A task of its own runs after the connections that this thread has woken by now, as it does when their bytes come;
+        // those whose changes another thread has made come later. To yield here would not do: a connection of HTTP/1 polls
+        // what it has begun twice in a row.
         rt::spawn(async move { drop(pass) });
     }
 }

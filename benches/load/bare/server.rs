@@ -15,10 +15,9 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use tokio::sync::oneshot;
 
 use super::{Bare, Deed};
+use crate::http::CONTENT_TYPE;
 use crate::people::user_body;
 use crate::rounds::Turns;
-
-const CONTENT_TYPE: &str = "application/scim+json";
 
 const BUSY: &str =
     r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"detail":"The server is busy.","status":"429"}"#;
