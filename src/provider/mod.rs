@@ -132,6 +132,11 @@ impl Provider {
         self.store.room_for_a_write(on_their_way)
     }
 
+    /// Whether changes of several clients are committed together ([`Store::commits_together`]).
+    pub fn commits_together(&self) -> bool {
+        self.store.commits_together()
+    }
+
     /// What lets those whom one thread serves share what a read costs the store ([`Store::rounds`]).
     pub fn rounds(&self) -> impl Future<Output = ()> + 'static {
         self.store.rounds()

@@ -327,6 +327,11 @@ impl Store {
         Err(Error::new(ErrorKind::Unavailable, detail))
     }
 
+    /// Whether writes that wait together are committed together, so that those who wait for them are answered together.
+    pub fn commits_together(&self) -> bool {
+        self.inner.writer.is_some()
+    }
+
     /// Whether one more write may wait behind so many that are still on their way. Whoever asks before he makes one ready is
     /// spared that where it would be for nothing.
     ///
