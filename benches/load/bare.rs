@@ -55,8 +55,9 @@ pub struct Changes {
     /// Whether somebody comes: no, yes.
     one_member: [Edit; 2],
     thousand_members: [Edit; 2],
-    /// The rows of the group and of the thousand, for those two.
+    /// The rows of their groups, and of the thousand.
     group: i64,
+    group_of_thousand: i64,
     thousand: Vec<i64>,
     /// The unique value of a user, around the number.
     key: [String; 2],
@@ -108,10 +109,14 @@ pub struct State {
 }
 
 /// Whom to look at while scimd makes one change after the other.
+///
+/// A thousand have a group of their own. Loops that put somebody into the same group at once leave locks of many in its row
+/// on PostgreSQL (MultiXacts), and every check of a foreign key looks at all of them until it is vacuumed.
 pub struct Examples<'a> {
     pub user: &'a str,
     pub number: &'a str,
     pub group: &'a str,
+    pub group_of_thousand: &'a str,
     pub thousand: &'a [String],
 }
 
@@ -140,7 +145,7 @@ impl Changes {
     pub fn watch(url: &str, examples: &Examples<'_>, make: &mut dyn FnMut(Deed, bool)) -> Changes {
         let mut connection = open(url);
         let connection = &mut connection;
-        let Examples { user, number, group, thousand } = *examples;
+        let Examples { user, number, group, group_of_thousand, thousand } = *examples;
         let user_model = Model { id: user, number };
         let member_model = Model { id: &thousand[0], number: Model::NOBODY };
         let thousand_model = Model { id: Model::NOBODY, number: Model::NOBODY };
@@ -164,17 +169,20 @@ impl Changes {
         let patch_active = [false, true].map(|active| edit(Deed::PatchActive, user, user_model, active));
         let [comes, goes] = [true, false].map(|comes| edit(Deed::OneMember, group, member_model, comes));
         let one_member = [goes, comes];
-        let [comes, goes] = [true, false].map(|comes| edit(Deed::ThousandMembers, group, thousand_model, comes));
+        let [comes, goes] =
+            [true, false].map(|comes| edit(Deed::ThousandMembers, group_of_thousand, thousand_model, comes));
         let thousand_members = [goes, comes];
         let Cell::Text(key) = start.resource.value("unique_key") else { panic!("a user has a unique key") };
         let (before, behind) = key.split_once(number).unwrap();
-        let group = row_ids(connection, &[group.to_owned()])[0];
+        let [group, group_of_thousand] =
+            [group, group_of_thousand].map(|group| row_ids(connection, &[group.to_owned()])[0]);
         Changes {
             create,
             patch_active,
             one_member,
             thousand_members,
             group,
+            group_of_thousand,
             thousand: row_ids(connection, thousand),
             key: [before.to_owned(), behind.to_owned()],
         }
@@ -308,7 +316,8 @@ impl<'a> Bare<'a> {
 
     /// One change, the so-manieth of its transaction.
     fn change(&self, connection: &mut Connection, deed: Deed, number: usize, turns: &mut Turns) -> QueryResult<()> {
-        let Changes { create, patch_active, one_member, thousand_members, group, thousand, .. } = &self.changes;
+        let Changes { create, patch_active, one_member, thousand_members, .. } = &self.changes;
+        let Changes { group, group_of_thousand, thousand, .. } = &self.changes;
         match deed {
             Deed::Create => {
                 let number = crate::people::digits(self.next.fetch_add(1, Ordering::Relaxed));
@@ -333,8 +342,9 @@ impl<'a> Bare<'a> {
             }
             Deed::ThousandMembers => {
                 let comes = turns.is_even();
-                thousand.chunks(500).try_for_each(|some| change_members(connection, *group, some, comes))?;
-                thousand_members[usize::from(comes)].write(connection, &Subject { link: *group, ..Subject::default() })
+                let group = *group_of_thousand;
+                thousand.chunks(500).try_for_each(|some| change_members(connection, group, some, comes))?;
+                thousand_members[usize::from(comes)].write(connection, &Subject { link: group, ..Subject::default() })
             }
             _ => unreachable!("a read changes nothing"),
         }

@@ -33,8 +33,8 @@ struct Loaded<'a> {
     ids: &'a [String],
     /// Groups by number of members.
     groups: Vec<(usize, String)>,
-    /// A group without members.
-    empty_group: String,
+    /// A group that a thousand come into and go from.
+    group_of_thousand: String,
     bare: Bare<'a>,
     /// The number of the next user that nobody has made.
     next: &'a AtomicUsize,
@@ -151,17 +151,24 @@ impl<'a> Loaded<'a> {
     ) -> Loaded<'a> {
         let mut connection = Connection::to(server.port);
         let sizes = arguments.group_sizes.iter().copied().filter(|size| *size <= ids.len());
-        let groups: Vec<(usize, String)> =
-            sizes.map(|size| (size, make_group(&mut connection, &token, &ids[..size]))).collect();
-        let empty_group = make_group(&mut connection, &token, &[]);
+        let groups: Vec<(usize, String)> = sizes
+            .map(|size| (size, make_group(&mut connection, &token, &format!("Group of {size}"), &ids[..size])))
+            .collect();
+        let empty = |name| make_group(&mut connection, &token, name, &[]);
+        let [group, group_of_thousand] = ["Group of few", "Group of a thousand"].map(empty);
         let last = ids.len() - 1;
-        let examples =
-            Examples { user: &ids[last], number: &digits(last), group: &empty_group, thousand: &ids[..1000] };
+        let examples = Examples {
+            user: &ids[last],
+            number: &digits(last),
+            group: &group,
+            group_of_thousand: &group_of_thousand,
+            thousand: &ids[..1000],
+        };
         let changes = Changes::watch(&place.database_url, &examples, &mut |deed, comes| {
             let change = match deed {
                 Deed::PatchActive => set_active(&ids[last], &token, comes),
-                Deed::OneMember => change_members(comes, &empty_group, &token, &ids[..1]),
-                _ => change_members(comes, &empty_group, &token, &ids[..1000]),
+                Deed::OneMember => change_members(comes, &group, &token, &ids[..1]),
+                _ => change_members(comes, &group_of_thousand, &token, &ids[..1000]),
             };
             let answer = connection.send(&change);
             assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));
@@ -170,7 +177,7 @@ impl<'a> Loaded<'a> {
         let first = users(&mut bare.open_for(Deed::ReadById), Sought::Id(ids[0].clone())).unwrap().remove(0);
         assert!(first.groups.len() >= groups.len(), "a bare read sees the groups of a user: {:?}", first.groups);
         let ceilings = place.start_ceilings();
-        Loaded { arguments, server, ceilings, token, ids, groups, empty_group, bare, next, active }
+        Loaded { arguments, server, ceilings, token, ids, groups, group_of_thousand, bare, next, active }
     }
 
     fn get(&self, number: usize) -> Vec<u8> {
@@ -309,9 +316,8 @@ fn figure(name: &str, connections: usize, weight: usize, round: Round) -> Figure
     Figure { workload, connections, rate: rate * weight, p50, p99, errors, cpu: cpu / weight, yardsticks: Vec::new() }
 }
 
-fn make_group(connection: &mut Connection, token: &str, members: &[String]) -> String {
-    let body = group_body(&format!("Group of {}", members.len()));
-    let id = connection.send(&request("POST", "/Groups", token, Some(&body))).id();
+fn make_group(connection: &mut Connection, token: &str, name: &str, members: &[String]) -> String {
+    let id = connection.send(&request("POST", "/Groups", token, Some(&group_body(name)))).id();
     for piece in members.chunks(1000) {
         let answer = connection.send(&change_members(true, &id, token, piece));
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));

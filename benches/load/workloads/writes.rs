@@ -35,7 +35,7 @@ impl Loaded<'_> {
             all.push(workload.beside(measures(Deed::OneMember)));
         }
         let thousand = |connection: &mut Connection, turns: &mut Turns| {
-            let change = change_members(turns.is_even(), &self.empty_group, &self.token, &self.ids[..1000]);
+            let change = change_members(turns.is_even(), &self.group_of_thousand, &self.token, &self.ids[..1000]);
             connection.send(&change).status == 200
         };
         let workload = Workload::new("patch a thousand members: members", thousand).of_many(1000);
