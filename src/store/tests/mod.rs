@@ -644,6 +644,13 @@ fn a_read_cannot_write() {
 }
 
 #[test]
+fn writes_are_committed_together_where_there_is_one_writer() {
+    on_each_database(|Fixture { store, postgres }| async move {
+        assert_eq!(store.commits_together(), !postgres);
+    });
+}
+
+#[test]
 fn a_full_queue_is_busy_at_once() {
     on_sqlite(|settings| async move {
         let store = migrated(&Settings { queue_limit: 2, ..settings });
