@@ -29,9 +29,6 @@ use socket2::SockRef;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How often memory goes back to the system.
-const GIVE_BACK: Duration = Duration::from_secs(5);
-
 /// A SCIM 2.0 server: identity providers push users and groups, scimd keeps them and answers.
 #[derive(Debug, Parser)]
 #[command(name = "scimd", version, propagate_version = true, arg_required_else_help = true)]
@@ -339,9 +336,12 @@ fn serve(config: &Config, quickstart: Option<Quickstart>) -> Result<(), Failure>
     ended
 }
 
-/// Has the system get back what was freed and not taken again. mimalloc does that when a thread ends, a second after the
-/// memory was freed at the earliest. The threads that wrote long lists end all at once, so what they leave would stay until
-/// another one ends: 150 MiB after pages of a thousand users for 32 clients.
+/// How often memory goes back to the system.
+const GIVE_BACK: Duration = Duration::from_secs(5);
+
+/// Has the system get back what was freed and not taken again. mimalloc does that by the way, when a thread ends or gives up
+/// much, a second after the memory was freed at the earliest. The threads that wrote long lists end all at once: where
+/// nothing happens after them, what they leave would stay, 150 MiB after pages of a thousand users for 32 clients.
 async fn keep_giving_memory_back() {
     loop {
         actix_web::rt::time::sleep(GIVE_BACK).await;

@@ -20,6 +20,8 @@ use crate::report::{Figure, Report, Yardstick};
 use crate::rounds::{Round, Turns, Until, median, round};
 
 const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+/// The groups that begin without members: one for single ones, one for a thousand at once.
+const EMPTY_GROUPS: [&str; 2] = ["Group of few", "Group of a thousand"];
 /// How many clients load the users.
 const LOADERS: usize = 32;
 
@@ -155,7 +157,7 @@ impl<'a> Loaded<'a> {
             .map(|size| (size, make_group(&mut connection, &token, &format!("Group of {size}"), &ids[..size])))
             .collect();
         let empty = |name| make_group(&mut connection, &token, name, &[]);
-        let [group, group_of_thousand] = ["Group of few", "Group of a thousand"].map(empty);
+        let [group, group_of_thousand] = EMPTY_GROUPS.map(empty);
         let last = ids.len() - 1;
         let examples = Examples {
             user: &ids[last],
