@@ -7,6 +7,7 @@
 //! | verified tokens| SHA-256 of the token   | 15 min after its last use, 12 h      | argon2 runs when a client arrives        |
 //! | budgets        | key id                 | until evicted                        | one key id cannot occupy argon2          |
 //! | flights        | SHA-256 of the token   | while argon2 runs                    | a burst of one token runs it once        |
+//! | look-ups       | key id                 | while the store is asked             | a burst of one key asks it once          |
 //!
 //! Ages are measured with the `now` of each request, not with a clock of the caches: only the caller knows the time. It is
 //! a wall clock and may step back, hence ages without a sign.
@@ -67,6 +68,11 @@ impl KnownKey {
         self.expires_at.filter(|expiry| *expiry <= now).map(|_| Refusal::Expired)
     }
 
+    /// Whether it may be believed at `now`, if it was read for a request that came about then.
+    pub fn is_recent(&self, now: NaiveDateTime) -> bool {
+        now - self.looked_up_at < RECORD_AGE
+    }
+
     /// Whether the last use is due to be written down; true for one caller only.
     pub fn claim_use(&self, now: NaiveDateTime) -> bool {
         let recorded = self.use_recorded_at.load(Ordering::Relaxed);
@@ -114,6 +120,9 @@ pub(super) enum Recalled {
 /// The outcome of one run of argon2 that any number of requests wait for.
 pub(super) type Flight = Arc<OnceCell<bool>>;
 
+/// A look-up that any number of requests wait for; nothing if there is no such key.
+pub(super) type LookUp = Arc<OnceCell<Option<Arc<KnownKey>>>>;
+
 /// The memories of one [`Authenticator`](super::Authenticator).
 pub(super) struct KeyCache {
     known: Cache<KeyId, Arc<KnownKey>>,
@@ -121,6 +130,8 @@ pub(super) struct KeyCache {
     verified: Cache<TokenDigest, Arc<Verified>>,
     budgets: Cache<KeyId, Arc<Mutex<Budget>>>,
     flights: Cache<(TokenDigest, Arc<str>), Flight>,
+    /// By the epoch in which they began, too: who comes after a `forget` does not wait for what was asked before.
+    look_ups: Cache<(KeyId, u64), LookUp>,
     /// Moves with every `forget`, so that a look-up that began before it does not bring the old record back.
     epoch: AtomicU64,
 }
@@ -133,6 +144,7 @@ impl KeyCache {
             verified: Cache::new(CAPACITY),
             budgets: Cache::new(CAPACITY),
             flights: Cache::new(CAPACITY),
+            look_ups: Cache::new(CAPACITY),
             epoch: AtomicU64::new(0),
         }
     }
@@ -153,6 +165,16 @@ impl KeyCache {
     /// To be read before a look-up and handed to [`KeyCache::keep`] after it.
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// The one look-up that all requests with this key share.
+    pub fn look_up(&self, id: KeyId, epoch: u64) -> LookUp {
+        self.look_ups.get_with((id, epoch), LookUp::default)
+    }
+
+    /// Ends a look-up: who comes later finds its outcome remembered, or starts anew.
+    pub fn end_look_up(&self, id: KeyId, epoch: u64) {
+        self.look_ups.invalidate(&(id, epoch));
     }
 
     /// Remembers the outcome of a look-up that began at `now`, unless something was forgotten meanwhile.

@@ -197,13 +197,34 @@ impl Authenticator {
         }
     }
 
+    /// What the store says of the key. Requests that come while it is asked wait for its answer: when a second is over, as many
+    /// as the server has would ask at once, and all of them too late for those behind them.
     async fn look_up(
         &self,
         token: &Token,
         before: Option<&KnownKey>,
         now: NaiveDateTime,
     ) -> Result<Option<Arc<KnownKey>>> {
-        let epoch = self.cache.epoch();
+        let id = token.key_id_digits();
+        loop {
+            let epoch = self.cache.epoch();
+            let look_up = self.cache.look_up(id, epoch);
+            let found = look_up.get_or_try_init(|| self.ask(token, before, now, epoch)).await?.clone();
+            self.cache.end_look_up(id, epoch);
+            // It may have begun long before this request came.
+            if found.as_ref().is_none_or(|key| key.is_recent(now)) {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        token: &Token,
+        before: Option<&KnownKey>,
+        now: NaiveDateTime,
+        epoch: u64,
+    ) -> Result<Option<Arc<KnownKey>>> {
         self.counters.count_look_up();
         let found = self.source.find(token.key_id()).await?;
         let key = found.map(|record| Arc::new(known_key(record, before, now)));

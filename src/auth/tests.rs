@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Barrier, Mutex, MutexGuard};
 
 use chrono::{DateTime, TimeDelta};
+use futures_util::future::{join, join_all, poll_immediate};
 
 use super::*;
 
@@ -311,6 +312,43 @@ async fn auth_03_revocation_elsewhere_takes_effect_within_a_second() {
     house.keys.change(token.key_id(), |key| key.revoked_at = Some(at(1)));
 
     house.assert_refused_cheaply(&token, at(1000), Refusal::Revoked).await;
+}
+
+#[tokio::test]
+async fn auth_03_those_who_come_when_a_second_is_over_share_a_look_up() {
+    let house = House::new();
+    let token = house.keys.issue(|_| {});
+    house.present(&token, at(0)).await.expect("a good token");
+    let before = house.door.counters().look_ups();
+
+    let burst = (0..50).map(|number| house.present(&token, at(1_000 + number)));
+    join_all(burst).await.into_iter().for_each(|caller| drop(caller.expect("a good token")));
+
+    assert_eq!(house.door.counters().look_ups() - before, 1);
+}
+
+#[tokio::test]
+async fn auth_03_nobody_believes_a_look_up_that_began_before_the_key_was_forgotten_or_a_second_ago() {
+    for is_revoked in [true, false] {
+        let house = House::new();
+        let token = house.keys.issue(|_| {});
+        house.present(&token, at(0)).await.expect("a good token");
+        let mut slow = Box::pin(house.present(&token, at(1_000)));
+        assert!(poll_immediate(&mut slow).await.is_none());
+        let before = house.door.counters().look_ups();
+
+        let next = match is_revoked {
+            true => {
+                house.keys.change(token.key_id(), |record| record.revoked_at = Some(at(1_001)));
+                house.door.forget(token.key_id());
+                at(1_002)
+            }
+            false => at(2_000),
+        };
+        let (next, _) = join(house.present(&token, next), slow).await;
+
+        assert_eq!((next.is_err(), house.door.counters().look_ups() - before), (is_revoked, 1));
+    }
 }
 
 #[tokio::test]
