@@ -92,10 +92,6 @@ pub fn bind(
     let main = service.clone();
     let document = web::Data::new(openapi::Document::of(&service, main_shows_health));
     let (counted, waiting) = (traffic.clone(), Arc::default());
-    let turnstile = move |provider: &Provider| match provider.commits_together() {
-        true => Turnstile::new(&waiting),
-        false => Turnstile::always_open(),
-    };
     let server = HttpServer::new(move || {
         let service = main.clone();
         // Each thread that serves makes itself an application.
@@ -103,7 +99,7 @@ pub fn bind(
         App::new()
             .app_data(document.clone())
             .app_data(counted.clone())
-            .app_data(web::Data::new(turnstile(&service.provider)))
+            .app_data(web::Data::new(Turnstile::new(&waiting)))
             .configure(move |app| serve(app, &service, main_shows_health))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(from_fn(observe::request))

@@ -3,8 +3,6 @@
 //! Those whose changes were committed together are answered together, and come back together with the next ones. To make
 //! one ready (to read its body, to check it) takes a thread several times as long as to look somebody up, or to say that
 //! there is no room. So each thread lets some of those pass that have come, and serves whoever else has come before the next.
-//! Where every change has a commit of its own, no more are answered together than there are connections to the database: to
-//! look for others after each few would only cost time there, so all pass.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,20 +17,14 @@ const AT_A_TIME: usize = 16;
 /// The turnstile of one thread.
 #[derive(Debug)]
 pub(super) struct Turnstile {
-    /// `None` if all may pass.
-    passes: Option<Arc<Semaphore>>,
+    passes: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
 }
 
 impl Turnstile {
     /// One more, which counts those who wait together with all others that were given the same count.
     pub(super) fn new(waiting: &Arc<AtomicUsize>) -> Turnstile {
-        Turnstile { passes: Some(Arc::new(Semaphore::new(AT_A_TIME))), waiting: Arc::clone(waiting) }
-    }
-
-    /// One that lets all pass: nobody ever waits.
-    pub(super) fn always_open() -> Turnstile {
-        Turnstile { passes: None, waiting: Arc::default() }
+        Turnstile { passes: Arc::new(Semaphore::new(AT_A_TIME)), waiting: Arc::clone(waiting) }
     }
 
     /// How many wait, at all threads.
@@ -43,9 +35,8 @@ impl Turnstile {
     /// Waits until it lets the caller pass, in the order of arrival. What the caller does until he waits for something else, a
     /// body that is still on its way included, he does before the next one passes in his place.
     pub(super) async fn pass(&self) {
-        let Some(passes) = &self.passes else { return };
         let place = Place::among(&self.waiting);
-        let pass = Arc::clone(passes).acquire_owned().await.expect("nobody closes the semaphore");
+        let pass = Arc::clone(&self.passes).acquire_owned().await.expect("nobody closes the semaphore");
         drop(place);
         // A task of its own runs after the connections that this thread has woken by now, as it does when their bytes come;
         // those whose changes another thread has made come later. To yield here would not do: a connection of HTTP/1 polls
@@ -77,7 +68,6 @@ mod tests {
     use std::rc::Rc;
     use std::task::Poll;
 
-    use futures_util::FutureExt;
     use futures_util::future::{join_all, poll_immediate};
 
     use super::*;
@@ -110,15 +100,6 @@ mod tests {
         assert!(served.iter().copied().flatten().eq(0..many), "in the order of arrival: {served:?}");
         let in_a_row = served.split(Option::is_none).map(<[_]>::len).max();
         assert_eq!(in_a_row, Some(AT_A_TIME), "{served:?}");
-    }
-
-    #[test]
-    fn one_that_is_always_open_lets_all_pass() {
-        let open = Turnstile::always_open();
-
-        for _ in 0..5 * AT_A_TIME {
-            assert!(open.pass().now_or_never().is_some(), "nobody waits");
-        }
     }
 
     #[actix_web::test]

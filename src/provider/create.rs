@@ -1,11 +1,14 @@
 //! POST: a new resource (RFC 7644 §3.3).
 
+mod together;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::assemble::Others;
 use super::credential::Hashed;
 use super::membership::{self, Change, Difference};
 use super::record::{record, record_of_new};
@@ -19,6 +22,8 @@ use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::Connection;
 use crate::store::audit::{self, Changes, Operation, Written};
 use crate::store::resources::{self, NewResource, StoredResource};
+
+pub(super) use together::Independent;
 
 impl Provider {
     /// Creates a resource.
@@ -54,7 +59,11 @@ impl Provider {
         creation: &Arc<Creation>,
         projection: &Arc<Projection>,
     ) -> Result<Representation> {
-        let new = &creation.new;
+        let (tenant_id, new) = (call.caller.tenant_id, &creation.new);
+        if let Some(stored) = self.insert_with_others(call, creation).await? {
+            let stored = stored.with(new.text().to_owned());
+            return self.shown(tenant_id, projection, Others::default(), stored).await;
+        }
         let write = {
             let (provider, call) = (self.clone(), call.clone());
             let (creation, projection) = (Arc::clone(creation), Arc::clone(projection));
@@ -67,7 +76,17 @@ impl Provider {
         };
         let (others, stored) = self.store.write(write).await?;
         let stored = stored.with(new.text().to_owned());
-        self.shown(call.caller.tenant_id, projection, others, stored).await
+        self.shown(tenant_id, projection, others, stored).await
+    }
+
+    /// Inserts what others need not be looked at for, together with what others insert at the moment, where that spares
+    /// round trips; `None` if it has to be inserted by itself.
+    async fn insert_with_others(&self, call: &Call, creation: &Arc<Creation>) -> Result<Option<StoredResource<()>>> {
+        if !self.store.counts_round_trips() || !creation.concerns_nobody_else() {
+            return Ok(None);
+        }
+        let independent = Independent { call: call.clone(), creation: Arc::clone(creation) };
+        self.store.write_together(&self.independent_creations, independent).await
     }
 
     /// On a transaction of its own: a refused insertion leaves PostgreSQL's of no use.
@@ -169,6 +188,13 @@ impl Creation {
             }
         }
         Ok(stored)
+    }
+
+    /// Whether nothing of it is looked for in, or shown of, or kept from other resources, but that it clashes with none.
+    fn concerns_nobody_else(&self) -> bool {
+        let (new, resource_type) = (&self.new, self.new.resource_type());
+        let refers = resource_type.reference().is_some_and(|reference| new.document().get(reference).is_some());
+        !refers && self.members.is_empty() && new.is_all_in_its_row() && !self.hashed.is_missing(&self.password)
     }
 
     /// The resource as it is stored.

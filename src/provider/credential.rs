@@ -80,6 +80,16 @@ impl Hashed {
         }
     }
 
+    /// The hash of what is set, for a resource that has none yet.
+    pub(super) fn hash(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// Whether the change sets a password that is not hashed.
+    pub(super) fn is_missing(&self, change: &PasswordChange) -> bool {
+        matches!(change, PasswordChange::Set(_)) && self.0.is_none()
+    }
+
     /// Makes the change. Whether it is one: to set a password always is, for the answer must not tell who tries one
     /// whether it was the same.
     ///

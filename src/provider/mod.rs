@@ -34,6 +34,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use tokio::sync::Semaphore;
 
 use assemble::{Assembler, Others};
+use create::Independent;
 
 use crate::auth::{Caller, Passwords};
 use crate::scim::projection::Projection;
@@ -41,7 +42,7 @@ use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result, shortened};
 use crate::store::resources::{self, Place, StoredResource, StoredText};
 use crate::store::tenants;
-use crate::store::{Connection, Store};
+use crate::store::{Connection, Gatherer, Store};
 
 pub use assemble::Representation;
 pub use export::{Export, Progress};
@@ -70,6 +71,8 @@ pub struct Provider {
     /// The turns of exports that are not taken.
     export_turns: Arc<Semaphore>,
     passwords: Passwords,
+    /// Where creations that concern nobody else wait for each other.
+    independent_creations: Gatherer<Independent>,
 }
 
 /// Where the time comes from; tests bring their own.
@@ -115,8 +118,17 @@ impl Provider {
     pub fn new(store: Store, registry: &'static Registry, base_url: &str, clock: Clock) -> Provider {
         let turns = |number| Arc::new(Semaphore::new(number));
         let (bulk_turns, export_turns) = (turns(bulk::AT_ONCE), turns(export::at_once(store.pool_use().most)));
-        let passwords = Passwords::new();
-        Provider { store, registry, base_url: base_url.into(), clock, bulk_turns, export_turns, passwords }
+        let (passwords, independent_creations) = (Passwords::new(), store.gatherer());
+        Provider {
+            independent_creations,
+            store,
+            registry,
+            base_url: base_url.into(),
+            clock,
+            bulk_turns,
+            export_turns,
+            passwords,
+        }
     }
 
     /// The schemas and resource types that it serves.
@@ -130,11 +142,6 @@ impl Provider {
     /// `Busy`.
     pub fn room_for_a_change(&self, on_their_way: usize) -> Result<()> {
         self.store.room_for_a_write(on_their_way)
-    }
-
-    /// Whether changes of several clients are committed together ([`Store::commits_together`]).
-    pub fn commits_together(&self) -> bool {
-        self.store.commits_together()
     }
 
     /// What lets those whom one thread serves share what a read costs the store ([`Store::rounds`]).

@@ -28,13 +28,14 @@ use diesel::sql_types::Text;
 use serde_json::Value;
 
 use super::Connection;
+use super::cell::Cell;
 use super::sql::Sql;
 use super::statement::{OnConflict, insert_rows};
 use crate::scim::{Error, Result};
 
 pub use changes::{Changes, MASK};
 pub use erasure::{Mark, erasable, erase, erase_of_tenant};
-pub use many::{append_all, changes_at, count_steps, last_touches, steps_of_all};
+pub use many::{append_all, append_all_written, changes_at, count_steps, last_touches, steps_of_all};
 pub use past::{
     Deed, Entry, Span, Step, Touched, changes_of, deeds, entries, has_secrets_since, is_late, last_step, last_touch,
     since_deletion, steps, touched,
@@ -153,9 +154,7 @@ impl Operation {
     /// event of another resource has none of its own.
     fn event(self) -> Option<&'static str> {
         match self {
-            Operation::Create | Operation::Restore | Operation::Import => {
-                Some("urn:ietf:params:scim:event:prov:create:notice")
-            }
+            Operation::Create | Operation::Restore | Operation::Import => Some(CREATED),
             Operation::Replace => Some("urn:ietf:params:scim:event:prov:put:notice"),
             Operation::Modify | Operation::Unassign | Operation::Assign => {
                 Some("urn:ietf:params:scim:event:prov:patch:notice")
@@ -165,6 +164,9 @@ impl Operation {
         }
     }
 }
+
+/// The event of a new resource.
+pub(super) const CREATED: &str = "urn:ietf:params:scim:event:prov:create:notice";
 
 /// A change as its row says it. It takes no database to know, so whoever can makes it ready before the transaction.
 #[derive(Debug)]
@@ -216,7 +218,39 @@ impl Written {
             digest,
         })
     }
+
+    /// What stands in [`COLUMNS`].
+    pub(super) fn cells(&self) -> [Cell<'_>; COLUMNS.len()] {
+        [
+            self.tenant_id.into(),
+            self.at.into(),
+            self.caller.as_str().into(),
+            self.request_id.as_str().into(),
+            self.operation.as_str().into(),
+            self.resource_type.as_str().into(),
+            self.resource_id.as_str().into(),
+            self.version.into(),
+            self.changes.as_str().into(),
+            self.salt.as_str().into(),
+            self.digest.as_str().into(),
+        ]
+    }
 }
+
+/// The columns of a row.
+pub(super) const COLUMNS: [&str; 11] = [
+    "tenant_id",
+    "at",
+    "caller",
+    "request_id",
+    "operation",
+    "resource_type",
+    "resource_id",
+    "version",
+    "changes",
+    "salt",
+    "digest",
+];
 
 /// Appends a change and its event.
 ///
@@ -278,35 +312,7 @@ fn append_event(connection: &mut Connection, change: Sql, event: &'static str) -
 /// Database failures.
 pub fn append_silent(connection: &mut Connection, records: &[Record<'_>]) -> Result<()> {
     let written = records.iter().map(Written::of).collect::<Result<Vec<Written>>>()?;
-    let columns = [
-        "tenant_id",
-        "at",
-        "caller",
-        "request_id",
-        "operation",
-        "resource_type",
-        "resource_id",
-        "version",
-        "changes",
-        "salt",
-        "digest",
-    ];
-    let cells = written.iter().map(|written| {
-        [
-            written.tenant_id.into(),
-            written.at.into(),
-            written.caller.as_str().into(),
-            written.request_id.as_str().into(),
-            written.operation.as_str().into(),
-            written.resource_type.as_str().into(),
-            written.resource_id.as_str().into(),
-            written.version.into(),
-            written.changes.as_str().into(),
-            written.salt.as_str().into(),
-            written.digest.as_str().into(),
-        ]
-    });
-    insert_rows(connection, "audit", columns, cells, OnConflict::Fail)?;
+    insert_rows(connection, "audit", COLUMNS, written.iter().map(Written::cells), OnConflict::Fail)?;
     Ok(())
 }
 

@@ -56,6 +56,12 @@ macro_rules! each_backend {
 }
 pub(crate) use each_backend;
 
+/// The backend of databases that take a list of values as one ([`Connection::takes_lists`]).
+pub(super) type WithLists = diesel::pg::Pg;
+
+/// A connection to one of them.
+pub(super) type ConnectionWithLists = PgConnection;
+
 /// A query whose rows are read alike from either database.
 pub trait Reads<'query, U>: LoadQuery<'query, SqliteConnection, U> + LoadQuery<'query, PgConnection, U> {}
 
@@ -79,6 +85,23 @@ impl Connection {
     /// Whether one statement can write several tables, which spares a round trip for each. SQLite's cannot, and makes none.
     pub(super) fn writes_at_once(&self) -> bool {
         matches!(self, Connection::Postgres(_))
+    }
+
+    /// Whether many rows go to the database as a list of values for each column: one text, whatever their number, which stays
+    /// prepared. SQLite has no lists, and is at hand.
+    pub(super) fn takes_lists(&self) -> bool {
+        matches!(self, Connection::Postgres(_))
+    }
+
+    /// Runs a statement with lists.
+    pub(super) fn on_lists<T>(
+        &mut self,
+        statement: impl FnOnce(&mut ConnectionWithLists) -> QueryResult<T>,
+    ) -> QueryResult<T> {
+        match self {
+            Connection::Sqlite(_) => Err(DatabaseError::QueryBuilderError("SQLite takes no lists".into())),
+            Connection::Postgres(c) => statement(c),
+        }
     }
 
     /// Whether a column holds values of its own type alone. SQLite's take any.
@@ -173,6 +196,18 @@ impl Connection {
             Connection::Postgres(c) => {
                 AnsiTransactionManager::begin_transaction_sql(c, "BEGIN ISOLATION LEVEL READ COMMITTED")
             }
+        }
+    }
+
+    /// The same on PostgreSQL, for a transaction that serves several: it waits for nobody's lock for long. SQLite's writer
+    /// has no others to wait for.
+    pub(super) fn begin_hasty_write(&mut self) -> QueryResult<()> {
+        match self {
+            Connection::Sqlite(_) => self.begin_write(Duration::ZERO),
+            Connection::Postgres(c) => AnsiTransactionManager::begin_transaction_sql(
+                c,
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '100ms'",
+            ),
         }
     }
 

@@ -4,6 +4,7 @@ use diesel::sql_types::Text;
 
 use super::Connection;
 use super::sql::Sql;
+use super::statement::{OnConflict, insert_rows};
 use crate::scim::Result;
 
 /// The hash of a resource's password, a PHC string.
@@ -27,6 +28,16 @@ pub fn set(connection: &mut Connection, row_id: i64, password_hash: &str) -> Res
         .bind(password_hash)
         .push(") ON CONFLICT (row_id) DO UPDATE SET password_hash = excluded.password_hash");
     statement.execute(connection)?;
+    Ok(())
+}
+
+/// Keeps the hashes of resources that have none yet: of each, its row and the hash.
+///
+/// # Errors
+/// Database failures.
+pub fn insert_all<'a>(connection: &mut Connection, hashes: impl IntoIterator<Item = (i64, &'a str)>) -> Result<()> {
+    let rows = hashes.into_iter().map(|(row_id, hash)| [row_id.into(), hash.into()]);
+    insert_rows(connection, "credentials", ["row_id", "password_hash"], rows, OnConflict::Fail)?;
     Ok(())
 }
 

@@ -8,15 +8,17 @@ use std::mem::discriminant;
 
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::Connection;
+use super::gathering::Errand;
+use super::line::Line;
 use super::members::{self, Groups, Membership};
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredText};
 use super::search::{self, Scope, Search};
 use super::sql::Sql;
-use crate::scim::Result;
+use super::{Connection, Inner};
+use crate::scim::{Error, ErrorKind, Result};
 
 /// How many look-ups share a statement at most.
-pub(super) const MOST_TOGETHER: usize = 16;
+const MOST_TOGETHER: usize = 16;
 
 /// Among which resources to look, and what to see of others.
 #[derive(Debug, Clone)]
@@ -49,14 +51,35 @@ pub enum Whose {
     Key(String),
 }
 
-impl LookUp {
-    /// Whether one statement answers both.
-    pub(super) fn is_like(&self, other: &LookUp) -> bool {
+impl Errand for LookUp {
+    type Answer = Seen;
+
+    const MOST_TOGETHER: usize = MOST_TOGETHER;
+
+    const CLERKS: usize = 3;
+
+    /// They wait for the processor.
+    const KINDS_APART: bool = false;
+
+    fn is_like(&self, other: &LookUp) -> bool {
         let of = |look_up: &LookUp| {
             let Glance { tenant_id, resource_type, with_groups, .. } = look_up.glance;
             (tenant_id, resource_type, with_groups, discriminant(&look_up.whose))
         };
         of(self) == of(other)
+    }
+
+    fn line(store: &Inner) -> &Line {
+        &store.reads
+    }
+
+    fn carry_out(store: &Inner, look_ups: &[&LookUp]) -> Result<Vec<Option<Seen>>> {
+        store.ask(|connection| together(connection, look_ups))
+    }
+
+    /// Perhaps one of them asks what no database takes.
+    fn may_be_of_one(failure: &Error) -> bool {
+        failure.kind() == ErrorKind::Internal
     }
 }
 
@@ -167,7 +190,7 @@ fn membership(row: Row, member_row_id: i64, beyond: Option<i64>) -> Membership {
     (member_row_id, group_row_id, id, display_name, beyond)
 }
 
-/// What look-ups of one kind ([`LookUp::is_like`]) see, in their order, by one statement; `None` for one of which it can't
+/// What look-ups of one kind ([`Errand::is_like`]) see, in their order, by one statement; `None` for one of which it can't
 /// tell.
 ///
 /// # Errors

@@ -18,15 +18,30 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// The turns, and how many wait for one.
 #[derive(Debug)]
 pub(super) struct Line {
+    most: u32,
     turns: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    /// Those who have a place.
+    waiting: Arc<AtomicUsize>,
+    /// Those who wait for a turn, with a place or for others who have one.
+    in_line: AtomicUsize,
     limit: usize,
 }
 
 impl Line {
     /// A line for so many turns at once, in which so many may wait.
     pub(super) fn new(turns: u32, limit: usize) -> Line {
-        Line { turns: Arc::new(Semaphore::new(turns as usize)), waiting: AtomicUsize::new(0), limit }
+        Line {
+            most: turns,
+            turns: Arc::new(Semaphore::new(turns as usize)),
+            waiting: Arc::default(),
+            in_line: AtomicUsize::new(0),
+            limit,
+        }
+    }
+
+    /// How many turns there are at once.
+    pub(super) fn turns(&self) -> u32 {
+        self.most
     }
 
     /// A turn, which ends when it is dropped.
@@ -39,13 +54,18 @@ impl Line {
             return Ok(turn);
         }
         let _place = self.place()?;
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned());
-        Ok(turn.await.map_err(|_| busy())?.expect("nobody closes the semaphore"))
+        tokio::time::timeout(PATIENCE, self.turn_for_others()).await.map_err(|_| busy())
+    }
+
+    /// The same for whoever serves others, each of whom has a place and a patience of his own.
+    pub(super) async fn turn_for_others(&self) -> OwnedSemaphorePermit {
+        let _in_line = InLine::of(&self.in_line);
+        Arc::clone(&self.turns).acquire_owned().await.expect("nobody closes the semaphore")
     }
 
     /// Whether anybody waits for a turn.
     pub(super) fn is_waited_for(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.in_line.load(Ordering::Relaxed) > 0
     }
 
     /// Whether one more may wait behind so many that are still on their way.
@@ -60,9 +80,9 @@ impl Line {
     ///
     /// # Errors
     /// `Busy` if too many wait.
-    pub(super) fn place(&self) -> Result<Waiting<'_>> {
+    pub(super) fn place(&self) -> Result<Place> {
         // Counted first, so that of two who come at once for the last place only one gets it.
-        let place = Waiting(self);
+        let place = Place(Arc::clone(&self.waiting));
         match self.waiting.fetch_add(1, Ordering::Relaxed) < self.limit {
             true => Ok(place),
             false => Err(busy()),
@@ -70,18 +90,34 @@ impl Line {
     }
 
     #[cfg(test)]
-    fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 }
 
-/// Somebody who waits.
+/// Somebody who has a place.
 #[derive(Debug)]
-pub(super) struct Waiting<'a>(&'a Line);
+pub(super) struct Place(Arc<AtomicUsize>);
 
-impl Drop for Waiting<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Somebody who waits for a turn.
+struct InLine<'a>(&'a AtomicUsize);
+
+impl InLine<'_> {
+    fn of(in_line: &AtomicUsize) -> InLine<'_> {
+        in_line.fetch_add(1, Ordering::Relaxed);
+        InLine(in_line)
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::resources::{Columns, Place, is_group, names_like};
+use super::resources::{self, Columns, Place, is_group, names_like};
 use super::sql::Sql;
 use super::statement::{OnConflict, insert_rows};
 use super::unique::{self, UniqueValues, unique_key};
 use super::values::{self, IndexedValue, indexed_values};
-use super::{Connection, error, limits, tenants};
+use super::{Connection, credentials, error, limits, tenants};
 use crate::scim::group_name;
 use crate::scim::resource::{Document, Meta};
 use crate::scim::{Error, Result};
@@ -148,10 +148,7 @@ fn taken_further_value(connection: &mut Connection, arrival: &Arrival) -> Result
 /// `uniqueness` for an id or a unique value that is taken; database failures.
 pub fn insert(connection: &mut Connection, arrivals: &[Arrival]) -> Result<Vec<i64>> {
     let names = names(connection, arrivals)?;
-    let mut row_ids = Vec::with_capacity(arrivals.len());
-    for (arrivals, names) in arrivals.chunks(ROWS_PER_STATEMENT).zip(names.chunks(ROWS_PER_STATEMENT)) {
-        row_ids.extend(insert_rows_of(connection, arrivals, names)?);
-    }
+    let row_ids = insert_rows_of(connection, arrivals, &names)?;
     let mut index: Vec<(i64, IndexedValue)> = Vec::new();
     for (arrival, row_id) in arrivals.iter().zip(&row_ids).filter(|(arrival, _)| arrival.deleted.is_none()) {
         let Place { tenant_id, resource_type, .. } = arrival.place;
@@ -164,7 +161,9 @@ pub fn insert(connection: &mut Connection, arrivals: &[Arrival]) -> Result<Vec<i
     if let Some(Arrival { place, .. }) = arrivals.first() {
         values::insert_all(connection, place.tenant_id, index.iter().map(|(row_id, value)| (*row_id, value)))?;
     }
-    insert_hashes(connection, arrivals, &row_ids)?;
+    let hashes = arrivals.iter().zip(&row_ids);
+    let hashes = hashes.filter_map(|(arrival, row_id)| Some((*row_id, arrival.password_hash.as_deref()?)));
+    credentials::insert_all(connection, hashes)?;
     note_last_modified(connection, arrivals, &row_ids)?;
     Ok(row_ids)
 }
@@ -178,45 +177,31 @@ pub fn hold_to_limit(connection: &mut Connection, place: Place) -> Result<()> {
     limits::added(connection, place.tenant_id, &place.settings, place.resource_type)
 }
 
-/// Sixteen binds each.
-const ROWS_PER_STATEMENT: usize = 60;
-
 fn insert_rows_of(connection: &mut Connection, arrivals: &[Arrival], names: &[Option<String>]) -> Result<Vec<i64>> {
-    let mut statement: Sql<(BigInt, Text)> = Sql::new(
-        "INSERT INTO resources (tenant_id, id, resource_type, unique_key, name, external_id, display_name, active, \
-         document, version, created_at, modified_at, deleted_at, deleted_by, withheld) VALUES ",
-    );
-    for (at, (arrival, name)) in arrivals.iter().zip(names).enumerate() {
-        let Arrival { place, id, document, meta, deleted, withheld, .. } = arrival;
-        let columns = Columns::of(*place, document);
-        let (deleted_at, deleted_by): (Option<NaiveDateTime>, Option<String>) =
-            deleted.clone().map(|(at, by)| (at.naive_utc(), by)).unzip();
-        statement = statement
-            .push(if at == 0 { "(" } else { ", (" })
-            .bind(place.tenant_id)
-            .push(", ")
-            .bind_list([id.as_str(), place.resource_type.name.as_str()])
-            .push(", ")
-            .bind_list([columns.unique_key, name.clone(), columns.external_id, columns.display_name])
-            .push(", ")
-            .bind(columns.active && deleted.is_none())
-            .push(", ")
-            .bind(document.to_json())
-            .push(", ")
-            .bind(meta.version)
-            .push(", ")
-            .bind_list([meta.created.naive_utc(), meta.last_modified.naive_utc()])
-            .push(", ")
-            .bind(deleted_at)
-            .push(", ")
-            .bind_list([deleted_by, withheld.clone()])
-            .push(")");
-    }
-    let statement = statement.push(" RETURNING row_id, id");
-    let statement = if arrivals.len() == ROWS_PER_STATEMENT { statement } else { statement.uncached() };
-    let inserted: Vec<(i64, String)> =
-        statement.load(connection).map_err(error::unique("An id or a unique value is already in use."))?;
-    let by_id: HashMap<String, i64> = inserted.into_iter().map(|(row_id, id)| (id, row_id)).collect();
+    let written: Vec<(Columns, String)> =
+        arrivals.iter().map(|it| (Columns::of(it.place, &it.document), it.document.to_json())).collect();
+    let rows = arrivals.iter().zip(names).zip(&written).map(|((arrival, name), (columns, document))| {
+        let Arrival { place, id, meta, deleted, withheld, .. } = arrival;
+        [
+            place.tenant_id.into(),
+            id.as_str().into(),
+            place.resource_type.name.as_str().into(),
+            columns.unique_key.as_deref().into(),
+            name.as_deref().into(),
+            columns.external_id.as_deref().into(),
+            columns.display_name.as_deref().into(),
+            (columns.active && deleted.is_none()).into(),
+            document.as_str().into(),
+            meta.version.into(),
+            meta.created.naive_utc().into(),
+            meta.last_modified.naive_utc().into(),
+            deleted.as_ref().map(|(at, _)| at.naive_utc()).into(),
+            deleted.as_ref().map(|(_, by)| by.as_str()).into(),
+            withheld.as_deref().into(),
+        ]
+    });
+    let inserted = resources::insert_all(connection, rows, OnConflict::Fail);
+    let by_id = inserted.map_err(error::unique("An id or a unique value is already in use."))?;
     let row_ids: Option<Vec<i64>> = arrivals.iter().map(|arrival| by_id.get(&arrival.id).copied()).collect();
     // The order of rows is that of every list.
     row_ids
@@ -249,15 +234,6 @@ fn names(connection: &mut Connection, arrivals: &[Arrival]) -> Result<Vec<Option
         names.push(Some(wanted));
     }
     Ok(names)
-}
-
-fn insert_hashes(connection: &mut Connection, arrivals: &[Arrival], row_ids: &[i64]) -> Result<()> {
-    let rows = arrivals.iter().zip(row_ids).filter_map(|(arrival, row_id)| {
-        let hash = arrival.password_hash.as_deref()?;
-        Some([(*row_id).into(), hash.into()])
-    });
-    insert_rows(connection, "credentials", ["row_id", "password_hash"], rows, OnConflict::Fail)?;
-    Ok(())
 }
 
 /// No change of the history that begins here is as old as `lastModified`.

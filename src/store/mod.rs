@@ -5,6 +5,7 @@
 
 mod backup;
 mod catalog;
+mod cell;
 mod checkpointer;
 mod commit;
 mod conform;
@@ -16,10 +17,12 @@ mod gathering;
 mod instant;
 mod limits;
 mod line;
+mod lists;
 mod migrations;
 mod rounds;
 mod sql;
 mod standing;
+mod together;
 mod totals;
 mod values;
 mod writer;
@@ -27,6 +30,7 @@ mod writer;
 pub mod api_keys;
 pub mod audit;
 pub mod condition;
+pub mod creations;
 pub mod credentials;
 pub mod error;
 pub mod glance;
@@ -61,6 +65,8 @@ use self::gathering::Gathering;
 use self::glance::{LookUp, Seen};
 use self::line::{Line, PATIENCE, busy};
 use self::rounds::{Commits, Rounds};
+use self::together::Joint;
+pub use self::together::{Gatherer, Together};
 use self::writer::Writer;
 use crate::scim::{Error, ErrorKind, Result};
 use crate::telemetry::traces::TRACES;
@@ -110,6 +116,14 @@ pub enum Reach {
     Scan,
 }
 
+/// Whether a write on a connection of the pool waits for a lock that another transaction has as long as anybody does, or
+/// hardly at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    Patient,
+    Hasty,
+}
+
 /// How the connections of the pool are used at one moment; SQLite's writer has one beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolUse {
@@ -140,7 +154,7 @@ struct Inner {
     /// Bounds the writes that wait for a tenant which another one keeps to itself.
     held: Line,
     /// The look-ups that wait, where each statement is a round trip.
-    gathering: Gathering,
+    gathering: Arc<Gathering<LookUp>>,
     /// Where one connection does all the writing.
     writer: Option<Writer>,
     commits: Commits,
@@ -172,7 +186,7 @@ impl Store {
                 scans: Line::new(scans, settings.queue_limit),
                 writes: Line::new(writes, settings.queue_limit),
                 held: Line::new(1, settings.queue_limit),
-                gathering: Gathering::new(settings.queue_limit, scans),
+                gathering: Gathering::new(scans),
                 writer,
                 commits,
                 closed: AtomicBool::new(false),
@@ -269,7 +283,7 @@ impl Store {
     pub async fn look_up(&self, look_up: LookUp) -> Result<Option<Seen>> {
         let _trace = tracing::info_span!(target: TRACES, "store.read", scimd.reach = ?Reach::Point);
         self.inner.check_open()?;
-        self.inner.look_up(look_up).await
+        self.inner.gathered(&self.inner.gathering, look_up).await
     }
 
     /// Runs `work` in a transaction and answers after it is durable; on an error nothing of it is stored.
@@ -291,6 +305,20 @@ impl Store {
             return writer.write(work).await;
         }
         self.inner.write_beside(work).await
+    }
+
+    /// Where writes of one sort wait for [`Store::write_together`].
+    pub fn gatherer<W: Together>(&self) -> Gatherer<W> {
+        Gatherer(Gathering::new(self.inner.writes.turns()))
+    }
+
+    /// Does a write, together with others of its kind that wait: they share statements and a commit. `None` if it has to be
+    /// done by itself ([`Store::write`]); nothing of it is stored then. For where statements are round trips
+    /// ([`Store::counts_round_trips`]). Fails as [`Store::write`] does.
+    pub async fn write_together<W: Together>(&self, gatherer: &Gatherer<W>, write: W) -> Result<Option<W::Answer>> {
+        let _trace = tracing::info_span!(target: TRACES, "store.write");
+        self.inner.check_open()?;
+        self.inner.gathered(&gatherer.0, Joint(write)).await
     }
 
     /// Lets nothing that was overwritten outlast in SQLite's log; whether that is done, for a long read may be in the way.
@@ -325,11 +353,6 @@ impl Store {
         }
         let detail = format!("The tables of the database are not up to date ({}); migrate them.", pending.join(", "));
         Err(Error::new(ErrorKind::Unavailable, detail))
-    }
-
-    /// Whether writes that wait together are committed together, so that those who wait for them are answered together.
-    pub fn commits_together(&self) -> bool {
-        self.inner.writer.is_some()
     }
 
     /// Whether one more write may wait behind so many that are still on their way. Whoever asks before he makes one ready is
@@ -446,7 +469,7 @@ impl Inner {
         loop {
             let inner = Arc::clone(self);
             let attempt = move || {
-                let outcome = inner.write(&mut work);
+                let outcome = inner.write(Haste::Patient, 1, &mut work);
                 Ok((work, outcome))
             };
             let (same, outcome) = self.on_blocking_thread(&self.writes, attempt).await?;
@@ -463,12 +486,15 @@ impl Inner {
         }
     }
 
-    /// A write on a connection of the pool, repeated while something passing is in its way.
-    fn write<T>(&self, mut work: impl FnMut(&mut Connection) -> Result<T>) -> Result<T> {
+    /// A write of so many changes on a connection of the pool, repeated while something passing is in its way.
+    fn write<T>(&self, haste: Haste, changes: usize, mut work: impl FnMut(&mut Connection) -> Result<T>) -> Result<T> {
         let mut attempt = 1;
         loop {
-            let mut connection = self.begin(|c| c.begin_write(Duration::ZERO))?;
-            match run_write(&mut connection, &mut work) {
+            let mut connection = self.begin(|c| match haste {
+                Haste::Patient => c.begin_write(Duration::ZERO),
+                Haste::Hasty => c.begin_hasty_write(),
+            })?;
+            match run_write(&mut connection, changes, &mut work) {
                 Err(error) if error::may_run_again(&error) && attempt < writer::ATTEMPTS => {
                     tracing::debug!(attempt, error = %error, "a change runs again");
                 }
@@ -546,9 +572,13 @@ fn run<T>(connection: &mut Connection, work: impl FnOnce(&mut Connection) -> Res
     outcome.unwrap_or_else(|payload| Err(error::panicked(&*payload)))
 }
 
-fn run_write<T>(connection: &mut Connection, work: &mut impl FnMut(&mut Connection) -> Result<T>) -> Result<T> {
+fn run_write<T>(
+    connection: &mut Connection,
+    changes: usize,
+    work: &mut impl FnMut(&mut Connection) -> Result<T>,
+) -> Result<T> {
     match run(connection, work) {
-        Ok(value) => commit::commit(connection, 1).map(|()| value),
+        Ok(value) => commit::commit(connection, changes).map(|()| value),
         Err(error) => {
             let _ = connection.rollback();
             Err(error)

@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use serde_json::Value;
 
 use super::Connection;
+use super::cell::Cell;
 use super::connection::each_backend;
 use super::error;
 use super::instant::Instant;
@@ -15,9 +16,10 @@ use super::limits;
 use super::schema::resources;
 use super::sql::Sql;
 use super::standing::{Question, Standing, Value as Given};
-use super::tenants::{self, TenantSettings};
+use super::statement::{OnConflict, insert_numbered_rows};
+use super::tenants::{self, GroupNames, TenantSettings};
 use super::unique::{self, UniqueValues, unique_key};
-use super::values::{self, tenant_path};
+use super::values::{self, IndexedValue, tenant_path};
 use crate::scim::group_name;
 use crate::scim::resource::{Document, Meta};
 use crate::scim::schema::{GROUP_URN, Resolved, ResourceType};
@@ -115,6 +117,8 @@ pub struct NewResource {
     id: String,
     document: Document,
     text: String,
+    /// Those of its row. The key of a group depends on what is set for its tenant.
+    columns: Columns,
     indexed: values::Difference,
     unique: UniqueValues,
     at: DateTime<Utc>,
@@ -126,7 +130,8 @@ impl NewResource {
         let text = document.to_json();
         let indexed = values::Difference::between(resource_type, None, Some(&document));
         let unique = UniqueValues::of(resource_type, &document);
-        NewResource { resource_type, id, document, text, indexed, unique, at }
+        let columns = Columns::of_type(resource_type, &document, GroupNames::default());
+        NewResource { resource_type, id, document, text, columns, indexed, unique, at }
     }
 
     /// Its type.
@@ -153,6 +158,27 @@ impl NewResource {
     pub fn meta(&self) -> Meta {
         Meta { created: self.at, last_modified: self.at, version: 1 }
     }
+
+    /// What is stored of it beside its attributes, which whoever made it has.
+    pub(super) fn stored(&self, row_id: i64, name: Option<String>) -> StoredResource<()> {
+        let (id, resource_type) = (self.id.clone(), self.resource_type.name.clone());
+        StoredResource { row_id, id, resource_type, document: (), meta: self.meta(), name, deleted: None }
+    }
+
+    /// The columns of its row; but for the key of a group, they are those of every tenant.
+    pub(super) fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// Its values in the search index.
+    pub(super) fn indexed(&self) -> &[IndexedValue] {
+        self.indexed.come()
+    }
+
+    /// Whether there is nothing to insert or to look for beside its row: no further unique values, and no name for programs.
+    pub fn is_all_in_its_row(&self) -> bool {
+        !is_group(self.resource_type) && self.unique.iter().next().is_none()
+    }
 }
 
 /// Inserts a live resource with its search index. The unique index is the judge of uniqueness. Whoever asks has its attributes.
@@ -178,13 +204,15 @@ pub fn insert(connection: &mut Connection, place: Place, new: &NewResource) -> R
     if !is_indexed {
         indexed.write(connection, place.tenant_id, row_id)?;
     }
-    let (id, resource_type) = (new.id.clone(), place.resource_type.name.clone());
-    Ok(StoredResource { row_id, id, resource_type, document: (), meta: new.meta(), name, deleted: None })
+    Ok(new.stored(row_id, name))
 }
 
 /// The insertion of a live resource.
 fn new_row(connection: &Connection, place: Place, new: &NewResource, name: Option<String>) -> Sql {
-    let columns = Columns::of(place, &new.document);
+    let columns = match is_group(place.resource_type) {
+        true => Columns::of(place, &new.document),
+        false => new.columns.clone(),
+    };
     let statement = Sql::new(connection.insertion()).push(
         " INTO resources (tenant_id, id, resource_type, unique_key, name, external_id, display_name, active, document, \
          version, created_at, modified_at) VALUES (",
@@ -212,6 +240,41 @@ fn new_row(connection: &Connection, place: Place, new: &NewResource, name: Optio
         .push(", ")
         .bind(new.at.naive_utc())
         .push(")")
+}
+
+/// The columns of a row that is inserted beside others.
+const NEW_COLUMNS: [&str; 15] = [
+    "tenant_id",
+    "id",
+    "resource_type",
+    "unique_key",
+    "name",
+    "external_id",
+    "display_name",
+    "active",
+    "document",
+    "version",
+    "created_at",
+    "modified_at",
+    "deleted_at",
+    "deleted_by",
+    "withheld",
+];
+
+/// Values of [`NEW_COLUMNS`].
+pub(super) type NewCells<'a> = [Cell<'a>; NEW_COLUMNS.len()];
+
+/// Inserts many rows; the row of each by its id. Those that clash with another one are passed over, or fail the whole.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn insert_all<'a>(
+    connection: &mut Connection,
+    rows: impl IntoIterator<Item = NewCells<'a>>,
+    on_conflict: OnConflict,
+) -> QueryResult<HashMap<String, i64>> {
+    let inserted = insert_numbered_rows(connection, ("resources", "id"), NEW_COLUMNS, rows, on_conflict)?;
+    Ok(inserted.into_iter().map(|(row_id, id)| (id, row_id)).collect())
 }
 
 /// The live resource of that id.
@@ -980,11 +1043,15 @@ pub(super) struct Columns {
 impl Columns {
     /// Those of a live resource.
     pub fn of(place: Place, document: &Document) -> Columns {
+        Columns::of_type(place.resource_type, document, place.settings.group_names)
+    }
+
+    /// The same where this is set for the names of groups.
+    pub fn of_type(resource_type: &ResourceType, document: &Document, group_names: GroupNames) -> Columns {
         Columns {
-            unique_key: unique_key(place.resource_type, document, place.settings.group_names),
+            unique_key: unique_key(resource_type, document, group_names),
             external_id: document.text("externalId").map(str::to_owned),
-            display_name: place
-                .resource_type
+            display_name: resource_type
                 .display_name()
                 .and_then(|attribute| document.text(&attribute.name))
                 .map(str::to_owned),

@@ -1,20 +1,26 @@
 //! Statements that diesel cannot write once for both databases: many rows at a time, and row locks.
 //!
-//! Each is a `QueryFragment` for every backend that can bind our four column types, so it runs on either database and on
-//! [`Connection`] itself. Values are binds, always; table and column names are our own constants.
+//! Each is a `QueryFragment` for every backend that can bind our column types, so it runs on either database and on
+//! [`Connection`] itself. Values are binds, always: one for each, or where the database takes lists, one for each column.
+//! Table and column names are our own constants.
 
-use chrono::NaiveDateTime;
+use std::marker::PhantomData;
+
 use diesel::backend::Backend;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::serialize::ToSql;
-use diesel::sql_types::{BigInt, Bool, HasSqlType, Nullable, Text, Timestamp};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Text};
 
+use super::cell::{Binds, Cell};
 use super::connection::{Connection, each_backend};
+use super::lists::ListSql;
 
 /// What one statement binds at most: far below SQLite's 32,766 and PostgreSQL's 65,535, and past the point where a longer
 /// statement is any faster.
 const BINDS_PER_STATEMENT: usize = 1_000;
+
+/// How many rows go as lists at once.
+const ROWS_PER_LIST: usize = 1_000;
 
 /// Whether so many rows are better a statement each: where the database is at hand, and there are few. Of one row, SQLite
 /// needs no copy of each page that it would have to restore if a later row failed, and the text is always the same.
@@ -26,21 +32,6 @@ pub(super) fn is_one_by_one(connection: &Connection, rows: usize) -> bool {
 /// that are as large as can be.
 const ROWS_KEPT_PREPARED: usize = 32;
 
-/// One value of a row.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Cell<'a> {
-    /// A number.
-    BigInt(i64),
-    /// Text.
-    Text(&'a str),
-    /// A yes or no.
-    Bool(bool),
-    /// A time, UTC, whole milliseconds.
-    Timestamp(NaiveDateTime),
-    /// Text or null.
-    NullableText(Option<&'a str>),
-}
-
 /// What happens to a row whose key is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConflict {
@@ -51,7 +42,7 @@ pub enum OnConflict {
     Skip,
 }
 
-/// Inserts rows of `columns` into `table`, a few hundred per statement; answers how many were inserted.
+/// Inserts rows of `columns` into `table`, some hundreds per statement; answers how many were inserted.
 ///
 /// A failure leaves the rows of earlier statements to the transaction.
 pub fn insert_rows<'a, const N: usize>(
@@ -61,15 +52,59 @@ pub fn insert_rows<'a, const N: usize>(
     rows: impl IntoIterator<Item = [Cell<'a>; N]>,
     on_conflict: OnConflict,
 ) -> QueryResult<usize> {
+    let mut inserted = 0;
+    insert_in_chunks(connection, rows, on_conflict, |connection, rows, insertion| {
+        let into = Into { insertion, table, columns, on_conflict, returned: None, row: PhantomData::<()> };
+        inserted += match goes_as_lists(connection, rows) {
+            true => into.lists(rows).execute(connection)?,
+            false => each_backend!(connection, c => InsertRows { into, rows }.execute(c))?,
+        };
+        Ok(())
+    })?;
+    Ok(inserted)
+}
+
+/// The same into a table that numbers its rows; the number of each row that was inserted and what stands in the column
+/// `returned`, in no certain order.
+pub fn insert_numbered_rows<'a, const N: usize>(
+    connection: &mut Connection,
+    (table, returned): (&'static str, &'static str),
+    columns: [&'static str; N],
+    rows: impl IntoIterator<Item = [Cell<'a>; N]>,
+    on_conflict: OnConflict,
+) -> QueryResult<Vec<(i64, String)>> {
+    let mut inserted = Vec::new();
+    insert_in_chunks(connection, rows, on_conflict, |connection, rows, insertion| {
+        let row = PhantomData::<(BigInt, Text)>;
+        let into = Into { insertion, table, columns, on_conflict, returned: Some(returned), row };
+        let some: Vec<(i64, String)> = match goes_as_lists(connection, rows) {
+            true => into.lists(rows).load(connection)?,
+            false => each_backend!(connection, c => InsertRows { into, rows }.load(c))?,
+        };
+        inserted.extend(some);
+        Ok(())
+    })?;
+    Ok(inserted)
+}
+
+/// One row has a text of its own anyway, and it takes PostgreSQL less.
+fn goes_as_lists<const N: usize>(connection: &Connection, rows: &[[Cell<'_>; N]]) -> bool {
+    connection.takes_lists() && rows.len() > 1
+}
+
+fn insert_in_chunks<'a, const N: usize>(
+    connection: &mut Connection,
+    rows: impl IntoIterator<Item = [Cell<'a>; N]>,
+    on_conflict: OnConflict,
+    mut insert: impl FnMut(&mut Connection, &[[Cell<'a>; N]], &'static str) -> QueryResult<()>,
+) -> QueryResult<()> {
     // What fails for good needs no copies of pages, however many rows a statement has (unless it refers to other tables).
-    let (insertion, ending, few) = match on_conflict {
-        OnConflict::Fail => (connection.insertion(), "", ROWS_KEPT_PREPARED),
-        OnConflict::Skip => ("INSERT", " ON CONFLICT DO NOTHING", 1),
+    let (insertion, few) = match on_conflict {
+        OnConflict::Fail => (connection.insertion(), ROWS_KEPT_PREPARED),
+        OnConflict::Skip => ("INSERT", 1),
     };
-    in_chunks(connection, rows, (rows_per_statement(N), few), |connection, rows| {
-        let statement = InsertRows { insertion, table, columns, rows, ending };
-        each_backend!(connection, c => statement.execute(c))
-    })
+    let most = if connection.takes_lists() { ROWS_PER_LIST } else { rows_per_statement(N) };
+    in_chunks(connection, rows, (most, few), |connection, rows| insert(connection, rows, insertion))
 }
 
 /// Deletes the rows of `table` whose `columns` equal one of `rows`; answers how many there were.
@@ -81,10 +116,13 @@ pub fn delete_rows<'a, const N: usize>(
     columns: [&'static str; N],
     rows: impl IntoIterator<Item = [Cell<'a>; N]>,
 ) -> QueryResult<usize> {
+    let mut deleted = 0;
     in_chunks(connection, rows, (ROWS_PER_DELETE, 1), |connection, rows| {
         let statement = DeleteRows { table, columns, rows };
-        each_backend!(connection, c => statement.execute(c))
-    })
+        deleted += each_backend!(connection, c => statement.execute(c))?;
+        Ok(())
+    })?;
+    Ok(deleted)
 }
 
 /// At most so many rows at once. Where the database is at hand, of a few so many, and otherwise no number that hardly ever
@@ -93,16 +131,15 @@ fn in_chunks<'a, const N: usize>(
     connection: &mut Connection,
     rows: impl IntoIterator<Item = [Cell<'a>; N]>,
     (most, few): (usize, usize),
-    execute: impl Fn(&mut Connection, &[[Cell<'a>; N]]) -> QueryResult<usize>,
-) -> QueryResult<usize> {
+    mut execute: impl FnMut(&mut Connection, &[[Cell<'a>; N]]) -> QueryResult<()>,
+) -> QueryResult<()> {
     let mut rows = rows.into_iter();
     let mut chunk = Vec::new();
-    let mut affected = 0;
     loop {
         chunk.clear();
         chunk.extend(rows.by_ref().take(most));
         if chunk.is_empty() {
-            return Ok(affected);
+            return Ok(());
         }
         let at_once = match is_one_by_one(connection, chunk.len()) {
             true => few,
@@ -111,7 +148,7 @@ fn in_chunks<'a, const N: usize>(
             false => most,
         };
         for rows in chunk.chunks(at_once) {
-            affected += execute(connection, rows)?;
+            execute(connection, rows)?;
         }
     }
 }
@@ -123,28 +160,52 @@ const fn rows_per_statement(columns: usize) -> usize {
     BINDS_PER_STATEMENT / columns
 }
 
-/// `INSERT [OR FAIL] INTO t (c1, c2) VALUES (?, ?), (?, ?) [ON CONFLICT DO NOTHING]`
-struct InsertRows<'a, const N: usize> {
+/// Where rows are inserted, and what becomes of them. No name of ours is a word that needs quotes.
+struct Into<const N: usize, Row> {
     insertion: &'static str,
     table: &'static str,
     columns: [&'static str; N],
-    rows: &'a [[Cell<'a>; N]],
-    ending: &'static str,
+    on_conflict: OnConflict,
+    /// The column that is given back with the number of the row.
+    returned: Option<&'static str>,
+    row: PhantomData<Row>,
 }
 
-impl<DB: Binds, const N: usize> QueryFragment<DB> for InsertRows<'_, N>
+impl<const N: usize, Row> Into<N, Row> {
+    fn beginning(&self) -> impl Iterator<Item = &'static str> {
+        let columns = self.columns.into_iter().enumerate();
+        let columns = columns.flat_map(|(position, column)| [if position == 0 { " (" } else { ", " }, column]);
+        [self.insertion, " INTO ", self.table].into_iter().chain(columns).chain([")"])
+    }
+
+    fn end(&self) -> impl Iterator<Item = &'static str> {
+        let conflict = (self.on_conflict == OnConflict::Skip).then_some(" ON CONFLICT DO NOTHING");
+        let returned = self.returned.map(|column| [" RETURNING row_id, ", column]);
+        conflict.into_iter().chain(returned.into_iter().flatten())
+    }
+
+    /// `INSERT INTO t (c1, c2) SELECT * FROM unnest($1, $2) [ON CONFLICT DO NOTHING] [RETURNING row_id, c1]`
+    fn lists<'a>(&self, rows: &[[Cell<'a>; N]]) -> ListSql<'a, Row> {
+        ListSql::new("").push_all(self.beginning()).push(" SELECT * FROM ").rows(rows).push_all(self.end())
+    }
+}
+
+/// `INSERT [OR FAIL] INTO t (c1, c2) VALUES (?, ?), (?, ?) [ON CONFLICT DO NOTHING] [RETURNING row_id, c1]`
+struct InsertRows<'a, const N: usize, Row> {
+    into: Into<N, Row>,
+    rows: &'a [[Cell<'a>; N]],
+}
+
+impl<DB: Binds, const N: usize, Row> QueryFragment<DB> for InsertRows<'_, N, Row>
 where
     for<'c> Cell<'c>: QueryFragment<DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         keep_prepared_if_likely_again(&mut out, self.rows);
-        out.push_sql(self.insertion);
-        out.push_sql(" INTO ");
-        out.push_sql(self.table);
-        push_columns(&mut out, &self.columns);
+        self.into.beginning().for_each(|text| out.push_sql(text));
         out.push_sql(" VALUES ");
         push_rows(&mut out, self.rows)?;
-        out.push_sql(self.ending);
+        self.into.end().for_each(|text| out.push_sql(text));
         Ok(())
     }
 }
@@ -186,7 +247,7 @@ where
 }
 
 // The text differs from statement to statement of one type, so diesel must look at it: no static id.
-impl<const N: usize> QueryId for InsertRows<'_, N> {
+impl<const N: usize, Row> QueryId for InsertRows<'_, N, Row> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
@@ -196,82 +257,17 @@ impl<const N: usize> QueryId for DeleteRows<'_, N> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<C, const N: usize> RunQueryDsl<C> for InsertRows<'_, N> {}
+impl<const N: usize, Row> Query for InsertRows<'_, N, Row> {
+    type SqlType = Row;
+}
+
+impl<C, const N: usize, Row> RunQueryDsl<C> for InsertRows<'_, N, Row> {}
 impl<C, const N: usize> RunQueryDsl<C> for DeleteRows<'_, N> {}
-
-/// A backend that can bind our four column types.
-pub trait Binds: Backend + HasSqlType<BigInt> + HasSqlType<Text> + HasSqlType<Bool> + HasSqlType<Timestamp> {}
-
-impl<DB> Binds for DB where
-    DB: Backend + HasSqlType<BigInt> + HasSqlType<Text> + HasSqlType<Bool> + HasSqlType<Timestamp>
-{
-}
-
-impl<DB> QueryFragment<DB> for Cell<'_>
-where
-    DB: Binds,
-    i64: ToSql<BigInt, DB>,
-    str: ToSql<Text, DB>,
-    bool: ToSql<Bool, DB>,
-    NaiveDateTime: ToSql<Timestamp, DB>,
-{
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        match self {
-            Cell::BigInt(value) => out.push_bind_param::<BigInt, _>(value),
-            Cell::Text(value) => out.push_bind_param::<Text, str>(value),
-            Cell::Bool(value) => out.push_bind_param::<Bool, _>(value),
-            Cell::Timestamp(value) => out.push_bind_param::<Timestamp, _>(value),
-            Cell::NullableText(value) => out.push_bind_param::<Nullable<Text>, _>(value),
-        }
-    }
-}
-
-impl From<i64> for Cell<'_> {
-    fn from(value: i64) -> Self {
-        Cell::BigInt(value)
-    }
-}
-
-impl<'a> From<&'a str> for Cell<'a> {
-    fn from(value: &'a str) -> Self {
-        Cell::Text(value)
-    }
-}
-
-impl From<bool> for Cell<'_> {
-    fn from(value: bool) -> Self {
-        Cell::Bool(value)
-    }
-}
-
-impl From<NaiveDateTime> for Cell<'_> {
-    fn from(value: NaiveDateTime) -> Self {
-        Cell::Timestamp(value)
-    }
-}
-
-impl<'a> From<Option<&'a str>> for Cell<'a> {
-    fn from(value: Option<&'a str>) -> Self {
-        Cell::NullableText(value)
-    }
-}
 
 fn keep_prepared_if_likely_again<DB: Backend, const N: usize>(out: &mut AstPass<'_, '_, DB>, rows: &[[Cell<'_>; N]]) {
     if rows.len() > ROWS_KEPT_PREPARED && rows.len() != rows_per_statement(N) {
         out.unsafe_to_cache_prepared();
     }
-}
-
-/// No name of ours is a word that needs quotes.
-fn push_columns<DB: Backend>(out: &mut AstPass<'_, '_, DB>, columns: &[&'static str]) {
-    out.push_sql(" (");
-    for (position, column) in columns.iter().enumerate() {
-        if position > 0 {
-            out.push_sql(", ");
-        }
-        out.push_sql(column);
-    }
-    out.push_sql(")");
 }
 
 fn push_rows<'b, DB: Backend, const N: usize>(
@@ -296,6 +292,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use chrono::NaiveDateTime;
+
     use super::*;
     use crate::store::Store;
     use crate::store::schema::{group_members, resource_values, resources};
@@ -432,9 +430,15 @@ mod tests {
                     let rows = &[["a".into(), 1.into(), "".into()], ["b".into(), 2.into(), "tail".into()]]
                         .map(|[key, row_id, tail]: [Cell<'_>; 3]| [5.into(), key, row_id, 0.into(), tail]);
                     let columns = ["tenant_path", "key", "row_id", "element", "tail"];
-                    let insert =
-                        InsertRows { insertion: "INSERT", table: "resource_values", columns, rows, ending: "" };
-                    let inserted = insert.execute(c)?;
+                    let into = Into {
+                        insertion: "INSERT",
+                        table: "resource_values",
+                        columns,
+                        on_conflict: OnConflict::Fail,
+                        returned: None,
+                        row: PhantomData::<()>,
+                    };
+                    let inserted = InsertRows { into, rows }.execute(c)?;
                     let rows = &[["b".into()]];
                     let delete = DeleteRows { table: "resource_values", columns: ["key"], rows };
                     Ok((inserted, delete.execute(c)?))

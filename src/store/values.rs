@@ -13,9 +13,10 @@ use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 
+use super::cell::{Binds, Cell};
 use super::connection::{Connection, each_backend};
 use super::sql::Sql;
-use super::statement::{Binds, Cell, OnConflict, delete_rows, insert_rows};
+use super::statement::{OnConflict, delete_rows, insert_rows};
 use crate::scim::Result;
 use crate::scim::key::Key;
 use crate::scim::resource::Document;
@@ -302,7 +303,8 @@ const TABLE: &str = "resource_values";
 
 const KEY_COLUMNS: [&str; 4] = ["tenant_path", "key", "row_id", "element"];
 
-fn key_of(tenant_id: i64, row_id: i64, value: &IndexedValue) -> [Cell<'_>; 4] {
+/// What stands in the columns of the key, in their order: `tenant_path`, `key`, `row_id`, `element`.
+pub(super) fn key_of(tenant_id: i64, row_id: i64, value: &IndexedValue) -> [Cell<'_>; 4] {
     let tenant_path = tenant_path(tenant_id, value.path_hash);
     [tenant_path.into(), value.head.as_str().into(), row_id.into(), value.element.into()]
 }
@@ -401,6 +403,11 @@ impl Difference {
         };
         old.retain(|value| !new.remove(value));
         Difference { gone: old.into_iter().collect(), come: new.into_iter().collect() }
+    }
+
+    /// What comes.
+    pub(super) fn come(&self) -> &[IndexedValue] {
+        &self.come
     }
 
     /// Writes it.

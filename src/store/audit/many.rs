@@ -6,10 +6,11 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::sql_types::{BigInt, Text, Timestamp};
 use serde_json::Value;
 
-use super::{Operation, Record, Step, append_silent};
+use super::{COLUMNS, Operation, Record, Step, Written};
 use crate::scim::{Error, Result};
 use crate::store::Connection;
 use crate::store::sql::Sql;
+use crate::store::statement::{OnConflict, insert_numbered_rows, insert_rows};
 
 /// How many changes each of these resources has. Without a change it is missing from the result.
 ///
@@ -90,27 +91,29 @@ pub fn last_touches(
     Ok(touches)
 }
 
-/// Appends changes of one kind that came with one request, and their events, of different resources of one tenant.
+/// Appends changes of one kind and their events.
 ///
 /// # Errors
 /// Database failures.
 pub fn append_all(connection: &mut Connection, records: &[Record<'_>]) -> Result<()> {
-    append_silent(connection, records)?;
-    for chunk in records.chunks(CHUNK) {
-        let Some(first) = chunk.first() else { continue };
-        let Some(event) = first.operation.event() else { continue };
-        let ids: Vec<&str> = chunk.iter().map(|record| record.resource_id).collect();
-        let statement: Sql = Sql::new("INSERT INTO outbox (audit_row_id, event) SELECT a.row_id, ").bind(event);
-        let statement = statement
-            .push(" FROM audit a WHERE ")
-            .append(of_resources(first.tenant_id, &ids))
-            .push(" AND a.request_id = ")
-            .bind(first.request_id)
-            .push(" AND a.operation = ")
-            .bind(first.operation.as_str())
-            .push(" ORDER BY a.row_id");
-        statement.uncached().execute(connection)?;
-    }
+    let written = records.iter().map(Written::of).collect::<Result<Vec<Written>>>()?;
+    append_all_written(connection, &written)
+}
+
+/// The same of rows that were made ready before.
+///
+/// # Errors
+/// Database failures.
+pub fn append_all_written(connection: &mut Connection, written: &[Written]) -> Result<()> {
+    let Some(first) = written.first() else { return Ok(()) };
+    debug_assert!(written.iter().all(|written| written.operation == first.operation), "of one kind");
+    let rows = written.iter().map(Written::cells);
+    let inserted = insert_numbered_rows(connection, ("audit", "resource_id"), COLUMNS, rows, OnConflict::Fail)?;
+    let Some(event) = first.operation.event() else { return Ok(()) };
+    let mut row_ids: Vec<i64> = inserted.into_iter().map(|(row_id, _)| row_id).collect();
+    row_ids.sort_unstable();
+    let events = row_ids.into_iter().map(|row_id| [row_id.into(), event.into()]);
+    insert_rows(connection, "outbox", ["audit_row_id", "event"], events, OnConflict::Fail)?;
     Ok(())
 }
 

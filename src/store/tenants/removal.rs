@@ -10,9 +10,10 @@ use diesel::sql_types::{BigInt, Text, Timestamp};
 use crate::scim::Result;
 use crate::store::Connection;
 use crate::store::audit;
+use crate::store::cell::Cell;
 use crate::store::schema::{api_keys, live_totals, tenants};
 use crate::store::sql::Sql;
-use crate::store::statement::{Cell, delete_rows};
+use crate::store::statement::delete_rows;
 use crate::store::values::{is_of_tenant, of_tenant};
 
 /// How many resources go at once.

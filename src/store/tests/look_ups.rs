@@ -244,7 +244,7 @@ fn the_index_of_what_is_looked_for_is_the_only_one_whatever_the_store_was_when_i
                 for look_ups in [by_id, by_key] {
                     glance::together(c, &look_ups.iter().collect::<Vec<_>>())?;
                 }
-                plans(c)
+                plans(c, "WITH f AS ")
             };
 
             let plans = store.read(Reach::Scan, look).await.unwrap();
@@ -264,30 +264,4 @@ fn insertion_of(users: usize) -> String {
         "INSERT INTO resources (tenant_id, id, resource_type, unique_key, active, document, version, created_at, modified_at) \
          SELECT 1, 'id-' || n, 'User', 'key-' || n, TRUE, repeat('x', 700), 1, now(), now() FROM generate_series(1, {users}) n"
     )
-}
-
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    line: String,
-}
-
-/// How the look-ups that this connection has prepared are carried out, whatever their values.
-fn plans(c: &mut Connection) -> Result<Vec<String>> {
-    let Connection::Postgres(c) = c else { panic!("PostgreSQL only") };
-    c.batch_execute("SET LOCAL plan_cache_mode = force_generic_plan")?;
-    let prepared = "SELECT 'EXPLAIN EXECUTE ' || name || '(' || (SELECT string_agg('NULL', ',') FROM unnest(parameter_types)) || ')' \
-                    AS line FROM pg_prepared_statements WHERE statement LIKE 'WITH f AS %' ORDER BY prepare_time";
-    let explain: Vec<Line> = diesel::sql_query(prepared).load(c)?;
-    let explained = explain.into_iter().map(|explain| {
-        let plan: Vec<Step> = diesel::sql_query(explain.line).load(c)?;
-        Ok(plan.into_iter().map(|step| step.step + "\n").collect())
-    });
-    explained.collect()
-}
-
-#[derive(QueryableByName)]
-struct Step {
-    #[diesel(sql_type = diesel::sql_types::Text, column_name = "QUERY PLAN")]
-    step: String,
 }

@@ -1,0 +1,70 @@
+//! New resources of several callers, made by one transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Creation;
+use crate::provider::Call;
+use crate::provider::membership::Difference;
+use crate::provider::record::record_of_new;
+use crate::scim::{Error, Result};
+use crate::store::audit::{self, Written};
+use crate::store::creations::{self, Inserted};
+use crate::store::resources::{NewResource, StoredResource};
+use crate::store::{Connection, Together, credentials};
+
+/// A creation that concerns nobody else ([`Creation::concerns_nobody_else`]), and who asked for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Independent {
+    pub call: Call,
+    pub creation: Arc<Creation>,
+}
+
+impl Independent {
+    fn resource(&self) -> &NewResource {
+        &self.creation.new
+    }
+
+    fn inserted<'a>(&'a self, stored: &StoredResource<()>) -> Result<Inserted<'a>> {
+        let unready = || Error::internal("a creation that concerns nobody else has its history ready");
+        let written = self.creation.written.as_ref().ok_or_else(unready)?;
+        Ok(Inserted { new: self.resource(), row_id: stored.row_id, written })
+    }
+
+    /// What the history says of one that succeeds another one.
+    fn succeeding(&self, predecessor: &str) -> Result<Written> {
+        let changes = self.creation.changes(&Difference::default(), Some(predecessor.to_owned()));
+        Written::of(&record_of_new(&self.call, self.resource(), &changes))
+    }
+}
+
+impl Together for Independent {
+    type Answer = StoredResource<()>;
+
+    const MOST_TOGETHER: usize = creations::MOST_TOGETHER;
+
+    fn is_like(&self, other: &Self) -> bool {
+        let of = |creation: &Self| (creation.call.caller.tenant_id, &creation.resource().resource_type().name);
+        of(self) == of(other)
+    }
+
+    fn carry_out(connection: &mut Connection, creations: &[&Self]) -> Result<Vec<Option<StoredResource<()>>>> {
+        let Some(first) = creations.first() else { return Ok(Vec::new()) };
+        let tenant_id = first.call.caller.tenant_id;
+        let new: Vec<&NewResource> = creations.iter().map(|creation| creation.resource()).collect();
+        let stored = creations::insert(connection, tenant_id, &new)?;
+        let made = || creations.iter().zip(&stored).filter_map(|(creation, stored)| Some((creation, stored.as_ref()?)));
+        let inserted: Result<Vec<Inserted<'_>>> = made().map(|(creation, stored)| creation.inserted(stored)).collect();
+        let predecessors: HashMap<String, String> =
+            creations::complete(connection, tenant_id, &inserted?)?.into_iter().collect();
+        let succeeding = made().filter_map(|(creation, stored)| Some((creation, predecessors.get(&stored.id)?)));
+        let written: Result<Vec<Written>> = succeeding.map(|(creation, of)| creation.succeeding(of)).collect();
+        audit::append_all_written(connection, &written?)?;
+        let hashes = made().filter_map(|(creation, stored)| Some((stored.row_id, creation.creation.hashed.hash()?)));
+        credentials::insert_all(connection, hashes)?;
+        Ok(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests;

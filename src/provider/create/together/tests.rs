@@ -1,0 +1,316 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::auth::Caller;
+use crate::provider::{Call, Provider, Representation, Target, place, system_clock};
+use crate::scim::projection::Projection;
+use crate::scim::query::{Parameters, Query};
+use crate::scim::schema::{Registry, ResourceType};
+use crate::scim::version::Preconditions;
+use crate::scim::{Error, ErrorKind, Profile, Result, accept};
+use crate::store::audit::{self, Entry, Operation};
+use crate::store::tenants::{self, TenantSettings};
+use crate::store::tests::{
+    Fixture, all_turns_to_write, begun_elsewhere, commit, held, insert_resource, on_each_database, on_each_database_as,
+    on_each_database_with_one_connection, rows_in, statements_of, waiting_writes,
+};
+use crate::store::{Connection, Reach, Settings, Store, credentials, resources};
+
+fn provider(store: &Store) -> Provider {
+    Provider::new(store.clone(), Registry::with_passwords(), "https://x/scim/v2", system_clock())
+}
+
+fn user() -> &'static ResourceType {
+    Registry::with_passwords().resource_type("User").expect("User is built in")
+}
+
+fn members(value: &Value) -> Map<String, Value> {
+    value.as_object().expect("an object").clone()
+}
+
+fn call(request_id: &str) -> Call {
+    Call { request_id: request_id.into(), ..Call::of_a_test() }
+}
+
+async fn create(provider: Provider, body: Value) -> Result<Representation> {
+    let request = body["userName"].as_str().unwrap_or_default().to_owned();
+    create_as(call(&request), provider, body).await
+}
+
+async fn create_as(call: Call, provider: Provider, body: Value) -> Result<Representation> {
+    provider.create(call, user(), members(&body), Projection::parse(user(), None, None)?).await
+}
+
+/// What comes of these, which all wait by the time anything is written, and how many statements that took where there is one
+/// connection to PostgreSQL.
+async fn created_together(store: &Store, bodies: &[Value]) -> (Vec<Result<Representation>>, usize) {
+    let provider = provider(store);
+    let statements = statements_of(store);
+    let (release, write) = held(store).await;
+    let asked: Vec<_> = bodies.iter().map(|body| tokio::spawn(create(provider.clone(), body.clone()))).collect();
+    // SQLite's writer has them all at once.
+    let all_wait = async {
+        while store.counts_round_trips() && waiting_writes(store) < bodies.len() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), all_wait).await.expect("all wait in the end");
+    let before = statements.load(Ordering::SeqCst);
+    drop(release);
+    write.await.expect("it ends").expect("nothing fails");
+    let mut answers = Vec::new();
+    for asked in asked {
+        answers.push(asked.await.expect("it ends"));
+    }
+    // The end of the write that was held is one of them.
+    (answers, statements.load(Ordering::SeqCst).saturating_sub(before + 1))
+}
+
+fn named(name: &str) -> Value {
+    json!({"userName": name, "displayName": format!("The one called {name}"), "emails": [
+        {"value": format!("{name}@example.com"), "type": "work", "primary": true}, {"value": format!("{name}@example.org")}]})
+}
+
+fn id(representation: &Representation) -> String {
+    let shown = representation.members().expect("an object");
+    shown["id"].as_str().expect("an id").to_owned()
+}
+
+async fn found(store: &Store, filter: &str) -> Vec<String> {
+    let parameters = Parameters { filter: Some(filter.to_owned()), ..Parameters::default() };
+    let query = Query::resolve(&parameters, user(), Profile::Compat).expect("a query");
+    let results = provider(store).search(Call::of_a_test(), vec![query]).await.expect("results");
+    results.resources.iter().map(id).collect()
+}
+
+async fn history(store: &Store, id: &str) -> Vec<Entry> {
+    let id = id.to_owned();
+    let read = move |c: &mut Connection| audit::entries(c, 1, "User", &id, None, 10);
+    store.read(Reach::Point, read).await.expect("a history")
+}
+
+async fn number_of(store: &Store, table: &'static str) -> i64 {
+    store.read(Reach::Scan, move |c| rows_in(c, table)).await.expect("a number")
+}
+
+async fn assert_flawless(store: &Store) {
+    let mut flaws = Vec::new();
+    store
+        .inspect(Registry::with_passwords(), system_clock()(), false, (), |flaw, _| flaws.push(flaw))
+        .await
+        .expect("inspected");
+    assert!(flaws.is_empty(), "{flaws:?}");
+}
+
+fn kinds(answers: &[Result<Representation>]) -> Vec<Option<ErrorKind>> {
+    answers.iter().map(|answer| answer.as_ref().err().map(Error::kind)).collect()
+}
+
+#[test]
+fn users_of_many_callers_take_as_many_statements_as_one_and_are_as_if_made_one_by_one() {
+    on_each_database_with_one_connection(|Fixture { store, postgres }| async move {
+        let names: Vec<String> = (0..12).map(|number| format!("user{number}")).collect();
+        let bodies: Vec<Value> = names.iter().map(|name| named(name)).collect();
+
+        let (answers, statements) = created_together(&store, &bodies).await;
+
+        // BEGIN, the tenant with the rows, values and history with their events, COMMIT.
+        assert_eq!(statements, if postgres { 4 } else { 0 });
+        for (name, answer) in names.iter().zip(&answers) {
+            let shown = answer.as_ref().expect("made").members().expect("an object");
+            let id = shown["id"].as_str().expect("an id");
+            assert_eq!(shown["userName"], *name);
+            assert_eq!(found(&store, &format!(r#"userName eq "{name}""#)).await, [id]);
+            let by_address = format!(r#"emails[type eq "work" and value eq "{name}@example.com"]"#);
+            assert_eq!(found(&store, &by_address).await, [id]);
+            let history = history(&store, id).await;
+            let [entry] = history.as_slice() else { panic!("{history:?}") };
+            assert_eq!((entry.operation, &entry.request_id, entry.version), (Operation::Create, name, 1));
+        }
+        assert_eq!(number_of(&store, "outbox").await, 12);
+        assert_flawless(&store).await;
+    });
+}
+
+#[test]
+fn char_11_of_those_who_ask_for_one_name_one_gets_it_and_the_others_nothing() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        create(provider(&store), named("taken")).await.expect("made");
+
+        let bodies = ["one", "Two", "taken", "two", "three"].map(named);
+        let (answers, _) = created_together(&store, &bodies).await;
+
+        let refused = Some(ErrorKind::Uniqueness);
+        let [one, first, taken, second, three] = kinds(&answers).try_into().expect("five");
+        assert_eq!([one, taken, three], [None, refused, None]);
+        assert!([(None, refused), (refused, None)].contains(&(first, second)), "{first:?} {second:?}");
+        assert_eq!(number_of(&store, "audit").await, 4);
+        assert_flawless(&store).await;
+    });
+}
+
+#[test]
+fn the_history_says_whom_one_of_them_succeeds() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        let mut before = String::new();
+        // The last one counts.
+        for _ in 0..2 {
+            before = id(&create(provider(&store), named("ann")).await.expect("made"));
+            let target = Target { resource_type: user(), id: before.clone(), preconditions: Preconditions::default() };
+            provider(&store).delete(Call::of_a_test(), target).await.expect("deleted");
+        }
+
+        let (answers, _) = created_together(&store, &["bob", "ann"].map(named)).await;
+
+        let [bob, ann] = answers.try_into().expect("two");
+        let ann = history(&store, &id(&ann.expect("made"))).await;
+        let bob = history(&store, &id(&bob.expect("made"))).await;
+        assert_eq!((ann.len(), &ann[0].changes["previousId"]), (1, &json!(before)));
+        assert_eq!((bob.len(), bob[0].changes.get("previousId")), (1, None));
+        assert_eq!(number_of(&store, "outbox").await, 6);
+        assert_flawless(&store).await;
+    });
+}
+
+#[test]
+fn usr_06_each_keeps_the_password_that_came_with_him() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        let mut bodies = ["one", "two", "three"].map(named);
+        bodies[0]["password"] = json!("t1meMa$heen");
+        bodies[2]["password"] = json!("wr0ng-numb3r");
+
+        let (answers, _) = created_together(&store, &bodies).await;
+
+        let ids: Vec<String> = answers.iter().map(|answer| id(answer.as_ref().expect("made"))).collect();
+        let hashes = move |c: &mut Connection| {
+            let hash_of = |id: &String| {
+                let stored = resources::find(c, 1, "User", id)?.expect("it is there");
+                credentials::find(c, stored.row_id)
+            };
+            ids.iter().map(hash_of).collect::<Result<Vec<Option<String>>>>()
+        };
+        let hashes = store.read(Reach::Point, hashes).await.expect("hashes");
+        assert_eq!(hashes.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
+        assert_ne!(hashes[0], hashes[2]);
+        assert_flawless(&store).await;
+    });
+}
+
+#[test]
+fn no_more_are_made_than_the_tenant_may_have() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        let limit = TenantSettings { max_users: Some(3), ..TenantSettings::default() };
+        store.write(move |c| tenants::set_settings(c, 1, &limit)).await.expect("set");
+
+        let (answers, _) = created_together(&store, &["a", "b", "c", "d", "e"].map(named)).await;
+
+        let refused = kinds(&answers).into_iter().flatten().collect::<Vec<_>>();
+        assert_eq!(refused, [ErrorKind::LimitReached; 2]);
+        assert_flawless(&store).await;
+    });
+}
+
+#[test]
+fn char_11_a_name_that_is_taken_is_told_before_a_limit_that_is_reached() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        let body = |name, active| json!({"userName": name, "externalId": format!("{name}-1"), "active": active});
+        let disabled = id(&create(provider(&store), body("ann", false)).await.expect("made"));
+        create(provider(&store), named("bob")).await.expect("made");
+        let limit = TenantSettings { max_users: Some(1), ..TenantSettings::default() };
+        store.write(move |c| tenants::set_settings(c, 1, &limit)).await.expect("set");
+
+        let (answers, _) = created_together(&store, &[named("bob"), body("ann", true), named("eve")]).await;
+
+        let [bob, ann, eve] = answers.try_into().expect("three");
+        assert_eq!(bob.unwrap_err().kind(), ErrorKind::Uniqueness);
+        assert_eq!(id(&ann.expect("enabled again")), disabled);
+        assert_eq!(eve.unwrap_err().kind(), ErrorKind::LimitReached);
+    });
+}
+
+#[test]
+fn users_of_two_tenants_are_made_apart() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        let at = "2026-03-01T09:30:00".parse().expect("a time");
+        let other = store.write(move |c| tenants::insert(c, "other", at)).await.expect("made").tenant_id;
+        let mut elsewhere = Call::of_a_test();
+        elsewhere.caller = Arc::new(Caller { tenant_id: other, ..(*elsewhere.caller).clone() });
+        let (release, write) = held(&store).await;
+        let asked: Vec<_> = [Call::of_a_test(), elsewhere.clone(), Call::of_a_test(), elsewhere]
+            .into_iter()
+            .zip(["ann", "ann", "bob", "bob"])
+            .map(|(call, name)| tokio::spawn(create_as(call, provider(&store), named(name))))
+            .collect();
+        while store.counts_round_trips() && waiting_writes(&store) < 4 {
+            tokio::task::yield_now().await;
+        }
+        drop(release);
+        write.await.expect("it ends").expect("nothing fails");
+        for asked in asked {
+            asked.await.expect("it ends").expect("made");
+        }
+
+        let of =
+            |tenant_id: i64| move |c: &mut Connection| rows_in(c, &format!("resources WHERE tenant_id = {tenant_id}"));
+        assert_eq!(store.read(Reach::Scan, of(1)).await.expect("a number"), 2);
+        assert_eq!(store.read(Reach::Scan, of(other)).await.expect("a number"), 2);
+        assert_flawless(&store).await;
+    });
+}
+
+#[test]
+fn a_tenant_that_somebody_keeps_is_waited_for() {
+    on_each_database(|Fixture { store, postgres }| async move {
+        if !postgres {
+            return;
+        }
+        let theirs = begun_elsewhere(&store, |c| tenants::lock(c, 1).map(drop));
+        let asked = ["ann", "bob"].map(|name| tokio::spawn(create(provider(&store), named(name))));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(asked.iter().all(|asked| !asked.is_finished()));
+
+        commit(theirs);
+
+        for asked in asked {
+            asked.await.expect("it ends").expect("made");
+        }
+    });
+}
+
+#[test]
+fn whoever_waits_for_another_process_keeps_nobody_else_waiting() {
+    // Given more patience for a lock than this test has.
+    let patient = |settings| Settings { busy_timeout: Duration::from_secs(60), postgres_connections: 8, ..settings };
+    on_each_database_as(patient, |Fixture { store, postgres }| async move {
+        if !postgres {
+            return;
+        }
+        // And another process that has not committed its ann.
+        let theirs = begun_elsewhere(&store, |c| {
+            let document = accept::create(user(), &members(&named("ann")), Profile::Compat)?.document;
+            let place = place(c, 1, user())?;
+            insert_resource(c, place, "theirs", document, system_clock()()).map(drop)
+        });
+
+        // When somebody asks for another ann, together with others.
+        let turns = all_turns_to_write(&store).await;
+        let provider = provider(&store);
+        let [ann, bob, eve] = ["ann", "bob", "eve"].map(|name| tokio::spawn(create(provider.clone(), named(name))));
+        while waiting_writes(&store) < 3 {
+            tokio::task::yield_now().await;
+        }
+        drop(turns);
+
+        // Then she alone waits.
+        for other in [bob, eve] {
+            let made = tokio::time::timeout(Duration::from_secs(20), other).await;
+            made.expect("in time").expect("it ends").expect("made");
+        }
+        assert!(!ann.is_finished());
+        commit(theirs);
+        assert_eq!(ann.await.expect("it ends").unwrap_err().kind(), ErrorKind::Uniqueness);
+    });
+}
