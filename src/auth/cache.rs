@@ -7,7 +7,7 @@
 //! | verified tokens| SHA-256 of the token   | 15 min after its last use, 12 h      | argon2 runs when a client arrives        |
 //! | budgets        | key id                 | until evicted                        | one key id cannot occupy argon2          |
 //! | flights        | SHA-256 of the token   | while argon2 runs                    | a burst of one token runs it once        |
-//! | look-ups       | key id                 | while the store is asked             | a burst of one key asks it once          |
+//! | look-ups       | key id and epoch       | while the store is asked             | a burst of one key asks it once          |
 //!
 //! Ages are measured with the `now` of each request, not with a clock of the caches: only the caller knows the time. It is
 //! a wall clock and may step back, hence ages without a sign.
@@ -24,6 +24,7 @@ use tokio::sync::OnceCell;
 use super::caller::Caller;
 use super::counters::Refusal;
 use super::token::{KeyId, TokenDigest};
+use crate::scim::Error;
 
 /// How long a record may be believed without another look: a revocation takes effect within a second.
 const RECORD_AGE: TimeDelta = TimeDelta::seconds(1);
@@ -68,7 +69,7 @@ impl KnownKey {
         self.expires_at.filter(|expiry| *expiry <= now).map(|_| Refusal::Expired)
     }
 
-    /// Whether it may be believed at `now`, if it was read for a request that came about then.
+    /// Whether it may be believed at `now`, if it was read just now, for a request that may have come later or before.
     pub fn is_recent(&self, now: NaiveDateTime) -> bool {
         now - self.looked_up_at < RECORD_AGE
     }
@@ -120,8 +121,9 @@ pub(super) enum Recalled {
 /// The outcome of one run of argon2 that any number of requests wait for.
 pub(super) type Flight = Arc<OnceCell<bool>>;
 
-/// A look-up that any number of requests wait for; nothing if there is no such key.
-pub(super) type LookUp = Arc<OnceCell<Option<Arc<KnownKey>>>>;
+/// A look-up that any number of requests wait for; nothing if there is no such key. Its failure is theirs as well: one after
+/// the other they would only wait longer for the same.
+pub(super) type LookUp = Arc<OnceCell<std::result::Result<Option<Arc<KnownKey>>, Arc<Error>>>>;
 
 /// The memories of one [`Authenticator`](super::Authenticator).
 pub(super) struct KeyCache {
@@ -173,8 +175,10 @@ impl KeyCache {
     }
 
     /// Ends a look-up: who comes later finds its outcome remembered, or starts anew.
-    pub fn end_look_up(&self, id: KeyId, epoch: u64) {
-        self.look_ups.invalidate(&(id, epoch));
+    pub fn end_look_up(&self, id: KeyId, epoch: u64, look_up: &LookUp) {
+        if self.look_ups.get(&(id, epoch)).is_some_and(|current| Arc::ptr_eq(&current, look_up)) {
+            self.look_ups.invalidate(&(id, epoch));
+        }
     }
 
     /// Remembers the outcome of a look-up that began at `now`, unless something was forgotten meanwhile.

@@ -209,11 +209,16 @@ impl Authenticator {
         loop {
             let epoch = self.cache.epoch();
             let look_up = self.cache.look_up(id, epoch);
-            let found = look_up.get_or_try_init(|| self.ask(token, before, now, epoch)).await?.clone();
-            self.cache.end_look_up(id, epoch);
-            // It may have begun long before this request came.
-            if found.as_ref().is_none_or(|key| key.is_recent(now)) {
-                return Ok(found);
+            let ask = || async { self.ask(token, before, now, epoch).await.map_err(Arc::new) };
+            let found = look_up.get_or_init(ask).await;
+            self.cache.end_look_up(id, epoch, &look_up);
+            match found {
+                // It may have begun long before this request came.
+                Ok(Some(key)) if !key.is_recent(now) => {}
+                Ok(found) => return Ok(found.clone()),
+                Err(failure) => {
+                    return Err(Error::new(failure.kind(), failure.detail()).with_source(Arc::clone(failure)));
+                }
             }
         }
     }

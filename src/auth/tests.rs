@@ -1,7 +1,7 @@
 //! The authenticator against keys in memory. Time is a number that each test moves by hand.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Barrier, Mutex, MutexGuard};
 
 use chrono::{DateTime, TimeDelta};
@@ -14,13 +14,17 @@ use super::*;
 struct Keys {
     records: Mutex<HashMap<String, KeyRecord>>,
     uses: AtomicU64,
+    is_away: AtomicBool,
 }
 
 impl KeySource for Keys {
     fn find<'a>(&'a self, key_id: &'a str) -> Answer<'a, Option<KeyRecord>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            Ok(self.records().get(key_id).cloned())
+            match self.is_away.load(Ordering::SeqCst) {
+                true => Err(Error::new(ErrorKind::Unavailable, "away")),
+                false => Ok(self.records().get(key_id).cloned()),
+            }
         })
     }
 
@@ -325,6 +329,23 @@ async fn auth_03_those_who_come_when_a_second_is_over_share_a_look_up() {
     join_all(burst).await.into_iter().for_each(|caller| drop(caller.expect("a good token")));
 
     assert_eq!(house.door.counters().look_ups() - before, 1);
+}
+
+#[tokio::test]
+async fn auth_03_those_who_wait_for_a_look_up_share_its_failure_too() {
+    let house = House::new();
+    let token = house.keys.issue(|_| {});
+    house.present(&token, at(0)).await.expect("a good token");
+    let before = house.door.counters().look_ups();
+
+    house.keys.is_away.store(true, Ordering::SeqCst);
+    let burst = join_all((0..50).map(|number| house.present(&token, at(1_000 + number)))).await;
+    house.keys.is_away.store(false, Ordering::SeqCst);
+
+    let kinds = burst.into_iter().map(|refused| refused.expect_err("the store is away").kind());
+    assert!(kinds.into_iter().all(|kind| kind == ErrorKind::Unavailable));
+    assert_eq!(house.door.counters().look_ups() - before, 1);
+    house.present(&token, at(1_100)).await.expect("it is back");
 }
 
 #[tokio::test]
