@@ -216,9 +216,7 @@ impl Authenticator {
                 // It may have begun long before this request came.
                 Ok(Some(key)) if !key.is_recent(now) => {}
                 Ok(found) => return Ok(found.clone()),
-                Err(failure) => {
-                    return Err(Error::new(failure.kind(), failure.detail()).with_source(Arc::clone(failure)));
-                }
+                Err(failure) => return Err(Error::shared(failure)),
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Inner rooms speak of kinds; only [`ErrorKind::status`] and [`ErrorKind::scim_type`] know numbers and keywords.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The outcome of anything that can fail on behalf of a caller.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -170,6 +171,11 @@ impl Error {
     /// Our own fault, with the cause for the log; the client learns nothing of it.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Error::new(ErrorKind::Internal, "The server failed to process the request.").with_source(source)
+    }
+
+    /// A failure that came to several at once, for one of them.
+    pub fn shared(failure: &Arc<Error>) -> Self {
+        Error::new(failure.kind, failure.detail.clone()).with_source(Arc::clone(failure))
     }
 
     /// The same error with the cause that the log shall show.

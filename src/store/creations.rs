@@ -41,10 +41,11 @@ pub fn insert(
          document, version, created_at, modified_at) SELECT ",
     );
     let statement = statement.bind_number(tenant_id).push(", ").bind_text(&resource_type.name);
-    let statement = statement.push(", g.* FROM t CROSS JOIN ").rows(&rows).push(
-        " g ON CONFLICT DO NOTHING RETURNING row_id, id) \
-         SELECT t.settings, t.schemas, t.deleted_at, m.row_id, m.id FROM t LEFT JOIN made m ON TRUE",
-    );
+    let statement = statement
+        .push(", g.* FROM t CROSS JOIN ")
+        .rows(&rows)
+        .push(" g ON CONFLICT DO NOTHING RETURNING row_id, id) SELECT ");
+    let statement = statement.push(tenants::KEPT_COLUMNS).push(", m.row_id, m.id FROM t LEFT JOIN made m ON TRUE");
     let answer: Vec<(tenants::Kept, Option<i64>, Option<String>)> = statement.load(connection)?;
     let Some((kept, ..)) = answer.first() else { return Err(error::held()) };
     let place = Place { tenant_id, settings: tenants::check_kept(kept.clone(), resource_type)?, resource_type };

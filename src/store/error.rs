@@ -4,7 +4,6 @@
 //! is no error of the database, so `NotFound` becomes our own fault: whoever looks for a row asks with `optional()`.
 
 use std::fmt;
-use std::sync::Arc;
 
 use diesel::result::{DatabaseErrorKind, Error as DatabaseError};
 
@@ -52,11 +51,6 @@ pub fn unique(detail: impl Into<String>) -> impl FnOnce(DatabaseError) -> Error 
 pub fn again(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(ErrorKind::Busy, "Other changes of the same moment were in the way; please try again.")
         .with_source(Passing(cause.into()))
-}
-
-/// The same failure for one more caller.
-pub(super) fn share(failure: &Arc<Error>) -> Error {
-    Error::new(failure.kind(), failure.detail()).with_source(Arc::clone(failure))
 }
 
 /// Whether the work may simply run again, nothing of it having been stored.

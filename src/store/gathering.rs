@@ -41,7 +41,9 @@ pub(super) trait Errand: Clone + Send + Sync + 'static {
     fn carry_out(store: &Inner, errands: &[&Self]) -> Result<Vec<Option<Self::Answer>>>;
 
     /// Whether several that failed are tried one by one: it may be the matter of one of them.
-    fn may_be_of_one(failure: &Error) -> bool;
+    fn may_be_of_one(_failure: &Error) -> bool {
+        false
+    }
 }
 
 /// The errands of one sort that wait.
@@ -53,7 +55,7 @@ pub(super) struct Gathering<E: Errand> {
 struct State<E: Errand> {
     waiting: VecDeque<Asked<E>>,
     clerks_at_work: usize,
-    /// One errand of each kind that a clerk is at, as often as a clerk is.
+    /// One errand of each kind that a clerk is at, as often as a clerk is, where the kinds have clerks of their own.
     at_work: Vec<E>,
     /// How many have come so far.
     arrivals: u64,
@@ -125,7 +127,9 @@ impl<E: Errand> Gathering<E> {
             state.clerks_at_work -= 1;
             return None;
         };
-        state.at_work.push(first.errand.clone());
+        if E::KINDS_APART {
+            state.at_work.push(first.errand.clone());
+        }
         taken.iter_mut().for_each(|asked| asked.place = None);
         Some(taken)
     }
@@ -222,7 +226,7 @@ impl Inner {
             }
             Err(failure) => {
                 let failure: Arc<Error> = Arc::new(failure);
-                taken.into_iter().for_each(|asked| asked.tell(Err(error::share(&failure))));
+                taken.into_iter().for_each(|asked| asked.tell(Err(Error::shared(&failure))));
             }
         }
     }
@@ -261,7 +265,8 @@ impl<E: Errand> Clerk<E> {
                 self.is_at_work = false;
                 return;
             };
-            let work = taken.first().map(|first| AtWork { gathering: &self.gathering, errand: first.errand.clone() });
+            let first = taken.first().filter(|_| E::KINDS_APART);
+            let work = first.map(|first| AtWork { gathering: &self.gathering, errand: first.errand.clone() });
             self.store.do_together(taken);
             drop(work);
             if self.gathering.leave_if_idle() {
@@ -322,10 +327,6 @@ mod tests {
 
         fn carry_out(_: &Inner, _: &[&Self]) -> Result<Vec<Option<()>>> {
             unreachable!("nobody does it here")
-        }
-
-        fn may_be_of_one(_: &Error) -> bool {
-            false
         }
     }
 

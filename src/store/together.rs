@@ -79,8 +79,4 @@ impl<W: Together> Errand for Joint<W> {
             done => done,
         }
     }
-
-    fn may_be_of_one(_: &Error) -> bool {
-        false
-    }
 }

@@ -275,7 +275,7 @@ impl Scribe {
             }
         };
         for work in batch {
-            work.answer(failure.as_ref().map(error::share));
+            work.answer(failure.as_ref().map(Error::shared));
         }
         self.keep_log_short();
         others

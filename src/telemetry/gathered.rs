@@ -1,6 +1,6 @@
 //! Lines that are written together: a busy server would spend as much time on writing each by itself as on making it.
 //!
-//! A line waits two milliseconds. A warning or an error waits for nothing, and takes with it what came before it; lines are
+//! A line waits ten milliseconds. A warning or an error waits for nothing, and takes with it what came before it; lines are
 //! never lost for want of room, and never change their order. A process that is killed takes along those that wait.
 
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How long a line waits for others.
-const PATIENCE: Duration = Duration::from_millis(2);
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// So many bytes do not wait: whoever adds to them writes them, and is held up if the log is slow.
 const ENOUGH: usize = 64 * 1024;
