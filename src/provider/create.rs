@@ -85,7 +85,8 @@ impl Provider {
         if !self.store.counts_round_trips() || !creation.concerns_nobody_else() {
             return Ok(None);
         }
-        let independent = Independent { call: call.clone(), creation: Arc::clone(creation) };
+        let tenants = Arc::clone(&self.tenants_seen);
+        let independent = Independent { call: call.clone(), creation: Arc::clone(creation), tenants };
         self.store.write_together(&self.independent_creations, independent).await
     }
 

@@ -40,6 +40,7 @@ use crate::auth::{Caller, Passwords};
 use crate::scim::projection::Projection;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result, shortened};
+use crate::store::creations::TenantsSeen;
 use crate::store::resources::{self, Place, StoredResource, StoredText};
 use crate::store::tenants;
 use crate::store::{Connection, Gatherer, Store};
@@ -73,6 +74,7 @@ pub struct Provider {
     passwords: Passwords,
     /// Where creations that concern nobody else wait for each other.
     independent_creations: Gatherer<Independent>,
+    tenants_seen: Arc<TenantsSeen>,
 }
 
 /// Where the time comes from; tests bring their own.
@@ -121,6 +123,7 @@ impl Provider {
         let (passwords, independent_creations) = (Passwords::new(), store.gatherer());
         Provider {
             independent_creations,
+            tenants_seen: Arc::default(),
             store,
             registry,
             base_url: base_url.into(),

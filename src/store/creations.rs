@@ -1,62 +1,194 @@
-//! New resources of several callers: two statements for all of them, where statements are round trips.
+//! New resources of several callers, where statements are round trips: one statement for all of them that is a transaction by
+//! itself, or where that does not do ([`insert_at_once`]), two within a transaction.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::audit::{self, Written};
 use super::cell::Cell;
 use super::lists::ListSql;
-use super::resources::{NewResource, Place, StoredResource};
+use super::resources::{NewResource, StoredResource};
 use super::tenants;
 use super::values::key_of;
 use super::{Connection, error, limits};
 use crate::scim::Result;
+use crate::scim::schema::ResourceType;
 
 /// How many come together at most: of more each has hardly less to wait for, and all wait for the last one.
 pub const MOST_TOGETHER: usize = 32;
 
-/// Inserts live resources of one type that are all in their rows ([`NewResource::is_all_in_its_row`]), without their search
-/// index and history. What is stored of each; `None` for one that clashes with another one, which is for a transaction of its
-/// own to tell.
+/// A live resource that is to be made, all of which is in its row ([`NewResource::is_all_in_its_row`]).
+#[derive(Debug, Clone, Copy)]
+pub struct New<'a> {
+    /// The resource.
+    pub resource: &'a NewResource,
+    /// What the history says of its creation, if it succeeds no other one.
+    pub written: &'a Written,
+}
+
+/// What tenants were like when resources were last made for them in a transaction. Whoever finds one the same knows that it may
+/// have more.
+#[derive(Debug, Default)]
+pub struct TenantsSeen(Mutex<HashMap<i64, tenants::Kept>>);
+
+/// Of so many tenants it is known.
+const MOST_SEEN: usize = 1_000;
+
+impl TenantsSeen {
+    fn see(&self, tenant_id: i64, kept: tenants::Kept) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= MOST_SEEN {
+            seen.clear();
+        }
+        seen.insert(tenant_id, kept);
+    }
+
+    /// The settings and schemas of a tenant that may have as many resources of this type as it likes.
+    fn unlimited(&self, tenant_id: i64, resource_type: &ResourceType) -> Option<(String, String)> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant_id).cloned()?;
+        let (settings, schemas, _) = kept.clone();
+        let may_have = tenants::check_kept(kept, resource_type).ok()?;
+        may_have.most(resource_type).is_none().then_some((settings, schemas))
+    }
+}
+
+/// Makes resources of one type, with their search index, history and events, by one statement that needs no transaction. What
+/// is stored of each; `None` for one that clashes with another one or succeeds one, which is for a transaction of its own to
+/// tell. `None` in place of all of them, and nothing is stored, if one statement can't tell whether the tenant may have them.
+///
+/// # Errors
+/// Database failures, also if somebody is in the way for longer than a moment, or was until now and is to be succeeded; nothing
+/// is stored.
+pub fn insert_at_once(
+    connection: &mut Connection,
+    tenant_id: i64,
+    new: &[New<'_>],
+    seen: &TenantsSeen,
+) -> Result<Option<Vec<Option<StoredResource<()>>>>> {
+    let Some(resource_type) = new.first().map(|first| first.resource.resource_type()) else { return Ok(None) };
+    let Some((settings, schemas)) = seen.unlimited(tenant_id, resource_type) else { return Ok(None) };
+    let type_name = &resource_type.name;
+    let indexed = new.iter().flat_map(|new| new.resource.indexed().iter().map(|value| (new.resource.id(), value)));
+    let indexed: Vec<_> = indexed
+        .map(|(id, value)| {
+            let [tenant_path, key, _, element] = key_of(tenant_id, 0, value);
+            [id.into(), tenant_path, key, element, value.tail.as_str().into()]
+        })
+        .collect();
+    let written: Vec<_> = new.iter().map(|new| new.written.cells()).collect();
+    let statement: ListSql<'_, (Nullable<BigInt>, Nullable<Text>)> =
+        ListSql::new("WITH t AS MATERIALIZED (SELECT set_config('lock_timeout', '100ms', TRUE) FROM tenants t");
+    let statement = statement.push(" WHERE t.tenant_id = ").bind_number(tenant_id).push(" AND t.settings = ");
+    let statement = statement.bind_text(&settings).push(" AND t.schemas = ").bind_text(&schemas);
+    let statement = statement.push(" AND t.deleted_at IS NULL").push(connection.share_at_once_clause()).push("), ");
+    let statement = made(statement, tenant_id, type_name, new).push(" WHERE ");
+    let statement = predecessor(statement, tenant_id, type_name).push(
+        " IS NULL ON CONFLICT DO NOTHING RETURNING row_id, id, unique_key), \
+         alone AS MATERIALIZED (SELECT m.row_id, m.id FROM made m WHERE succeeds_nobody(",
+    );
+    let statement = statement.bind_number(tenant_id).push(", ").bind_text(type_name).push(", m.unique_key)), ");
+    let statement = statement
+        .push(INDEXED)
+        .push("SELECT v.tenant_path, v.key, m.row_id, v.element, v.tail FROM ")
+        .rows(&indexed)
+        .push(" v (id, tenant_path, key, element, tail) JOIN alone m ON m.id = v.id), ");
+    let statement = statement.push(CHANGE).push_all(history_columns()).push(") SELECT w.* FROM ").rows(&written);
+    let statement = statement.push(" w (").push_all(history_columns()).push(") JOIN alone m ON m.id = w.resource_id");
+    let statement = told(statement).push("SELECT m.row_id, m.id FROM t LEFT JOIN alone m ON TRUE");
+    let answer: Vec<(Option<i64>, Option<String>)> = statement.load(connection)?;
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(stored_of(new, answer)))
+}
+
+/// Inserts resources of one type, without their search index and history. What is stored of each; `None` for one that clashes
+/// with another one, which is for a transaction of its own to tell.
 ///
 /// # Errors
 /// Those of [`tenants::settings_for`]; 403 if the tenant may not have so many; database failures.
 pub fn insert(
     connection: &mut Connection,
     tenant_id: i64,
-    new: &[&NewResource],
+    new: &[New<'_>],
+    seen: &TenantsSeen,
 ) -> Result<Vec<Option<StoredResource<()>>>> {
-    let Some(resource_type) = new.first().map(|first| first.resource_type()) else { return Ok(Vec::new()) };
-    // Two who insert the same keys wait for each other in the same order. Who came first among these is nobody's to tell.
-    let mut by_key = new.to_vec();
-    by_key.sort_by(|one, other| one.columns().unique_key.cmp(&other.columns().unique_key));
-    let rows: Vec<_> = by_key.iter().map(|new| cells_of(new)).collect();
+    let Some(resource_type) = new.first().map(|first| first.resource.resource_type()) else { return Ok(Vec::new()) };
     // The tenant comes first, as it does in every write.
     let statement: ListSql<'_, (tenants::KeptType, Nullable<BigInt>, Nullable<Text>)> =
         ListSql::new("WITH t AS MATERIALIZED (SELECT ").push(tenants::KEPT_COLUMNS).push(" FROM tenants t");
     let statement = statement.push(" WHERE t.tenant_id = ").bind_number(tenant_id);
-    let statement = statement.push(connection.share_at_once_clause()).push(
-        "), made AS (INSERT INTO resources (tenant_id, resource_type, id, unique_key, external_id, display_name, active, \
-         document, version, created_at, modified_at) SELECT ",
-    );
-    let statement = statement.bind_number(tenant_id).push(", ").bind_text(&resource_type.name);
-    let statement = statement
-        .push(", g.* FROM t CROSS JOIN ")
-        .rows(&rows)
-        .push(" g ON CONFLICT DO NOTHING RETURNING row_id, id) SELECT ");
-    let statement = statement.push(tenants::KEPT_COLUMNS).push(", m.row_id, m.id FROM t LEFT JOIN made m ON TRUE");
+    let statement = statement.push(connection.share_at_once_clause()).push("), ");
+    let statement = made(statement, tenant_id, &resource_type.name, new)
+        .push(" ON CONFLICT DO NOTHING RETURNING row_id, id) SELECT ")
+        .push(tenants::KEPT_COLUMNS)
+        .push(", m.row_id, m.id FROM t LEFT JOIN made m ON TRUE");
     let answer: Vec<(tenants::Kept, Option<i64>, Option<String>)> = statement.load(connection)?;
-    let Some((kept, ..)) = answer.first() else { return Err(error::held()) };
-    let place = Place { tenant_id, settings: tenants::check_kept(kept.clone(), resource_type)?, resource_type };
-    let made: HashMap<String, i64> = answer.into_iter().filter_map(|(_, row_id, id)| Some((id?, row_id?))).collect();
-    if !made.is_empty() {
-        limits::added(connection, tenant_id, &place.settings, resource_type)?;
+    let Some((kept, ..)) = answer.first().cloned() else { return Err(error::held()) };
+    let settings = tenants::check_kept(kept.clone(), resource_type)?;
+    seen.see(tenant_id, kept);
+    let stored = stored_of(new, answer.into_iter().map(|(_, row_id, id)| (row_id, id)));
+    if stored.iter().any(Option::is_some) {
+        limits::added(connection, tenant_id, &settings, resource_type)?;
     }
-    Ok(new.iter().map(|new| made.get(new.id()).map(|row_id| new.stored(*row_id, None))).collect())
+    Ok(stored)
 }
 
-fn cells_of(new: &NewResource) -> [Cell<'_>; 9] {
+/// The rows of resources, but for what ends their insertion. What is known of the tenant is `t`.
+fn made<'a, Row>(statement: ListSql<'a, Row>, tenant_id: i64, type_name: &'a str, new: &[New<'a>]) -> ListSql<'a, Row> {
+    // Two who insert the same keys wait for each other in the same order. Who came first among these is nobody's to tell.
+    let mut by_key: Vec<&NewResource> = new.iter().map(|new| new.resource).collect();
+    by_key.sort_by(|one, other| one.columns().unique_key.cmp(&other.columns().unique_key));
+    let rows: Vec<_> = by_key.into_iter().map(cells_of).collect();
+    let columns = || CELLS.into_iter().flat_map(|column| [", ", column]);
+    let statement = statement.push("made AS (INSERT INTO resources (tenant_id, resource_type").push_all(columns());
+    let statement = statement.push(") SELECT ").bind_number(tenant_id).push(", ").bind_text(type_name);
+    let statement = statement.push(", g.* FROM t CROSS JOIN ").rows(&rows).push(" g (");
+    statement.push_all(columns().skip(1)).push(")")
+}
+
+/// What the statement says of each.
+fn stored_of(
+    new: &[New<'_>],
+    answer: impl IntoIterator<Item = (Option<i64>, Option<String>)>,
+) -> Vec<Option<StoredResource<()>>> {
+    let made = answer.into_iter().filter_map(|(row_id, id)| Some((id?, row_id?)));
+    let made: HashMap<String, i64> = made.collect();
+    let resources = new.iter().map(|new| new.resource);
+    resources.map(|resource| made.get(resource.id()).map(|row_id| resource.stored(*row_id, None))).collect()
+}
+
+/// The id of the resource of a type that was buried last with the unique key of `g`.
+fn predecessor<'a, Row>(statement: ListSql<'a, Row>, tenant_id: i64, type_name: &'a str) -> ListSql<'a, Row> {
+    let statement = statement.push(
+        "(SELECT r.id FROM resources r WHERE r.deleted_at IS NOT NULL AND r.purged_at IS NULL AND r.tenant_id = ",
+    );
+    let statement = statement.bind_number(tenant_id).push(" AND r.resource_type = ").bind_text(type_name);
+    statement.push(" AND r.unique_key = g.unique_key ORDER BY r.row_id DESC LIMIT 1)")
+}
+
+const INDEXED: &str = "indexed AS (INSERT INTO resource_values (tenant_path, key, row_id, element, tail) ";
+
+const CHANGE: &str = "change AS (INSERT INTO audit (";
+
+/// The columns of the history, in a list.
+fn history_columns() -> impl Iterator<Item = &'static str> {
+    audit::COLUMNS.into_iter().flat_map(|column| [", ", column]).skip(1)
+}
+
+/// The end of what is put into the history, and the events of it.
+fn told<Row>(statement: ListSql<'_, Row>) -> ListSql<'_, Row> {
+    let statement = statement.push(" RETURNING row_id), told AS (INSERT INTO outbox (audit_row_id, event) ");
+    statement.push("SELECT row_id, ").bind_text(audit::CREATED).push(" FROM change) ")
+}
+
+/// The columns of [`cells_of`].
+const CELLS: [&str; 9] =
+    ["id", "unique_key", "external_id", "display_name", "active", "document", "version", "created_at", "modified_at"];
+
+fn cells_of(new: &NewResource) -> [Cell<'_>; CELLS.len()] {
     let (columns, meta) = (new.columns(), new.meta());
     [
         new.id().into(),
@@ -71,65 +203,43 @@ fn cells_of(new: &NewResource) -> [Cell<'_>; 9] {
     ]
 }
 
-/// One that [`insert`] has stored.
-#[derive(Debug, Clone, Copy)]
-pub struct Inserted<'a> {
-    /// The resource.
-    pub new: &'a NewResource,
-    /// Its row.
-    pub row_id: i64,
-    /// What the history says of its creation, if it succeeds no other one.
-    pub written: &'a Written,
-}
-
-/// Puts new resources of one type into the search index, and their creation into the history with its event. Of those that
-/// succeed a buried resource ([`super::resources::predecessor`]) the history has to say so, and gets no row here: the id of
-/// each, and of the one that it succeeds.
+/// Puts resources of one type, which [`insert`] has given their rows, into the search index, and their creation into the
+/// history with its event. Of those that succeed a buried resource ([`super::resources::predecessor`]) the history has to say
+/// so, and gets no row here: the id of each, and of the one that it succeeds.
 ///
 /// # Errors
 /// Database failures.
 pub fn complete(
     connection: &mut Connection,
     tenant_id: i64,
-    inserted: &[Inserted<'_>],
+    inserted: &[(New<'_>, i64)],
 ) -> Result<Vec<(String, String)>> {
-    let Some(Inserted { new: first, .. }) = inserted.first() else { return Ok(Vec::new()) };
-    let given: Vec<_> = inserted.iter().map(given).collect();
-    let indexed = inserted.iter().flat_map(|it| it.new.indexed().iter().map(|value| (it.row_id, value)));
+    let Some((first, _)) = inserted.first() else { return Ok(Vec::new()) };
+    let given: Vec<_> = inserted.iter().map(|(new, _)| given(new)).collect();
+    let indexed = inserted.iter().flat_map(|(new, row_id)| new.resource.indexed().iter().map(|value| (*row_id, value)));
     let indexed: Vec<_> = indexed
         .map(|(row_id, value)| {
             let [tenant_path, key, row_id, element] = key_of(tenant_id, row_id, value);
             [tenant_path, key, row_id, element, value.tail.as_str().into()]
         })
         .collect();
-    let columns = || audit::COLUMNS.into_iter().flat_map(|column| [", ", column]);
-    let statement: ListSql<'_, (Text, Text)> = ListSql::new(
-        "WITH given AS MATERIALIZED (SELECT g.*, (SELECT r.id FROM resources r WHERE r.deleted_at IS NOT NULL \
-         AND r.purged_at IS NULL AND r.tenant_id = ",
-    );
-    let statement = statement.bind_number(tenant_id).push(" AND r.resource_type = ");
-    let statement = statement
-        .bind_text(&first.resource_type().name)
-        .push(" AND r.unique_key = g.unique_key ORDER BY r.row_id DESC LIMIT 1) AS predecessor FROM ");
-    let statement =
-        statement.rows(&given).push(" g (unique_key").push_all(columns()).push(
-            ")), indexed AS (INSERT INTO resource_values (tenant_path, key, row_id, element, tail) SELECT * FROM ",
-        );
-    let statement = statement.rows(&indexed).push("), change AS (INSERT INTO audit (").push_all(columns().skip(1));
-    let statement = statement.push(") SELECT ").push_all(columns().skip(1)).push(
-        " FROM given WHERE predecessor IS NULL RETURNING row_id), \
-         told AS (INSERT INTO outbox (audit_row_id, event) SELECT row_id, ",
-    );
-    let statement = statement
-        .bind_text(audit::CREATED)
-        .push(" FROM change) SELECT resource_id, predecessor FROM given WHERE predecessor IS NOT NULL");
+    let statement: ListSql<'_, (Text, Text)> = ListSql::new("WITH given AS MATERIALIZED (SELECT g.*, ");
+    let statement = predecessor(statement, tenant_id, &first.resource.resource_type().name)
+        .push(" AS predecessor FROM ")
+        .rows(&given)
+        .push(" g (unique_key, ")
+        .push_all(history_columns());
+    let statement = statement.push(")), ").push(INDEXED).push("SELECT * FROM ").rows(&indexed).push("), ");
+    let statement = statement.push(CHANGE).push_all(history_columns()).push(") SELECT ").push_all(history_columns());
+    let statement = told(statement.push(" FROM given WHERE predecessor IS NULL"))
+        .push("SELECT resource_id, predecessor FROM given WHERE predecessor IS NOT NULL");
     Ok(statement.load(connection)?)
 }
 
 /// The unique key and what the history says.
-fn given<'a>(inserted: &Inserted<'a>) -> [Cell<'a>; audit::COLUMNS.len() + 1] {
-    let key = inserted.new.columns().unique_key.as_deref();
+fn given<'a>(new: &New<'a>) -> [Cell<'a>; audit::COLUMNS.len() + 1] {
+    let key = new.resource.columns().unique_key.as_deref();
     let mut cells = [Cell::NullableText(key); audit::COLUMNS.len() + 1];
-    cells[1..].copy_from_slice(&inserted.written.cells());
+    cells[1..].copy_from_slice(&new.written.cells());
     cells
 }

@@ -76,9 +76,7 @@ pub(super) fn is_held(error: &Error) -> bool {
 /// something else is written in its place.
 pub(super) fn of_commit(failure: DatabaseError) -> Error {
     let detail = match () {
-        () if is_connection_lost(&failure) => {
-            "The connection to the database was lost while a change was being stored; whether it was stored is unknown."
-        }
+        () if is_connection_lost(&failure) => LOST_AT_COMMIT,
         () if sort(&failure) == Sort::Unreachable => {
             "The database file could not be written while a change was being stored; whether it was stored is unknown."
         }
@@ -86,6 +84,18 @@ pub(super) fn of_commit(failure: DatabaseError) -> Error {
     };
     Error::new(ErrorKind::Unavailable, detail).with_source(failure)
 }
+
+/// The failure of a statement that is a transaction by itself: its end is a COMMIT. If the connection broke, nobody knows
+/// whether it was stored, and nothing may run again.
+pub(super) fn of_statement_at_once(failure: Error) -> Error {
+    if failure.kind() != ErrorKind::Unavailable || !may_run_again(&failure) {
+        return failure;
+    }
+    Error::new(ErrorKind::Unavailable, LOST_AT_COMMIT).with_source(failure)
+}
+
+const LOST_AT_COMMIT: &str =
+    "The connection to the database was lost while a change was being stored; whether it was stored is unknown.";
 
 /// What everybody gets who comes after `Store::close`.
 pub(super) fn closed() -> Error {

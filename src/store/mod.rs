@@ -53,7 +53,7 @@ pub(crate) mod tests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use self::commit::{CHANGES_PER_COMMIT, COMMIT_SECONDS};
 pub use self::conform::Conformed;
@@ -432,7 +432,10 @@ impl Inner {
         for _ in 0..=self.pool.max_size() {
             let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
             match begin(&mut connection) {
-                Ok(()) => return Ok(connection),
+                Ok(()) => {
+                    hear(&mut connection);
+                    return Ok(connection);
+                }
                 Err(failure) if error::is_connection_lost(&failure) => {}
                 Err(failure) => return Err(failure.into()),
             }
@@ -486,6 +489,25 @@ impl Inner {
         }
     }
 
+    /// A write of so many changes by a statement that is a transaction by itself; `None` if `statement` says that it takes
+    /// more, or the connection of the pool may be dead by now: were it so, nobody would know whether the write is.
+    fn write_at_once<T>(
+        &self,
+        changes: usize,
+        statement: impl FnOnce(&mut Connection) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
+        if !was_just_heard(&connection) {
+            return Ok(None);
+        }
+        let done = run(&mut connection, statement).map_err(error::of_statement_at_once)?;
+        if done.is_some() {
+            hear(&mut connection);
+            commit::done_at_once(changes);
+        }
+        Ok(done)
+    }
+
     /// A write of so many changes on a connection of the pool, repeated while something passing is in its way.
     fn write<T>(&self, haste: Haste, changes: usize, mut work: impl FnMut(&mut Connection) -> Result<T>) -> Result<T> {
         let mut attempt = 1;
@@ -498,13 +520,32 @@ impl Inner {
                 Err(error) if error::may_run_again(&error) && attempt < writer::ATTEMPTS => {
                     tracing::debug!(attempt, error = %error, "a change runs again");
                 }
-                outcome => return outcome,
+                outcome => {
+                    if outcome.is_ok() {
+                        hear(&mut connection);
+                    }
+                    return outcome;
+                }
             }
             drop(connection);
             std::thread::sleep(pause_after(attempt));
             attempt += 1;
         }
     }
+}
+
+/// When a connection of the pool last answered.
+struct Heard(Instant);
+
+/// How long ago at most that was just now: a server that is back after so long was gone for all.
+const JUST_NOW: Duration = Duration::from_secs(1);
+
+fn hear(connection: &mut Pooled) {
+    Pooled::extensions_mut(connection).insert(Heard(Instant::now()));
+}
+
+fn was_just_heard(connection: &Pooled) -> bool {
+    Pooled::extensions(connection).get::<Heard>().is_some_and(|heard| heard.0.elapsed() < JUST_NOW)
 }
 
 /// Runs `work` where it keeps nobody waiting but those who wait for this turn.

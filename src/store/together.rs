@@ -19,6 +19,15 @@ pub trait Together: Clone + Send + Sync + 'static {
     /// Whether one transaction may do both.
     fn is_like(&self, other: &Self) -> bool;
 
+    /// Does these, which are alike, by one statement outside of a transaction, if that is all that it takes: what
+    /// [`Self::carry_out`] tells of each. `None`, and nothing is stored, if it takes more. Runs once.
+    ///
+    /// # Errors
+    /// Those of the whole: nothing of any is stored, unless the connection broke.
+    fn carry_out_at_once(_: &mut Connection, _writes: &[&Self]) -> Result<Option<Vec<Option<Self::Answer>>>> {
+        Ok(None)
+    }
+
     /// Does these, which are alike, within a transaction; for each, in their order, what comes of it, or `None` if it has to be
     /// done by itself and nothing of it is stored. May run more than once, as the work of [`super::Store::write`].
     ///
@@ -70,7 +79,8 @@ impl<W: Together> Errand for Joint<W> {
             answers if answers.len() == writes.len() => Ok(answers),
             _ => Err(Error::internal("what was done together has an answer for each")),
         };
-        match store.write(Haste::Hasty, writes.len(), work) {
+        let at_once = store.write_at_once(writes.len(), |connection| W::carry_out_at_once(connection, &writes));
+        match at_once.and_then(|done| done.map_or_else(|| store.write(Haste::Hasty, writes.len(), work), Ok)) {
             // Nobody is spared that, nor is it known what became of a commit.
             Err(failure) if failure.kind() == ErrorKind::Unavailable => Err(failure),
             // Somebody is in the way, perhaps for long, or it is the matter of one. Each by himself learns what is wrong with

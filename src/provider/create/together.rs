@@ -9,7 +9,7 @@ use crate::provider::membership::Difference;
 use crate::provider::record::record_of_new;
 use crate::scim::{Error, Result};
 use crate::store::audit::{self, Written};
-use crate::store::creations::{self, Inserted};
+use crate::store::creations::{self, New, TenantsSeen};
 use crate::store::resources::{NewResource, StoredResource};
 use crate::store::{Connection, Together, credentials};
 
@@ -18,6 +18,8 @@ use crate::store::{Connection, Together, credentials};
 pub(crate) struct Independent {
     pub call: Call,
     pub creation: Arc<Creation>,
+    /// Shared by all of them.
+    pub tenants: Arc<TenantsSeen>,
 }
 
 impl Independent {
@@ -25,10 +27,9 @@ impl Independent {
         &self.creation.new
     }
 
-    fn inserted<'a>(&'a self, stored: &StoredResource<()>) -> Result<Inserted<'a>> {
+    fn new(&self) -> Result<New<'_>> {
         let unready = || Error::internal("a creation that concerns nobody else has its history ready");
-        let written = self.creation.written.as_ref().ok_or_else(unready)?;
-        Ok(Inserted { new: self.resource(), row_id: stored.row_id, written })
+        Ok(New { resource: self.resource(), written: self.creation.written.as_ref().ok_or_else(unready)? })
     }
 
     /// What the history says of one that succeeds another one.
@@ -48,15 +49,28 @@ impl Together for Independent {
         of(self) == of(other)
     }
 
+    fn carry_out_at_once(
+        connection: &mut Connection,
+        creations: &[&Self],
+    ) -> Result<Option<Vec<Option<StoredResource<()>>>>> {
+        let Some(first) = creations.first() else { return Ok(None) };
+        if creations.iter().any(|creation| creation.creation.hashed.hash().is_some()) {
+            return Ok(None);
+        }
+        let new = creations.iter().map(|creation| creation.new()).collect::<Result<Vec<New<'_>>>>()?;
+        creations::insert_at_once(connection, first.call.caller.tenant_id, &new, &first.tenants)
+    }
+
     fn carry_out(connection: &mut Connection, creations: &[&Self]) -> Result<Vec<Option<StoredResource<()>>>> {
         let Some(first) = creations.first() else { return Ok(Vec::new()) };
         let tenant_id = first.call.caller.tenant_id;
-        let new: Vec<&NewResource> = creations.iter().map(|creation| creation.resource()).collect();
-        let stored = creations::insert(connection, tenant_id, &new)?;
+        let new = creations.iter().map(|creation| creation.new()).collect::<Result<Vec<New<'_>>>>()?;
+        let stored = creations::insert(connection, tenant_id, &new, &first.tenants)?;
         let made = || creations.iter().zip(&stored).filter_map(|(creation, stored)| Some((creation, stored.as_ref()?)));
-        let inserted: Result<Vec<Inserted<'_>>> = made().map(|(creation, stored)| creation.inserted(stored)).collect();
+        let inserted = new.iter().zip(&stored).filter_map(|(new, stored)| Some((*new, stored.as_ref()?.row_id)));
+        let inserted: Vec<(New<'_>, i64)> = inserted.collect();
         let predecessors: HashMap<String, String> =
-            creations::complete(connection, tenant_id, &inserted?)?.into_iter().collect();
+            creations::complete(connection, tenant_id, &inserted)?.into_iter().collect();
         let succeeding = made().filter_map(|(creation, stored)| Some((creation, predecessors.get(&stored.id)?)));
         let written: Result<Vec<Written>> = succeeding.map(|(creation, of)| creation.succeeding(of)).collect();
         audit::append_all_written(connection, &written?)?;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::scim::schema::Registry;
 use crate::store::audit::{Changes, Operation, Record, Written};
-use crate::store::creations::{self, Inserted};
+use crate::store::creations::{self, New, TenantsSeen};
 
 fn new(id: &str, name: &str) -> NewResource {
     let user = Registry::builtin().resource_type("User").unwrap();
@@ -26,16 +26,22 @@ fn written(new: &NewResource) -> Written {
     Written::of(&record).unwrap()
 }
 
-/// Makes two users; who of them succeeds whom.
-fn made(c: &mut Connection, round: usize) -> Result<Vec<(String, String)>> {
-    let new = ["key-1", "nobody"].map(|name| new(&format!("{round}-{name}"), &format!("{name}-{round}")));
-    let written = [0, 1].map(|at| written(&new[at]));
-    let stored = creations::insert(c, 1, &new.iter().collect::<Vec<_>>())?;
-    let inserted = [0, 1].map(|at| {
-        let row_id = stored[at].as_ref().expect("a free name").row_id;
-        Inserted { new: &new[at], row_id, written: &written[at] }
-    });
-    creations::complete(c, 1, &inserted)
+/// Makes two users; who of them succeeds whom. And then two by one statement; whether each was made.
+fn made(c: &mut Connection, round: usize) -> Result<(Vec<(String, String)>, Vec<bool>)> {
+    let users =
+        |round: usize| ["key-1", "nobody"].map(|name| new(&format!("{round}-{name}"), &format!("{name}-{round}")));
+    let seen = TenantsSeen::default();
+    let resources = users(round);
+    let written_of = resources.each_ref().map(written);
+    let new = [0, 1].map(|at| New { resource: &resources[at], written: &written_of[at] });
+    let stored = creations::insert(c, 1, &new, &seen)?;
+    let inserted = [0, 1].map(|at| (new[at], stored[at].as_ref().expect("a free name").row_id));
+    let succeeding = creations::complete(c, 1, &inserted)?;
+    let resources = users(round + 1);
+    let written_of = resources.each_ref().map(written);
+    let new = [0, 1].map(|at| New { resource: &resources[at], written: &written_of[at] });
+    let stored = creations::insert_at_once(c, 1, &new, &seen)?.expect("the tenant is known");
+    Ok((succeeding, stored.iter().map(Option::is_some).collect()))
 }
 
 /// A plan is kept from a store that was empty, or small.
@@ -53,11 +59,13 @@ fn whoever_succeeds_somebody_is_found_by_name_whatever_the_store_was_at_first() 
             );
             store.write(move |c| Ok(c.batch_execute(&bury)?)).await.unwrap();
             let work = |c: &mut Connection| {
-                let succeeding = made(c, 3)?;
-                Ok((succeeding, plans(c, "WITH given AS ")?, plans(c, "WITH t AS ")?))
+                let made = made(c, 3)?;
+                let insertion = plans(c, "WITH t AS MATERIALIZED (SELECT t.")?;
+                let at_once = plans(c, "WITH t AS MATERIALIZED (SELECT set_config")?;
+                Ok((made, plans(c, "WITH given AS ")?, insertion, at_once))
             };
 
-            let (succeeding, complete, insert) = store.write(work).await.unwrap();
+            let ((succeeding, made), complete, insert, at_once) = store.write(work).await.unwrap();
 
             let expected = ("3-key-1".to_owned(), "old-3".to_owned());
             assert_eq!(succeeding, if buried >= 3 { vec![expected] } else { Vec::new() });
@@ -66,6 +74,10 @@ fn whoever_succeeds_somebody_is_found_by_name_whatever_the_store_was_at_first() 
             assert!(by_name && complete.matches("on resources").count() == 1, "{buried} buried:\n{complete}");
             let [insert] = insert.as_slice() else { panic!("{insert:?}") };
             assert!(insert.contains("Index Scan using tenants_pkey on tenants t"), "{insert}");
+            assert_eq!(made, [buried < 4, true]);
+            let [at_once] = at_once.as_slice() else { panic!("{at_once:?}") };
+            assert!(at_once.contains("Index Scan using tenants_pkey on tenants t"), "{at_once}");
+            assert!(at_once.contains("using resources_buried_key on resources r"), "{at_once}");
         });
     }
 }

@@ -19,6 +19,19 @@ impl Together for Named {
         self.0.chars().next() == other.0.chars().next()
     }
 
+    fn carry_out_at_once(connection: &mut Connection, writes: &[&Self]) -> Result<Option<Vec<Option<&'static str>>>> {
+        let [Named(name, tried)] = writes else { return Ok(None) };
+        if !name.starts_with("at once") {
+            return Ok(None);
+        }
+        tried.lock().unwrap().push(vec!["at once"]);
+        if name.ends_with("gone") {
+            connection.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())")?;
+        }
+        insert(connection, name)?;
+        Ok(Some(vec![Some(name)]))
+    }
+
     fn carry_out(connection: &mut Connection, writes: &[&Self]) -> Result<Vec<Option<&'static str>>> {
         let names: Vec<&str> = writes.iter().map(|named| named.0).collect();
         writes[0].1.lock().unwrap().push(names);
@@ -92,6 +105,33 @@ fn writes_that_wait_together_share_a_transaction_and_each_has_its_own_outcome() 
     }
     // Of a database that is out of reach nobody is spared, and nothing is tried again: perhaps it was stored.
     on_postgres(&["a1", "a gone"], vec![gone, gone], vec![vec!["a1", "a gone"]]);
+}
+
+#[test]
+fn what_is_one_statement_is_its_own_transaction_on_a_connection_that_has_just_answered() {
+    on_each_database_with_one_connection(|Fixture { store, postgres }| async move {
+        if !postgres {
+            return;
+        }
+        let (gatherer, tried) = (store.gatherer(), Tried::default());
+        let write = |name| store.write_together(&gatherer, Named(name, tried.clone()));
+        let taken = || std::mem::take(&mut *tried.lock().unwrap());
+
+        assert_eq!(write("by the way").await.unwrap(), Some("by the way"));
+        taken();
+        assert_eq!(write("at once 1").await.unwrap(), Some("at once 1"));
+        assert_eq!(taken(), [["at once"]]);
+        // Whether it was stored is unknown, so nothing runs again.
+        let lost = write("at once gone").await.unwrap_err();
+        assert_eq!((lost.kind(), lost.detail().contains("unknown"), taken().len()), (ErrorKind::Unavailable, true, 1));
+        // The next connection has not answered yet.
+        assert_eq!(write("at once 2").await.unwrap(), Some("at once 2"));
+        assert_eq!(taken(), [["at once 2"]]);
+        // One that has long been silent may be dead.
+        tokio::time::sleep(JUST_NOW).await;
+        assert_eq!(write("at once 3").await.unwrap(), Some("at once 3"));
+        assert_eq!(taken(), [["at once 3"]]);
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
@@ -46,8 +47,11 @@ async fn create_as(call: Call, provider: Provider, body: Value) -> Result<Repres
 
 /// What comes of these, which all wait by the time anything is written, and how many statements that took where there is one
 /// connection to PostgreSQL.
-async fn created_together(store: &Store, bodies: &[Value]) -> (Vec<Result<Representation>>, usize) {
-    let provider = provider(store);
+async fn created_together(
+    store: &Store,
+    provider: &Provider,
+    bodies: &[Value],
+) -> (Vec<Result<Representation>>, usize) {
     let statements = statements_of(store);
     let (release, write) = held(store).await;
     let asked: Vec<_> = bodies.iter().map(|body| tokio::spawn(create(provider.clone(), body.clone()))).collect();
@@ -67,6 +71,20 @@ async fn created_together(store: &Store, bodies: &[Value]) -> (Vec<Result<Repres
     }
     // The end of the write that was held is one of them.
     (answers, statements.load(Ordering::SeqCst).saturating_sub(before + 1))
+}
+
+/// On each database, with a provider that has seen nothing yet, and with one that has made a user of the tenant before; how
+/// many there are.
+fn at_first_and_later<F: Future<Output = ()>>(test: impl Fn(Fixture, Provider, usize) -> F) {
+    on_each_database_with_one_connection(|fixture| {
+        let provider = provider(&fixture.store);
+        test(fixture, provider, 0)
+    });
+    on_each_database_with_one_connection(|fixture| async {
+        let provider = provider(&fixture.store);
+        create(provider.clone(), named("somebody")).await.expect("made");
+        test(fixture, provider, 1).await;
+    });
 }
 
 fn named(name: &str) -> Value {
@@ -111,14 +129,15 @@ fn kinds(answers: &[Result<Representation>]) -> Vec<Option<ErrorKind>> {
 
 #[test]
 fn users_of_many_callers_take_as_many_statements_as_one_and_are_as_if_made_one_by_one() {
-    on_each_database_with_one_connection(|Fixture { store, postgres }| async move {
+    at_first_and_later(|Fixture { store, postgres }, provider, before| async move {
         let names: Vec<String> = (0..12).map(|number| format!("user{number}")).collect();
         let bodies: Vec<Value> = names.iter().map(|name| named(name)).collect();
 
-        let (answers, statements) = created_together(&store, &bodies).await;
+        let (answers, statements) = created_together(&store, &provider, &bodies).await;
 
-        // BEGIN, the tenant with the rows, values and history with their events, COMMIT.
-        assert_eq!(statements, if postgres { 4 } else { 0 });
+        // BEGIN, the tenant with the rows, values and history with their events, COMMIT; or one where the tenant is known.
+        let expected = if before == 0 { 4 } else { 1 };
+        assert_eq!(statements, if postgres { expected } else { 0 });
         for (name, answer) in names.iter().zip(&answers) {
             let shown = answer.as_ref().expect("made").members().expect("an object");
             let id = shown["id"].as_str().expect("an id");
@@ -130,59 +149,59 @@ fn users_of_many_callers_take_as_many_statements_as_one_and_are_as_if_made_one_b
             let [entry] = history.as_slice() else { panic!("{history:?}") };
             assert_eq!((entry.operation, &entry.request_id, entry.version), (Operation::Create, name, 1));
         }
-        assert_eq!(number_of(&store, "outbox").await, 12);
+        assert_eq!(number_of(&store, "outbox").await, 12 + before as i64);
         assert_flawless(&store).await;
     });
 }
 
 #[test]
 fn char_11_of_those_who_ask_for_one_name_one_gets_it_and_the_others_nothing() {
-    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
-        create(provider(&store), named("taken")).await.expect("made");
+    at_first_and_later(|Fixture { store, .. }, provider, before| async move {
+        create(provider.clone(), named("taken")).await.expect("made");
 
         let bodies = ["one", "Two", "taken", "two", "three"].map(named);
-        let (answers, _) = created_together(&store, &bodies).await;
+        let (answers, _) = created_together(&store, &provider, &bodies).await;
 
         let refused = Some(ErrorKind::Uniqueness);
         let [one, first, taken, second, three] = kinds(&answers).try_into().expect("five");
         assert_eq!([one, taken, three], [None, refused, None]);
         assert!([(None, refused), (refused, None)].contains(&(first, second)), "{first:?} {second:?}");
-        assert_eq!(number_of(&store, "audit").await, 4);
+        assert_eq!(number_of(&store, "audit").await, 4 + before as i64);
         assert_flawless(&store).await;
     });
 }
 
 #[test]
 fn the_history_says_whom_one_of_them_succeeds() {
-    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+    at_first_and_later(|Fixture { store, .. }, provider, others| async move {
         let mut before = String::new();
         // The last one counts.
         for _ in 0..2 {
-            before = id(&create(provider(&store), named("ann")).await.expect("made"));
+            before = id(&create(provider.clone(), named("ann")).await.expect("made"));
             let target = Target { resource_type: user(), id: before.clone(), preconditions: Preconditions::default() };
-            provider(&store).delete(Call::of_a_test(), target).await.expect("deleted");
+            provider.delete(Call::of_a_test(), target).await.expect("deleted");
         }
 
-        let (answers, _) = created_together(&store, &["bob", "ann"].map(named)).await;
+        let (answers, _) = created_together(&store, &provider, &["bob", "ann"].map(named)).await;
 
         let [bob, ann] = answers.try_into().expect("two");
         let ann = history(&store, &id(&ann.expect("made"))).await;
         let bob = history(&store, &id(&bob.expect("made"))).await;
         assert_eq!((ann.len(), &ann[0].changes["previousId"]), (1, &json!(before)));
         assert_eq!((bob.len(), bob[0].changes.get("previousId")), (1, None));
-        assert_eq!(number_of(&store, "outbox").await, 6);
+        assert_eq!(number_of(&store, "outbox").await, 6 + others as i64);
         assert_flawless(&store).await;
     });
 }
 
 #[test]
 fn usr_06_each_keeps_the_password_that_came_with_him() {
-    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+    at_first_and_later(|Fixture { store, .. }, provider, _| async move {
         let mut bodies = ["one", "two", "three"].map(named);
         bodies[0]["password"] = json!("t1meMa$heen");
         bodies[2]["password"] = json!("wr0ng-numb3r");
 
-        let (answers, _) = created_together(&store, &bodies).await;
+        let (answers, _) = created_together(&store, &provider, &bodies).await;
 
         let ids: Vec<String> = answers.iter().map(|answer| id(answer.as_ref().expect("made"))).collect();
         let hashes = move |c: &mut Connection| {
@@ -201,28 +220,28 @@ fn usr_06_each_keeps_the_password_that_came_with_him() {
 
 #[test]
 fn no_more_are_made_than_the_tenant_may_have() {
-    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+    at_first_and_later(|Fixture { store, .. }, provider, before| async move {
         let limit = TenantSettings { max_users: Some(3), ..TenantSettings::default() };
         store.write(move |c| tenants::set_settings(c, 1, &limit)).await.expect("set");
 
-        let (answers, _) = created_together(&store, &["a", "b", "c", "d", "e"].map(named)).await;
+        let (answers, _) = created_together(&store, &provider, &["a", "b", "c", "d", "e"].map(named)).await;
 
         let refused = kinds(&answers).into_iter().flatten().collect::<Vec<_>>();
-        assert_eq!(refused, [ErrorKind::LimitReached; 2]);
+        assert_eq!(refused, vec![ErrorKind::LimitReached; 2 + before]);
         assert_flawless(&store).await;
     });
 }
 
 #[test]
 fn char_11_a_name_that_is_taken_is_told_before_a_limit_that_is_reached() {
-    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+    at_first_and_later(|Fixture { store, .. }, provider, before| async move {
         let body = |name, active| json!({"userName": name, "externalId": format!("{name}-1"), "active": active});
-        let disabled = id(&create(provider(&store), body("ann", false)).await.expect("made"));
-        create(provider(&store), named("bob")).await.expect("made");
-        let limit = TenantSettings { max_users: Some(1), ..TenantSettings::default() };
+        let disabled = id(&create(provider.clone(), body("ann", false)).await.expect("made"));
+        create(provider.clone(), named("bob")).await.expect("made");
+        let limit = TenantSettings { max_users: Some(1 + before as u32), ..TenantSettings::default() };
         store.write(move |c| tenants::set_settings(c, 1, &limit)).await.expect("set");
 
-        let (answers, _) = created_together(&store, &[named("bob"), body("ann", true), named("eve")]).await;
+        let (answers, _) = created_together(&store, &provider, &[named("bob"), body("ann", true), named("eve")]).await;
 
         let [bob, ann, eve] = answers.try_into().expect("three");
         assert_eq!(bob.unwrap_err().kind(), ErrorKind::Uniqueness);
@@ -288,6 +307,8 @@ fn whoever_waits_for_another_process_keeps_nobody_else_waiting() {
         if !postgres {
             return;
         }
+        let provider = provider(&store);
+        create(provider.clone(), named("somebody")).await.expect("made");
         // And another process that has not committed its ann.
         let theirs = begun_elsewhere(&store, |c| {
             let document = accept::create(user(), &members(&named("ann")), Profile::Compat)?.document;
@@ -297,7 +318,6 @@ fn whoever_waits_for_another_process_keeps_nobody_else_waiting() {
 
         // When somebody asks for another ann, together with others.
         let turns = all_turns_to_write(&store).await;
-        let provider = provider(&store);
         let [ann, bob, eve] = ["ann", "bob", "eve"].map(|name| tokio::spawn(create(provider.clone(), named(name))));
         while waiting_writes(&store) < 3 {
             tokio::task::yield_now().await;
@@ -312,5 +332,48 @@ fn whoever_waits_for_another_process_keeps_nobody_else_waiting() {
         assert!(!ann.is_finished());
         commit(theirs);
         assert_eq!(ann.await.expect("it ends").unwrap_err().kind(), ErrorKind::Uniqueness);
+    });
+}
+
+#[test]
+fn the_history_says_whom_somebody_succeeds_who_was_not_gone_yet_when_he_was_asked_for() {
+    on_each_database(|Fixture { store, postgres }| async move {
+        if !postgres {
+            return;
+        }
+        let provider = provider(&store);
+        let before = id(&create(provider.clone(), named("ann")).await.expect("made"));
+        // Another process has deleted ann, and has not committed that.
+        let theirs = begun_elsewhere(&store, |c| {
+            let deletion =
+                "UPDATE resources SET deleted_at = modified_at, deleted_by = 'them' WHERE unique_key = 'ann'";
+            Ok(c.batch_execute(deletion)?)
+        });
+
+        let [ann, bob] = ["ann", "bob"].map(|name| tokio::spawn(create(provider.clone(), named(name))));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        commit(theirs);
+
+        let ann = id(&ann.await.expect("it ends").expect("made"));
+        let bob = id(&bob.await.expect("it ends").expect("made"));
+        assert_eq!(history(&store, &ann).await[0].changes["previousId"], json!(before));
+        assert_eq!(history(&store, &bob).await[0].changes.get("previousId"), None);
+    });
+}
+
+#[test]
+fn a_statement_that_makes_somebody_sees_who_was_gone_by_then() {
+    on_each_database(|Fixture { store, postgres }| async move {
+        if !postgres {
+            return;
+        }
+        let before = create(provider(&store), named("ann")).await.expect("made");
+        let ask = |c: &mut Connection| Ok(c.batch_execute("SELECT succeeds_nobody(1, 'User', 'ann')")?);
+        store.write(ask).await.expect("she is there");
+
+        let target = Target { resource_type: user(), id: id(&before), preconditions: Preconditions::default() };
+        provider(&store).delete(Call::of_a_test(), target).await.expect("deleted");
+
+        store.write(ask).await.expect_err("she would be succeeded");
     });
 }

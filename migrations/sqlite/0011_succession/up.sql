@@ -1,0 +1,2 @@
+-- One statement makes resources on PostgreSQL alone.
+SELECT 1;
