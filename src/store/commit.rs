@@ -21,11 +21,11 @@ pub(super) fn commit(connection: &mut Connection, changes: usize) -> Result<()> 
     let started = Instant::now();
     connection.commit().map_err(error::of_commit)?;
     histogram!(COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
-    done_at_once(changes);
+    count(changes);
     Ok(())
 }
 
-/// So many changes were committed by the statement that made them, which took no time for that alone.
-pub(super) fn done_at_once(changes: usize) {
+/// So many changes were committed, if only by the statement that made them, which took no time for that alone.
+pub(super) fn count(changes: usize) {
     histogram!(CHANGES_PER_COMMIT).record(changes as f64);
 }

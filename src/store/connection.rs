@@ -608,9 +608,11 @@ fn check_existence(file: &Path) -> Result<()> {
 /// until PostgreSQL has gathered statistics, when a first synchronisation has long made it large: so every plan is one for
 /// a large table, by the indexes that each of our questions has. For the same reason no two tables are merged: a plan that
 /// thinks the groups stand at the beginning of a table where they stand at its end would read all that is before them.
+/// A statement without a BEGIN sees what is committed by the time that it waits for, as a transaction that writes does.
 const POSTGRES_SETTINGS: &str = "
     SET statement_timeout = '30s';
     SET idle_in_transaction_session_timeout = '60s';
+    SET default_transaction_isolation = 'read committed';
     SET TIME ZONE 'UTC';
     SET jit = off;
     SET enable_seqscan = off;

@@ -39,7 +39,7 @@ const MOST_SEEN: usize = 1_000;
 impl TenantsSeen {
     fn see(&self, tenant_id: i64, kept: tenants::Kept) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= MOST_SEEN {
+        if seen.len() >= MOST_SEEN && !seen.contains_key(&tenant_id) {
             seen.clear();
         }
         seen.insert(tenant_id, kept);
@@ -59,8 +59,8 @@ impl TenantsSeen {
 /// tell. `None` in place of all of them, and nothing is stored, if one statement can't tell whether the tenant may have them.
 ///
 /// # Errors
-/// Database failures, also if somebody is in the way for longer than a moment, or was until now and is to be succeeded; nothing
-/// is stored.
+/// Database failures, also if somebody has a row or a name that is asked for, and keeps it for longer than a moment, or was
+/// deleted until it was free and is to be succeeded; nothing is stored.
 pub fn insert_at_once(
     connection: &mut Connection,
     tenant_id: i64,
@@ -77,6 +77,10 @@ pub fn insert_at_once(
             [id.into(), tenant_path, key, element, value.tail.as_str().into()]
         })
         .collect();
+    // A list of nothing has no type to be joined by.
+    if indexed.is_empty() {
+        return Ok(None);
+    }
     let written: Vec<_> = new.iter().map(|new| new.written.cells()).collect();
     let statement: ListSql<'_, (Nullable<BigInt>, Nullable<Text>)> =
         ListSql::new("WITH t AS MATERIALIZED (SELECT set_config('lock_timeout', '100ms', TRUE) FROM tenants t");

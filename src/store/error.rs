@@ -85,12 +85,14 @@ pub(super) fn of_commit(failure: DatabaseError) -> Error {
     Error::new(ErrorKind::Unavailable, detail).with_source(failure)
 }
 
-/// The failure of a statement that is a transaction by itself: its end is a COMMIT. If the connection broke, nobody knows
-/// whether it was stored, and nothing may run again.
-pub(super) fn of_statement_at_once(failure: Error) -> Error {
-    if failure.kind() != ErrorKind::Unavailable || !may_run_again(&failure) {
-        return failure;
-    }
+/// Whether the connection is gone: within a transaction nothing of it is stored. Of a statement that is one by itself nobody
+/// knows that ([`unknown`]).
+pub(super) fn is_lost(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unavailable && may_run_again(error)
+}
+
+/// What a lost connection is where it may have been lost in a COMMIT. Nothing may run again.
+pub(super) fn unknown(failure: Error) -> Error {
     Error::new(ErrorKind::Unavailable, LOST_AT_COMMIT).with_source(failure)
 }
 

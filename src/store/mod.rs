@@ -14,6 +14,7 @@ mod copy;
 mod database_url;
 mod forms;
 mod gathering;
+mod heard;
 mod instant;
 mod limits;
 mod line;
@@ -53,7 +54,7 @@ pub(crate) mod tests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use self::commit::{CHANGES_PER_COMMIT, COMMIT_SECONDS};
 pub use self::conform::Conformed;
@@ -63,6 +64,7 @@ pub use self::copy::CopiedTable;
 pub use self::database_url::DatabaseUrl;
 use self::gathering::Gathering;
 use self::glance::{LookUp, Seen};
+use self::heard::Losses;
 use self::line::{Line, PATIENCE, busy};
 use self::rounds::{Commits, Rounds};
 use self::together::Joint;
@@ -158,6 +160,7 @@ struct Inner {
     /// Where one connection does all the writing.
     writer: Option<Writer>,
     commits: Commits,
+    losses: Losses,
     closed: AtomicBool,
 }
 
@@ -189,6 +192,7 @@ impl Store {
                 gathering: Gathering::new(scans),
                 writer,
                 commits,
+                losses: Losses::default(),
                 closed: AtomicBool::new(false),
             }),
         })
@@ -433,10 +437,10 @@ impl Inner {
             let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
             match begin(&mut connection) {
                 Ok(()) => {
-                    hear(&mut connection);
+                    self.losses.hear(&mut connection);
                     return Ok(connection);
                 }
-                Err(failure) if error::is_connection_lost(&failure) => {}
+                Err(failure) if error::is_connection_lost(&failure) => self.losses.count(),
                 Err(failure) => return Err(failure.into()),
             }
         }
@@ -448,7 +452,7 @@ impl Inner {
         for _ in 0..=self.pool.max_size() {
             let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
             match run(&mut connection, &question) {
-                Err(failure) if error::may_run_again(&failure) => {}
+                Err(failure) if error::may_run_again(&failure) => self.losses.count(),
                 outcome => return outcome,
             }
         }
@@ -489,23 +493,36 @@ impl Inner {
         }
     }
 
-    /// A write of so many changes by a statement that is a transaction by itself; `None` if `statement` says that it takes
-    /// more, or the connection of the pool may be dead by now: were it so, nobody would know whether the write is.
+    /// A write of so many changes by a statement that is a transaction by itself; `None`, and nothing is stored, if it takes
+    /// more than that, or the connection of the pool may be dead by now.
     fn write_at_once<T>(
         &self,
         changes: usize,
         statement: impl FnOnce(&mut Connection) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
-        if !was_just_heard(&connection) {
+        if !self.losses.was_just_heard(&connection) {
             return Ok(None);
         }
-        let done = run(&mut connection, statement).map_err(error::of_statement_at_once)?;
-        if done.is_some() {
-            hear(&mut connection);
-            commit::done_at_once(changes);
+        match run(&mut connection, statement) {
+            Ok(Some(done)) => {
+                self.losses.hear(&mut connection);
+                commit::count(changes);
+                Ok(Some(done))
+            }
+            Ok(None) => Ok(None),
+            Err(failure) if error::is_lost(&failure) => {
+                self.losses.count();
+                Err(error::unknown(failure))
+            }
+            Err(failure) if error::may_run_again(&failure) => Ok(None),
+            Err(failure) if failure.kind() == ErrorKind::Internal => {
+                let cause = std::error::Error::source(&failure);
+                tracing::error!(cause, "a statement failed whose changes take a transaction now");
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
         }
-        Ok(done)
     }
 
     /// A write of so many changes on a connection of the pool, repeated while something passing is in its way.
@@ -522,7 +539,7 @@ impl Inner {
                 }
                 outcome => {
                     if outcome.is_ok() {
-                        hear(&mut connection);
+                        self.losses.hear(&mut connection);
                     }
                     return outcome;
                 }
@@ -532,20 +549,6 @@ impl Inner {
             attempt += 1;
         }
     }
-}
-
-/// When a connection of the pool last answered.
-struct Heard(Instant);
-
-/// How long ago at most that was just now: a server that is back after so long was gone for all.
-const JUST_NOW: Duration = Duration::from_secs(1);
-
-fn hear(connection: &mut Pooled) {
-    Pooled::extensions_mut(connection).insert(Heard(Instant::now()));
-}
-
-fn was_just_heard(connection: &Pooled) -> bool {
-    Pooled::extensions(connection).get::<Heard>().is_some_and(|heard| heard.0.elapsed() < JUST_NOW)
 }
 
 /// Runs `work` where it keeps nobody waiting but those who wait for this turn.

@@ -166,6 +166,9 @@ impl Cluster {
         // It shall start nothing any more.
         signal("-STOP", &[server.id()]);
         let children = children_of(server.id());
+        // All at once: whoever is told that nothing is known of his change shall not be shown by another process, which dies a
+        // moment later, that it was not done. The standby may have it.
+        signal("-STOP", &children);
         signal("-KILL", &children);
         signal("-KILL", &[server.id()]);
         server.wait().unwrap();

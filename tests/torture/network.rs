@@ -63,15 +63,30 @@ impl Line {
     }
 }
 
-/// Hands on what scimd says; whether the line was cut. On a bad one every third COMMIT is: one before it leaves, the next
+/// How a statement begins that is committed as it ends, without a COMMIT.
+const AT_ONCE: &[u8] = b"WITH t AS MATERIALIZED (SELECT set_config";
+
+/// The name under which scimd has PostgreSQL prepare such a statement, if it does, as it is named again whenever it is to run.
+fn prepared_at_once(said: &[u8]) -> Option<Vec<u8>> {
+    let end = said.windows(AT_ONCE.len()).position(|words| words == AT_ONCE)?;
+    let before = said[..end].strip_suffix(b"\0")?;
+    let start = before.iter().rposition(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')?;
+    Some([b"\0", &before[start + 1..], b"\0"].concat())
+}
+
+/// Hands on what scimd says; whether the line was cut. On a bad one every third commit is: one before it leaves, the next
 /// after, so that PostgreSQL commits and nobody hears of it.
 fn forward(mut client: &TcpStream, mut server: &TcpStream, is_bad: &AtomicBool, cuts: &[AtomicU64; 2]) -> bool {
     static COMMITS: AtomicU64 = AtomicU64::new(0);
-    let mut bytes = [0; 16 * 1024];
+    let (mut bytes, mut at_once) = ([0; 16 * 1024], None);
     while let Ok(length @ 1..) = client.read(&mut bytes) {
         let said = &bytes[..length];
-        let commits = said.windows(6).any(|word| word == b"COMMIT") && is_bad.load(Ordering::Relaxed);
-        let cut = commits.then(|| COMMITS.fetch_add(1, Ordering::Relaxed)).filter(|number| number % 3 == 0);
+        let says = |word: &[u8]| said.windows(word.len()).any(|there| there == word);
+        let commits = says(b"COMMIT") || at_once.as_deref().is_some_and(|name| said[0] == b'B' && says(name));
+        at_once = prepared_at_once(said).or(at_once);
+        let cut = (commits && is_bad.load(Ordering::Relaxed))
+            .then(|| COMMITS.fetch_add(1, Ordering::Relaxed))
+            .filter(|number| number % 3 == 0);
         let before = cut.is_some_and(|number| number % 2 == 0);
         if !before && server.write_all(said).is_err() {
             return false;

@@ -15,10 +15,13 @@ use crate::{Effort, Findings};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
+/// How the name begins of everybody who is made.
+const WRITTEN: &str = "synced-";
+
 /// Between the writes to SQLite's log and each answer 201 stands a sync of the log.
 pub fn before_the_answer(effort: &Effort) -> Findings {
     let calls = "pwrite64,fdatasync,fsync";
-    trace(&Place::sqlite(), effort, calls, |call| match call {
+    trace(&Place::sqlite(), effort, (calls, "256"), |call| match call {
         call if call.name == "pwrite64" && call.file.ends_with("scimd.db-wal") => Some(Step::Write),
         call if ["fdatasync", "fsync"].contains(&call.name) && call.file.ends_with("scimd.db-wal") => {
             call.is_done.then_some(Step::Sync)
@@ -27,13 +30,16 @@ pub fn before_the_answer(effort: &Effort) -> Findings {
     })
 }
 
-/// Between the COMMIT to PostgreSQL and each answer 201 stands PostgreSQL's word that it is committed. That PostgreSQL syncs
-/// before it says so is its own promise, and the doctor looks at the settings that it hangs on.
+/// Between what is written to PostgreSQL and each answer 201 stands PostgreSQL's word that no transaction is open any more
+/// (`ReadyForQuery`, idle): it is committed. That PostgreSQL syncs before it says so is its own promise, and the doctor looks at
+/// the settings that it hangs on.
 pub fn before_the_answer_postgres(effort: &Effort) -> Findings {
     let cluster = Cluster::start();
-    let mut findings = trace(&Place::at(&cluster.url()), effort, "sendto,recvfrom", |call| match call {
-        call if call.name == "sendto" && call.text.contains("COMMIT") => Some(Step::Write),
-        call if call.name == "recvfrom" && call.text.contains("COMMIT") => call.is_done.then_some(Step::Sync),
+    let (calls, idle) = (("sendto,recvfrom", "4096"), r"Z\0\0\0\5I");
+    let mut findings = trace(&Place::at(&cluster.url()), effort, calls, |call| match call {
+        call if call.text.contains("HTTP/1.1") => None,
+        call if call.name == "sendto" && call.text.contains(WRITTEN) => Some(Step::Write),
+        call if call.name == "recvfrom" && call.text.contains(idle) => call.is_done.then_some(Step::Sync),
         _ => None,
     });
     let waits = cluster.sql("SHOW synchronous_commit");
@@ -58,7 +64,13 @@ struct Call<'a> {
     is_done: bool,
 }
 
-fn trace(place: &Place, effort: &Effort, calls: &str, step: impl Fn(&Call) -> Option<Step>) -> Findings {
+/// A trace of these calls, with so much of what each carries.
+fn trace(
+    place: &Place,
+    effort: &Effort,
+    (calls, length): (&str, &str),
+    step: impl Fn(&Call) -> Option<Step>,
+) -> Findings {
     if !Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success()) {
         return Findings::skipped("strace is not installed");
     }
@@ -70,7 +82,7 @@ fn trace(place: &Place, effort: &Effort, calls: &str, step: impl Fn(&Call) -> Op
         "-f",
         "-y",
         "-s",
-        "256",
+        length,
         "-e",
         &format!("trace=read,readv,recvfrom,write,writev,sendto,sendmsg,{calls}"),
         "-o",
@@ -86,7 +98,7 @@ fn trace(place: &Place, effort: &Effort, calls: &str, step: impl Fn(&Call) -> Op
     }
     let writes = effort.rounds(500, 50);
     for number in 0..writes {
-        let body = json!({"schemas": [USER], "userName": format!("synced-{number}@torture.example")});
+        let body = json!({"schemas": [USER], "userName": format!("{WRITTEN}{number}@torture.example")});
         let answer = client.call(&place.token, "POST", "/Users", Some(&body)).unwrap();
         assert_eq!(answer.status, 201, "{}", answer.text());
     }

@@ -27,7 +27,7 @@ impl Independent {
         &self.creation.new
     }
 
-    fn new(&self) -> Result<New<'_>> {
+    fn as_new(&self) -> Result<New<'_>> {
         let unready = || Error::internal("a creation that concerns nobody else has its history ready");
         Ok(New { resource: self.resource(), written: self.creation.written.as_ref().ok_or_else(unready)? })
     }
@@ -57,14 +57,14 @@ impl Together for Independent {
         if creations.iter().any(|creation| creation.creation.hashed.hash().is_some()) {
             return Ok(None);
         }
-        let new = creations.iter().map(|creation| creation.new()).collect::<Result<Vec<New<'_>>>>()?;
+        let new = creations.iter().map(|creation| creation.as_new()).collect::<Result<Vec<New<'_>>>>()?;
         creations::insert_at_once(connection, first.call.caller.tenant_id, &new, &first.tenants)
     }
 
     fn carry_out(connection: &mut Connection, creations: &[&Self]) -> Result<Vec<Option<StoredResource<()>>>> {
         let Some(first) = creations.first() else { return Ok(Vec::new()) };
         let tenant_id = first.call.caller.tenant_id;
-        let new = creations.iter().map(|creation| creation.new()).collect::<Result<Vec<New<'_>>>>()?;
+        let new = creations.iter().map(|creation| creation.as_new()).collect::<Result<Vec<New<'_>>>>()?;
         let stored = creations::insert(connection, tenant_id, &new, &first.tenants)?;
         let made = || creations.iter().zip(&stored).filter_map(|(creation, stored)| Some((creation, stored.as_ref()?)));
         let inserted = new.iter().zip(&stored).filter_map(|(new, stored)| Some((*new, stored.as_ref()?.row_id)));

@@ -26,8 +26,11 @@ fn written(new: &NewResource) -> Written {
     Written::of(&record).unwrap()
 }
 
+/// Who succeeds whom.
+type Succeeding = Vec<(String, String)>;
+
 /// Makes two users; who of them succeeds whom. And then two by one statement; whether each was made.
-fn made(c: &mut Connection, round: usize) -> Result<(Vec<(String, String)>, Vec<bool>)> {
+fn made(c: &mut Connection, round: usize) -> Result<(Succeeding, Vec<bool>)> {
     let users =
         |round: usize| ["key-1", "nobody"].map(|name| new(&format!("{round}-{name}"), &format!("{name}-{round}")));
     let seen = TenantsSeen::default();

@@ -188,6 +188,11 @@ pub(crate) fn begun_elsewhere(store: &Store, work: impl FnOnce(&mut Connection) 
     connection
 }
 
+/// Statements as they stand.
+pub(crate) fn run_sql(connection: &mut Connection, statements: &str) -> Result<()> {
+    Ok(connection.batch_execute(statements)?)
+}
+
 /// Its end.
 pub(crate) fn commit(mut connection: Connection) {
     connection.commit().unwrap();

@@ -128,7 +128,7 @@ fn what_is_one_statement_is_its_own_transaction_on_a_connection_that_has_just_an
         assert_eq!(write("at once 2").await.unwrap(), Some("at once 2"));
         assert_eq!(taken(), [["at once 2"]]);
         // One that has long been silent may be dead.
-        tokio::time::sleep(JUST_NOW).await;
+        tokio::time::sleep(heard::JUST_NOW).await;
         assert_eq!(write("at once 3").await.unwrap(), Some("at once 3"));
         assert_eq!(taken(), [["at once 3"]]);
     });

@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
 use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
@@ -16,7 +15,7 @@ use crate::store::audit::{self, Entry, Operation};
 use crate::store::tenants::{self, TenantSettings};
 use crate::store::tests::{
     Fixture, all_turns_to_write, begun_elsewhere, commit, held, insert_resource, on_each_database, on_each_database_as,
-    on_each_database_with_one_connection, rows_in, statements_of, waiting_writes,
+    on_each_database_with_one_connection, rows_in, run_sql, statements_of, waiting_writes,
 };
 use crate::store::{Connection, Reach, Settings, Store, credentials, resources};
 
@@ -121,6 +120,13 @@ async fn assert_flawless(store: &Store) {
         .await
         .expect("inspected");
     assert!(flaws.is_empty(), "{flaws:?}");
+}
+
+/// How many statements like this wait for somebody's lock.
+fn waiting_for_locks(connection: &mut Connection, like: &str) -> i64 {
+    let activity = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE ";
+    run_sql(connection, "SELECT pg_stat_clear_snapshot()").expect("cleared");
+    rows_in(connection, &format!("{activity} '{like}'")).expect("a number")
 }
 
 fn kinds(answers: &[Result<Representation>]) -> Vec<Option<ErrorKind>> {
@@ -286,8 +292,10 @@ fn a_tenant_that_somebody_keeps_is_waited_for() {
         if !postgres {
             return;
         }
+        let provider = provider(&store);
+        create(provider.clone(), named("somebody")).await.expect("made");
         let theirs = begun_elsewhere(&store, |c| tenants::lock(c, 1).map(drop));
-        let asked = ["ann", "bob"].map(|name| tokio::spawn(create(provider(&store), named(name))));
+        let asked = ["ann", "bob"].map(|name| tokio::spawn(create(provider.clone(), named(name))));
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(asked.iter().all(|asked| !asked.is_finished()));
 
@@ -337,43 +345,79 @@ fn whoever_waits_for_another_process_keeps_nobody_else_waiting() {
 
 #[test]
 fn the_history_says_whom_somebody_succeeds_who_was_not_gone_yet_when_he_was_asked_for() {
-    on_each_database(|Fixture { store, postgres }| async move {
+    on_each_database_with_one_connection(|Fixture { store, postgres }| async move {
         if !postgres {
             return;
         }
         let provider = provider(&store);
         let before = id(&create(provider.clone(), named("ann")).await.expect("made"));
         // Another process has deleted ann, and has not committed that.
-        let theirs = begun_elsewhere(&store, |c| {
+        let mut theirs = begun_elsewhere(&store, |c| {
             let deletion =
                 "UPDATE resources SET deleted_at = modified_at, deleted_by = 'them' WHERE unique_key = 'ann'";
-            Ok(c.batch_execute(deletion)?)
+            run_sql(c, deletion)
         });
 
-        let [ann, bob] = ["ann", "bob"].map(|name| tokio::spawn(create(provider.clone(), named(name))));
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        let ann = tokio::spawn(create(provider, named("ann")));
+        let made_at_once = "WITH t AS MATERIALIZED (SELECT set_config%";
+        while waiting_for_locks(&mut theirs, made_at_once) == 0 {
+            tokio::task::yield_now().await;
+            assert!(!ann.is_finished());
+        }
         commit(theirs);
 
         let ann = id(&ann.await.expect("it ends").expect("made"));
-        let bob = id(&bob.await.expect("it ends").expect("made"));
         assert_eq!(history(&store, &ann).await[0].changes["previousId"], json!(before));
-        assert_eq!(history(&store, &bob).await[0].changes.get("previousId"), None);
     });
 }
 
 #[test]
-fn a_statement_that_makes_somebody_sees_who_was_gone_by_then() {
+fn whom_somebody_succeeds_is_not_told_by_one_who_sees_a_moment_of_the_past() {
     on_each_database(|Fixture { store, postgres }| async move {
         if !postgres {
             return;
         }
-        let before = create(provider(&store), named("ann")).await.expect("made");
-        let ask = |c: &mut Connection| Ok(c.batch_execute("SELECT succeeds_nobody(1, 'User', 'ann')")?);
-        store.write(ask).await.expect("she is there");
+        let ask = |level: &'static str| {
+            let question = format!("SET TRANSACTION ISOLATION LEVEL {level}; SELECT succeeds_nobody(1, 'User', 'ann')");
+            store.write(move |c| run_sql(c, &question))
+        };
 
-        let target = Target { resource_type: user(), id: id(&before), preconditions: Preconditions::default() };
-        provider(&store).delete(Call::of_a_test(), target).await.expect("deleted");
+        ask("READ COMMITTED").await.expect("nobody was there");
 
-        store.write(ask).await.expect_err("she would be succeeded");
+        for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+            ask(level).await.expect_err("nobody knows");
+        }
+    });
+}
+
+#[test]
+fn a_limit_that_was_known_before_is_kept() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        let limit = TenantSettings { max_users: Some(3), ..TenantSettings::default() };
+        store.write(move |c| tenants::set_settings(c, 1, &limit)).await.expect("set");
+        let provider = provider(&store);
+        create(provider.clone(), named("a")).await.expect("made");
+
+        let (answers, _) = created_together(&store, &provider, &["b", "c", "d"].map(named)).await;
+        let one_more = create(provider, named("e")).await.map(drop);
+
+        let refused = kinds(&answers).into_iter().flatten().collect::<Vec<_>>();
+        assert_eq!(refused, [ErrorKind::LimitReached]);
+        assert_eq!(one_more.unwrap_err().kind(), ErrorKind::LimitReached);
+        assert_eq!(number_of(&store, "resources").await, 3);
+    });
+}
+
+#[test]
+fn a_tenant_that_is_deleted_meanwhile_gets_nobody() {
+    on_each_database_with_one_connection(|Fixture { store, .. }| async move {
+        let provider = provider(&store);
+        create(provider.clone(), named("ann")).await.expect("made");
+        let deletion = |c: &mut Connection| run_sql(c, "UPDATE tenants SET deleted_at = '2026-03-01 09:30:00'");
+        store.write(deletion).await.expect("deleted");
+
+        create(provider, named("bob")).await.map(drop).expect_err("the tenant is gone");
+
+        assert_eq!(number_of(&store, "resources").await, 1);
     });
 }
