@@ -25,15 +25,19 @@ impl Losses {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// This one has answered.
-    pub(super) fn hear(&self, connection: &mut Pooled) {
-        let heard = Heard { at: Instant::now(), losses: self.0.load(Ordering::Relaxed) };
-        Pooled::extensions_mut(connection).insert(heard);
+    /// How many there were so far.
+    pub(super) fn so_far(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 
     /// Whether it has just answered, and none was gone since.
     pub(super) fn was_just_heard(&self, connection: &Pooled) -> bool {
         let heard = Pooled::extensions(connection).get::<Heard>();
-        heard.is_some_and(|heard| heard.at.elapsed() < JUST_NOW && heard.losses == self.0.load(Ordering::Relaxed))
+        heard.is_some_and(|heard| heard.at.elapsed() < JUST_NOW && heard.losses == self.so_far())
     }
+}
+
+/// This connection has answered. There were so many losses when it was asked.
+pub(super) fn hear(connection: &mut Pooled, losses: u64) {
+    Pooled::extensions_mut(connection).insert(Heard { at: Instant::now(), losses });
 }

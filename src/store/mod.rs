@@ -435,9 +435,10 @@ impl Inner {
     fn begin(&self, begin: impl Fn(&mut Connection) -> diesel::QueryResult<()>) -> Result<Pooled> {
         for _ in 0..=self.pool.max_size() {
             let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
+            let losses = self.losses.so_far();
             match begin(&mut connection) {
                 Ok(()) => {
-                    self.losses.hear(&mut connection);
+                    heard::hear(&mut connection, losses);
                     return Ok(connection);
                 }
                 Err(failure) if error::is_connection_lost(&failure) => self.losses.count(),
@@ -504,9 +505,10 @@ impl Inner {
         if !self.losses.was_just_heard(&connection) {
             return Ok(None);
         }
+        let losses = self.losses.so_far();
         match run(&mut connection, statement) {
             Ok(Some(done)) => {
-                self.losses.hear(&mut connection);
+                heard::hear(&mut connection, losses);
                 commit::count(changes);
                 Ok(Some(done))
             }
@@ -533,16 +535,18 @@ impl Inner {
                 Haste::Patient => c.begin_write(Duration::ZERO),
                 Haste::Hasty => c.begin_hasty_write(),
             })?;
-            match run_write(&mut connection, changes, &mut work) {
+            let losses = self.losses.so_far();
+            let outcome = run_write(&mut connection, changes, &mut work);
+            match &outcome {
+                Ok(_) => heard::hear(&mut connection, losses),
+                Err(error) if error.kind() == ErrorKind::Unavailable => self.losses.count(),
+                Err(_) => {}
+            }
+            match outcome {
                 Err(error) if error::may_run_again(&error) && attempt < writer::ATTEMPTS => {
                     tracing::debug!(attempt, error = %error, "a change runs again");
                 }
-                outcome => {
-                    if outcome.is_ok() {
-                        self.losses.hear(&mut connection);
-                    }
-                    return outcome;
-                }
+                outcome => return outcome,
             }
             drop(connection);
             std::thread::sleep(pause_after(attempt));

@@ -17,8 +17,8 @@ struct Line {
     port: u16,
     /// Whether commits are cut at the moment.
     is_bad: Arc<AtomicBool>,
-    /// Commits that were cut before they left, and after.
-    cuts: Arc<[AtomicU64; 2]>,
+    /// Commits that were cut before they left, and after; how many of both had no COMMIT.
+    cuts: Arc<[AtomicU64; 3]>,
     /// Cut connections whose other end has not heard of it.
     ends: Arc<AtomicU64>,
 }
@@ -29,7 +29,7 @@ impl Line {
         let line = Line {
             port: listener.local_addr().unwrap().port(),
             is_bad: Arc::default(),
-            cuts: Arc::new([AtomicU64::new(0), AtomicU64::new(0)]),
+            cuts: Arc::default(),
             ends: Arc::default(),
         };
         let (is_bad, cuts, ends) = (Arc::clone(&line.is_bad), Arc::clone(&line.cuts), Arc::clone(&line.ends));
@@ -68,23 +68,26 @@ const AT_ONCE: &[u8] = b"WITH t AS MATERIALIZED (SELECT set_config";
 
 /// The name under which scimd has PostgreSQL prepare such a statement, if it does, as it is named again whenever it is to run.
 fn prepared_at_once(said: &[u8]) -> Option<Vec<u8>> {
-    let end = said.windows(AT_ONCE.len()).position(|words| words == AT_ONCE)?;
-    let before = said[..end].strip_suffix(b"\0")?;
-    let start = before.iter().rposition(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')?;
-    Some([b"\0", &before[start + 1..], b"\0"].concat())
+    // The kind of the message and its length come first.
+    let text = said.strip_prefix(b"P")?.get(4..)?;
+    let (name, statement) = text.split_at(text.iter().position(|byte| *byte == 0)?);
+    statement[1..].starts_with(AT_ONCE).then(|| [b"\0", name, b"\0"].concat())
 }
+
+/// The end of what PostgreSQL is to do without a COMMIT (`Sync`).
+const SYNC: &[u8] = b"S\0\0\0\x04";
 
 /// Hands on what scimd says; whether the line was cut. On a bad one every third commit is: one before it leaves, the next
 /// after, so that PostgreSQL commits and nobody hears of it.
-fn forward(mut client: &TcpStream, mut server: &TcpStream, is_bad: &AtomicBool, cuts: &[AtomicU64; 2]) -> bool {
+fn forward(mut client: &TcpStream, mut server: &TcpStream, is_bad: &AtomicBool, cuts: &[AtomicU64; 3]) -> bool {
     static COMMITS: AtomicU64 = AtomicU64::new(0);
     let (mut bytes, mut at_once) = ([0; 16 * 1024], None);
     while let Ok(length @ 1..) = client.read(&mut bytes) {
         let said = &bytes[..length];
         let says = |word: &[u8]| said.windows(word.len()).any(|there| there == word);
-        let commits = says(b"COMMIT") || at_once.as_deref().is_some_and(|name| said[0] == b'B' && says(name));
+        let is_at_once = at_once.as_deref().is_some_and(|name| said[0] == b'B' && says(name));
         at_once = prepared_at_once(said).or(at_once);
-        let cut = (commits && is_bad.load(Ordering::Relaxed))
+        let cut = ((says(b"COMMIT") || is_at_once) && is_bad.load(Ordering::Relaxed))
             .then(|| COMMITS.fetch_add(1, Ordering::Relaxed))
             .filter(|number| number % 3 == 0);
         let before = cut.is_some_and(|number| number % 2 == 0);
@@ -93,6 +96,21 @@ fn forward(mut client: &TcpStream, mut server: &TcpStream, is_bad: &AtomicBool, 
         }
         if cut.is_some() {
             cuts[usize::from(!before)].fetch_add(1, Ordering::Relaxed);
+            cuts[2].fetch_add(u64::from(is_at_once), Ordering::Relaxed);
+            return before || !is_at_once || said.ends_with(SYNC) || forward_to_its_end(client, server);
+        }
+    }
+    false
+}
+
+/// Hands on the rest of a long statement, so that it is done; whether there was one.
+fn forward_to_its_end(mut client: &TcpStream, mut server: &TcpStream) -> bool {
+    let mut bytes = [0; 16 * 1024];
+    while let Ok(length @ 1..) = client.read(&mut bytes) {
+        if server.write_all(&bytes[..length]).is_err() {
+            return false;
+        }
+        if bytes[..length].ends_with(SYNC) {
             return true;
         }
     }
@@ -135,7 +153,8 @@ pub fn cut_commits(effort: &Effort) -> Findings {
     let cuts = line.cuts.each_ref().map(|cuts| cuts.load(Ordering::Relaxed));
     findings.note("commits cut before they left", cuts[0]);
     findings.note("commits cut after they left", cuts[1]);
-    if cuts.iter().any(|cuts| *cuts < u64::from(rounds)) {
+    findings.note("of both without a COMMIT", cuts[2]);
+    if cuts[..2].iter().any(|cuts| *cuts < u64::from(rounds)) || cuts[2] == 0 {
         findings.wrong.push(format!("only {cuts:?} commits were cut in {rounds} rounds"));
     }
     conclude(&place, crowd, rounds, &mut findings);

@@ -111,7 +111,7 @@ fn trace(
 fn judge(trace: &str, writes: u32, step: impl Fn(&Call) -> Option<Step>) -> Findings {
     let mut findings = Findings::default();
     let (mut answers, mut written, mut syncs) = (0, 0, 0);
-    let (mut has_written, mut has_synced) = (false, false);
+    let (mut has_written, mut has_synced, mut written_to) = (false, false, "");
     let mut begun: HashMap<&str, &str> = HashMap::new();
     for line in trace.lines() {
         let Some((thread, rest)) = line.split_once(' ') else { continue };
@@ -132,11 +132,11 @@ fn judge(trace: &str, writes: u32, step: impl Fn(&Call) -> Option<Step>) -> Find
         match step(&call) {
             Some(Step::Write) => {
                 written += u32::from(!is_resumed);
-                has_written = true;
+                (has_written, written_to) = (true, call.file);
             }
             Some(Step::Sync) => {
                 syncs += 1;
-                has_synced = has_synced || has_written;
+                has_synced = has_synced || (has_written && call.file == written_to);
             }
             None if rest.contains("POST /scim/v2/Users") => (has_written, has_synced) = (false, false),
             None if rest.contains("HTTP/1.1 201") => {

@@ -25,6 +25,9 @@ impl Together for Named {
             return Ok(None);
         }
         tried.lock().unwrap().push(vec!["at once"]);
+        if name.ends_with("strange") {
+            return Err(Error::internal("strange"));
+        }
         if name.ends_with("gone") {
             connection.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())")?;
         }
@@ -127,6 +130,13 @@ fn what_is_one_statement_is_its_own_transaction_on_a_connection_that_has_just_an
         // The next connection has not answered yet.
         assert_eq!(write("at once 2").await.unwrap(), Some("at once 2"));
         assert_eq!(taken(), [["at once 2"]]);
+        // What has become of another one may have become of this one.
+        store.inner.losses.count();
+        assert_eq!(write("at once 4").await.unwrap(), Some("at once 4"));
+        assert_eq!(taken(), [["at once 4"]]);
+        // What fails in another way takes a transaction.
+        assert_eq!(write("at once strange").await.unwrap(), Some("at once strange"));
+        assert_eq!(taken(), [["at once"], ["at once strange"]]);
         // One that has long been silent may be dead.
         tokio::time::sleep(heard::JUST_NOW).await;
         assert_eq!(write("at once 3").await.unwrap(), Some("at once 3"));
