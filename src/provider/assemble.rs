@@ -83,6 +83,11 @@ pub struct Others {
 }
 
 impl Others {
+    /// What a glance has seen.
+    pub(super) fn seen(groups: Groups, named: HashMap<String, Option<String>>) -> Others {
+        Others { groups, referenced: named, ..Others::default() }
+    }
+
     pub(super) fn number_of_members(&self) -> usize {
         self.members.values().map(Vec::len).sum()
     }
@@ -152,8 +157,8 @@ impl Assembler<'_> {
     /// # Errors
     /// What is stored and cannot be read.
     pub fn seen(&self, seen: Seen) -> Result<Vec<Representation>> {
-        let Seen { resources, groups, named } = seen;
-        let related = self.related(Others { groups, referenced: named, ..Others::default() });
+        let Seen { resources, groups, named, .. } = seen;
+        let related = self.related(Others::seen(groups, named));
         let drafts = self.drafts(&resources)?.into_iter();
         Ok(drafts.map(|draft| self.representation(draft, &related)).collect())
     }
@@ -164,6 +169,7 @@ impl Assembler<'_> {
             tenant_id: self.tenant_id,
             resource_type: &self.resource_type.name,
             with_groups: self.shown(Role::Groups).is_some(),
+            for_write: false,
             named: referenced.to_vec(),
         })
     }

@@ -23,7 +23,7 @@ use crate::store::Connection;
 use crate::store::audit::{self, Changes, Operation, Written};
 use crate::store::resources::{self, NewResource, StoredResource};
 
-pub(super) use together::Independent;
+pub(super) use together::IndependentCreation;
 
 impl Provider {
     /// Creates a resource.
@@ -86,7 +86,7 @@ impl Provider {
             return Ok(None);
         }
         let tenants = Arc::clone(&self.tenants_seen);
-        let independent = Independent { call: call.clone(), creation: Arc::clone(creation), tenants };
+        let independent = IndependentCreation { call: call.clone(), creation: Arc::clone(creation), tenants };
         self.store.write_together(&self.independent_creations, independent).await
     }
 

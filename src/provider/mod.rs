@@ -23,6 +23,7 @@ mod reference;
 pub mod relations;
 mod replace;
 mod restore;
+mod revision;
 mod search;
 mod spill;
 pub mod transfer;
@@ -34,15 +35,13 @@ use chrono::{DateTime, SubsecRound, Utc};
 use tokio::sync::Semaphore;
 
 use assemble::{Assembler, Others};
-use create::Independent;
 
 use crate::auth::{Caller, Passwords};
 use crate::scim::projection::Projection;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result, shortened};
-use crate::store::creations::TenantsSeen;
 use crate::store::resources::{self, Place, StoredResource, StoredText};
-use crate::store::tenants;
+use crate::store::tenants::{self, TenantsSeen};
 use crate::store::{Connection, Gatherer, Store};
 
 pub use assemble::Representation;
@@ -73,7 +72,9 @@ pub struct Provider {
     export_turns: Arc<Semaphore>,
     passwords: Passwords,
     /// Where creations that concern nobody else wait for each other.
-    independent_creations: Gatherer<Independent>,
+    independent_creations: Gatherer<create::IndependentCreation>,
+    /// Where revisions that concern nobody else do.
+    independent_revisions: Gatherer<revision::IndependentRevision>,
     tenants_seen: Arc<TenantsSeen>,
 }
 
@@ -120,9 +121,10 @@ impl Provider {
     pub fn new(store: Store, registry: &'static Registry, base_url: &str, clock: Clock) -> Provider {
         let turns = |number| Arc::new(Semaphore::new(number));
         let (bulk_turns, export_turns) = (turns(bulk::AT_ONCE), turns(export::at_once(store.pool_use().most)));
-        let (passwords, independent_creations) = (Passwords::new(), store.gatherer());
+        let (independent_creations, independent_revisions) = (store.gatherer(), store.gatherer());
         Provider {
             independent_creations,
+            independent_revisions,
             tenants_seen: Arc::default(),
             store,
             registry,
@@ -130,7 +132,7 @@ impl Provider {
             clock,
             bulk_turns,
             export_turns,
-            passwords,
+            passwords: Passwords::new(),
         }
     }
 
@@ -240,12 +242,12 @@ fn lock(
     Ok((place, expected(place, id, found, preconditions)?))
 }
 
-fn expected(
+fn expected<D>(
     place: Place,
     id: &str,
-    found: Option<StoredResource>,
+    found: Option<StoredResource<D>>,
     preconditions: &Preconditions,
-) -> Result<StoredResource> {
+) -> Result<StoredResource<D>> {
     let stored = found.ok_or_else(|| not_found(place.resource_type, id))?;
     if place.settings.require_if_match && preconditions.if_match.is_none() {
         let detail = "This tenant wants every change to name the version that it expects: send If-Match.";
@@ -257,6 +259,8 @@ fn expected(
 
 #[cfg(test)]
 mod round_trips;
+#[cfg(test)]
+mod tests;
 
 #[cfg(test)]
 impl Call {

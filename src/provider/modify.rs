@@ -9,15 +9,16 @@ use super::assemble::{Assembler, Others};
 use super::credential::Hashed;
 use super::membership::{self, Change};
 use super::record::record;
+use super::revision::Revisable;
 use super::{Call, Provider, Representation, Target, lock_expected, log_ignored, reference};
 use crate::auth::Access;
-use crate::scim::Result;
-use crate::scim::patch::{self, Budget, MemberSource, PatchRequest};
+use crate::scim::patch::{self, Budget, MemberSource, PatchRequest, Patched};
 use crate::scim::projection::Projection;
-use crate::scim::resource::format_instant;
+use crate::scim::resource::{Document, format_instant};
 use crate::scim::schema::{ResourceType, Role};
+use crate::scim::{Error, Result};
 use crate::store::audit::{Changes, Operation};
-use crate::store::resources::StoredResource;
+use crate::store::resources::{StoredResource, StoredText};
 use crate::store::{Connection, members, resources};
 
 /// What a PATCH came to.
@@ -51,7 +52,12 @@ impl Provider {
         let modification = Modification::parse(&call, target, &body)?;
         let hashed = Hashed::of_patch(&self.passwords, resource_type, &modification.request, call.profile()).await?;
         let modification = modification.with(hashed);
-        let (tenant_id, now, projection) = (call.caller.tenant_id, self.now(), Arc::new(projection));
+        let (tenant_id, projection) = (call.caller.tenant_id, Arc::new(projection));
+        if let Some((stored, others)) = self.modify_with_others(&call, &modification, &projection).await? {
+            let representation = self.shown(tenant_id, &projection, others, stored).await?;
+            return Ok(Modified { representation, whole: !minimal });
+        }
+        let now = self.now();
         let write = {
             let (provider, projection) = (self.clone(), Arc::clone(&projection));
             move |connection: &mut Connection| {
@@ -64,6 +70,28 @@ impl Provider {
         let projection = brief.map_or(projection, Arc::new);
         let representation = self.shown(tenant_id, &projection, others, stored.into_text()).await?;
         Ok(Modified { representation, whole })
+    }
+
+    /// Applies what concerns nobody else, together with what others write at the moment, where that spares round trips; `None`,
+    /// and nothing is done, if it has to be applied by itself.
+    async fn modify_with_others(
+        &self,
+        call: &Call,
+        modification: &Modification,
+        projection: &Projection,
+    ) -> Result<Option<(StoredText, Others)>> {
+        let target = &modification.target;
+        let looks = || modification.request.looks();
+        let Some(revisable) = self.find_to_revise(call, target, projection, looks).await? else { return Ok(None) };
+        let Some(patched) = modification.try_in_place(call, &revisable) else { return Ok(None) };
+        let modified = match patched.document == revisable.document {
+            true => Some(revisable.unchanged()),
+            false => self.revise(call, Operation::Modify, revisable, &patched.document).await?,
+        };
+        if modified.is_some() {
+            log_ignored(&patched.ignored);
+        }
+        Ok(modified)
     }
 
     /// A resource after a write, with what is shown of others; a large group only in brief.
@@ -128,6 +156,16 @@ impl Modification {
         Modification { hashed, ..self }
     }
 
+    /// What the operations make of a resource that is read already, if it takes little to tell, and is all in its document.
+    /// `None` also for what is to be refused: the transaction tells why.
+    fn try_in_place(&self, call: &Call, revisable: &Revisable) -> Option<Patched> {
+        let (resource_type, before) = (self.target.resource_type, &revisable.document);
+        let (identity, mut budget) = (identity(&revisable.before, before, resource_type), Budget::in_place());
+        let (request, profile) = (&self.request, call.profile());
+        let patched = patch::apply(request, resource_type, before, &identity, &mut UnreadRows, profile, &mut budget);
+        patched.ok().filter(Patched::is_all_in_its_document)
+    }
+
     /// Applies the operations, all or none, and takes their work off the budget.
     ///
     /// # Errors
@@ -144,7 +182,7 @@ impl Modification {
         let (place, mut stored) = lock_expected(connection, call, &self.target)?;
         let everything = Projection::everything(resource_type);
         let assembler = provider.assembler(place.tenant_id, resource_type, &everything);
-        let identity = identity(&stored, resource_type);
+        let identity = identity(&stored, &stored.document, resource_type);
         let mut rows = OtherRows { connection, stored: &stored, assembler: &assembler };
         let (request, before) = (&self.request, &stored.document);
         let patched = patch::apply(request, resource_type, before, &identity, &mut rows, call.profile(), budget)?;
@@ -176,9 +214,9 @@ fn is_large(connection: &mut Connection, resource_type: &ResourceType, stored: &
 }
 
 /// What the server says of the resource without looking further, for clients that echo it (PATCH-11).
-fn identity(stored: &StoredResource, resource_type: &ResourceType) -> Map<String, Value> {
+fn identity<D>(stored: &StoredResource<D>, document: &Document, resource_type: &ResourceType) -> Map<String, Value> {
     let identity = json!({
-        "schemas": stored.document.schemas(resource_type),
+        "schemas": document.schemas(resource_type),
         "id": stored.id,
         "meta": {
             "resourceType": resource_type.name,
@@ -189,6 +227,31 @@ fn identity(stored: &StoredResource, resource_type: &ResourceType) -> Map<String
     match identity {
         Value::Object(members) => members,
         _ => Map::new(),
+    }
+}
+
+/// What a resource has in other rows that nobody has read: an operation that can't be decided without it fails.
+struct UnreadRows;
+
+fn unread<T>() -> Result<T> {
+    Err(Error::internal("it takes a transaction to read that"))
+}
+
+impl MemberSource for UnreadRows {
+    fn contains(&mut self, _: &str) -> Result<bool> {
+        unread()
+    }
+
+    fn all(&mut self) -> Result<Vec<Value>> {
+        unread()
+    }
+
+    fn candidates(&mut self, _: &[&str]) -> Result<Vec<Value>> {
+        unread()
+    }
+
+    fn shown(&mut self) -> Result<Map<String, Value>> {
+        unread()
     }
 }
 

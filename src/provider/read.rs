@@ -71,6 +71,21 @@ impl Provider {
         projection: &Projection,
         look: impl Fn(Glance) -> F,
     ) -> Result<Option<Vec<Representation>>> {
+        let seen = self.see(tenant_id, resource_type, projection, look).await?;
+        seen.map(|seen| self.assembler(tenant_id, resource_type, projection).seen(seen)).transpose()
+    }
+
+    /// What [`Provider::glance`] shows, before it is shown.
+    ///
+    /// # Errors
+    /// Database failures.
+    pub(super) async fn see<F: Future<Output = Result<Option<Seen>>>>(
+        &self,
+        tenant_id: i64,
+        resource_type: &'static ResourceType,
+        projection: &Projection,
+        look: impl Fn(Glance) -> F,
+    ) -> Result<Option<Seen>> {
         let assembler = self.assembler(tenant_id, resource_type, projection);
         let mut referenced = Vec::new();
         for _ in 0..2 {
@@ -79,7 +94,7 @@ impl Provider {
             // Whom they refer to is known only now, and has to be seen at the same moment.
             let wanted = assembler.referenced(&seen.resources)?;
             if wanted.iter().all(|id| referenced.contains(id)) {
-                return assembler.seen(seen).map(Some);
+                return Ok(Some(seen));
             }
             referenced = wanted;
         }

@@ -7,6 +7,7 @@ use crate::scim::Result;
 use crate::store::Connection;
 use crate::store::audit::{self, Changes, NO_VERSION, Operation, Record};
 use crate::store::resources::{NewResource, StoredResource};
+use crate::store::revisions::Revision;
 
 /// Appends the change to the history. A write of the resource itself is of the time that its `lastModified` shows.
 ///
@@ -29,6 +30,18 @@ pub(super) fn record(
 pub(super) fn record_of_new<'a>(call: &'a Call, new: &'a NewResource, changes: &'a Changes) -> Record<'a> {
     let (meta, resource) = (new.meta(), (new.resource_type().name.as_str(), new.id()));
     record_of(call, Operation::Create, resource, meta.last_modified, meta.version, changes)
+}
+
+/// What the history says of a revision.
+pub(super) fn record_of_revision<'a>(
+    call: &'a Call,
+    operation: Operation,
+    revision: &'a Revision,
+    changes: &'a Changes,
+) -> Record<'a> {
+    let after = revision.after();
+    let resource = (after.resource_type.as_str(), after.id.as_str());
+    record_of(call, operation, resource, after.meta.last_modified, after.meta.version, changes)
 }
 
 fn record_of<'a>(

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Call;
 use super::record::record;
 use crate::scim::resource::Document;
-use crate::scim::schema::Resolved;
+use crate::scim::schema::{Resolved, ResourceType};
 use crate::scim::{Error, ErrorKind, Profile, Result};
 use crate::store::Connection;
 use crate::store::audit::{self, Changes, NO_VERSION, Operation, Record};
@@ -165,6 +165,15 @@ pub(super) fn remember(
         changes: &changes,
     };
     audit::append_silent(connection, &[record])
+}
+
+/// Whether both states of a resource refer to the same other one, or to none. Of one that refers to itself the reference shows
+/// what changes.
+pub(super) fn stays(resource_type: &ResourceType, own_id: &str, states: [&Document; 2]) -> bool {
+    let Some(reference) = resource_type.reference() else { return true };
+    let [before, after] = states.map(|document| document.get(reference));
+    let id = after.and_then(|value| value.get("value")?.as_str());
+    before == after && id != Some(own_id)
 }
 
 fn referenced(place: Place, document: &Document) -> Option<(Resolved, &str)> {

@@ -38,6 +38,13 @@ pub struct Accepted {
     pub ignored: Vec<String>,
 }
 
+impl Accepted {
+    /// Whether it is all in the document.
+    pub fn is_all_in_its_document(&self) -> bool {
+        self.members.is_none() && self.password == PasswordChange::Unmentioned
+    }
+}
+
 /// Accepts the body of a POST (RFC 7644 §3.3). `active` defaults to true; an explicit `null` leaves it unassigned
 /// (USR-11, CRE-02).
 ///

@@ -20,6 +20,8 @@ mod seals;
 mod search;
 mod verification;
 
+pub(super) mod beside;
+
 #[cfg(test)]
 mod tests;
 
@@ -154,7 +156,9 @@ impl Operation {
     /// event of another resource has none of its own.
     fn event(self) -> Option<&'static str> {
         match self {
-            Operation::Create | Operation::Restore | Operation::Import => Some(CREATED),
+            Operation::Create | Operation::Restore | Operation::Import => {
+                Some("urn:ietf:params:scim:event:prov:create:notice")
+            }
             Operation::Replace => Some("urn:ietf:params:scim:event:prov:put:notice"),
             Operation::Modify | Operation::Unassign | Operation::Assign => {
                 Some("urn:ietf:params:scim:event:prov:patch:notice")
@@ -164,9 +168,6 @@ impl Operation {
         }
     }
 }
-
-/// The event of a new resource.
-pub(super) const CREATED: &str = "urn:ietf:params:scim:event:prov:create:notice";
 
 /// A change as its row says it. It takes no database to know, so whoever can makes it ready before the transaction.
 #[derive(Debug)]
@@ -220,7 +221,7 @@ impl Written {
     }
 
     /// What stands in [`COLUMNS`].
-    pub(super) fn cells(&self) -> [Cell<'_>; COLUMNS.len()] {
+    fn cells(&self) -> [Cell<'_>; COLUMNS.len()] {
         [
             self.tenant_id.into(),
             self.at.into(),
@@ -238,7 +239,7 @@ impl Written {
 }
 
 /// The columns of a row.
-pub(super) const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 11] = [
     "tenant_id",
     "at",
     "caller",

@@ -27,5 +27,7 @@ pub(super) fn commit(connection: &mut Connection, changes: usize) -> Result<()> 
 
 /// So many changes were committed, if only by the statement that made them, which took no time for that alone.
 pub(super) fn count(changes: usize) {
-    histogram!(CHANGES_PER_COMMIT).record(changes as f64);
+    if changes > 0 {
+        histogram!(CHANGES_PER_COMMIT).record(changes as f64);
+    }
 }

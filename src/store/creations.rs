@@ -2,22 +2,17 @@
 //! itself, or where that does not do ([`insert_at_once`]), two within a transaction.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::audit::{self, Written};
+use super::audit::{self, Operation, Written};
 use super::cell::Cell;
 use super::lists::ListSql;
 use super::resources::{NewResource, StoredResource};
-use super::tenants;
-use super::values::key_of;
+use super::tenants::{self, TenantsSeen};
+use super::values::{self, IndexedValue};
 use super::{Connection, error, limits};
 use crate::scim::Result;
-use crate::scim::schema::ResourceType;
-
-/// How many come together at most: of more each has hardly less to wait for, and all wait for the last one.
-pub const MOST_TOGETHER: usize = 32;
 
 /// A live resource that is to be made, all of which is in its row ([`NewResource::is_all_in_its_row`]).
 #[derive(Debug, Clone, Copy)]
@@ -26,32 +21,6 @@ pub struct New<'a> {
     pub resource: &'a NewResource,
     /// What the history says of its creation, if it succeeds no other one.
     pub written: &'a Written,
-}
-
-/// What tenants were like when resources were last made for them in a transaction. Whoever finds one the same knows that it may
-/// have more.
-#[derive(Debug, Default)]
-pub struct TenantsSeen(Mutex<HashMap<i64, tenants::Kept>>);
-
-/// Of so many tenants it is known.
-const MOST_SEEN: usize = 1_000;
-
-impl TenantsSeen {
-    fn see(&self, tenant_id: i64, kept: tenants::Kept) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= MOST_SEEN && !seen.contains_key(&tenant_id) {
-            seen.clear();
-        }
-        seen.insert(tenant_id, kept);
-    }
-
-    /// The settings and schemas of a tenant that may have as many resources of this type as it likes.
-    fn unlimited(&self, tenant_id: i64, resource_type: &ResourceType) -> Option<(String, String)> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant_id).cloned()?;
-        let (settings, schemas, _) = kept.clone();
-        let may_have = tenants::check_kept(kept, resource_type).ok()?;
-        may_have.most(resource_type).is_none().then_some((settings, schemas))
-    }
 }
 
 /// Makes resources of one type, with their search index, history and events, by one statement that needs no transaction. What
@@ -68,39 +37,24 @@ pub fn insert_at_once(
     seen: &TenantsSeen,
 ) -> Result<Option<Vec<Option<StoredResource<()>>>>> {
     let Some(resource_type) = new.first().map(|first| first.resource.resource_type()) else { return Ok(None) };
-    let Some((settings, schemas)) = seen.unlimited(tenant_id, resource_type) else { return Ok(None) };
-    let type_name = &resource_type.name;
-    let indexed = new.iter().flat_map(|new| new.resource.indexed().iter().map(|value| (new.resource.id(), value)));
-    let indexed: Vec<_> = indexed
-        .map(|(id, value)| {
-            let [tenant_path, key, _, element] = key_of(tenant_id, 0, value);
-            [id.into(), tenant_path, key, element, value.tail.as_str().into()]
-        })
-        .collect();
-    // A list of nothing has no type to be joined by.
-    if indexed.is_empty() {
+    let Some(tenant) =
+        seen.of(tenant_id, resource_type).filter(|tenant| tenant.settings().most(resource_type).is_none())
+    else {
         return Ok(None);
-    }
-    let written: Vec<_> = new.iter().map(|new| new.written.cells()).collect();
-    let statement: ListSql<'_, (Nullable<BigInt>, Nullable<Text>)> =
-        ListSql::new("WITH t AS MATERIALIZED (SELECT set_config('lock_timeout', '100ms', TRUE) FROM tenants t");
-    let statement = statement.push(" WHERE t.tenant_id = ").bind_number(tenant_id).push(" AND t.settings = ");
-    let statement = statement.bind_text(&settings).push(" AND t.schemas = ").bind_text(&schemas);
-    let statement = statement.push(" AND t.deleted_at IS NULL").push(connection.share_at_once_clause()).push("), ");
+    };
+    let type_name = &resource_type.name;
+    let indexed = new.iter().flat_map(indexed_of);
+    let written: Vec<&Written> = new.iter().map(|new| new.written).collect();
+    let statement: ListSql<'_, (Nullable<BigInt>, Nullable<Text>)> = tenant.if_unchanged(connection);
     let statement = made(statement, tenant_id, type_name, new).push(" WHERE ");
     let statement = predecessor(statement, tenant_id, type_name).push(
         " IS NULL ON CONFLICT DO NOTHING RETURNING row_id, id, unique_key), \
          alone AS MATERIALIZED (SELECT m.row_id, m.id FROM made m WHERE succeeds_nobody(",
     );
-    let statement = statement.bind_number(tenant_id).push(", ").bind_text(type_name).push(", m.unique_key)), ");
-    let statement = statement
-        .push(INDEXED)
-        .push("SELECT v.tenant_path, v.key, m.row_id, v.element, v.tail FROM ")
-        .rows(&indexed)
-        .push(" v (id, tenant_path, key, element, tail) JOIN alone m ON m.id = v.id), ");
-    let statement = statement.push(CHANGE).push_all(history_columns()).push(") SELECT w.* FROM ").rows(&written);
-    let statement = statement.push(" w (").push_all(history_columns()).push(") JOIN alone m ON m.id = w.resource_id");
-    let statement = told(statement).push("SELECT m.row_id, m.id FROM t LEFT JOIN alone m ON TRUE");
+    let statement = statement.bind_number(tenant_id).push(", ").bind_text(type_name).push(", m.unique_key))");
+    let statement = values::beside::insert(statement, "alone", tenant_id, indexed);
+    let statement = audit::beside::append(statement, "alone", &written, Operation::Create);
+    let statement = statement.push(" SELECT m.row_id, m.id FROM t LEFT JOIN alone m ON TRUE");
     let answer: Vec<(Option<i64>, Option<String>)> = statement.load(connection)?;
     if answer.is_empty() {
         return Ok(None);
@@ -124,15 +78,14 @@ pub fn insert(
     let statement: ListSql<'_, (tenants::KeptType, Nullable<BigInt>, Nullable<Text>)> =
         ListSql::new("WITH t AS MATERIALIZED (SELECT ").push(tenants::KEPT_COLUMNS).push(" FROM tenants t");
     let statement = statement.push(" WHERE t.tenant_id = ").bind_number(tenant_id);
-    let statement = statement.push(connection.share_at_once_clause()).push("), ");
+    let statement = statement.push(connection.share_at_once_clause()).push(")");
     let statement = made(statement, tenant_id, &resource_type.name, new)
         .push(" ON CONFLICT DO NOTHING RETURNING row_id, id) SELECT ")
         .push(tenants::KEPT_COLUMNS)
         .push(", m.row_id, m.id FROM t LEFT JOIN made m ON TRUE");
     let answer: Vec<(tenants::Kept, Option<i64>, Option<String>)> = statement.load(connection)?;
     let Some((kept, ..)) = answer.first().cloned() else { return Err(error::held()) };
-    let settings = tenants::check_kept(kept.clone(), resource_type)?;
-    seen.see(tenant_id, kept);
+    let settings = seen.see(tenant_id, kept, resource_type)?;
     let stored = stored_of(new, answer.into_iter().map(|(_, row_id, id)| (row_id, id)));
     if stored.iter().any(Option::is_some) {
         limits::added(connection, tenant_id, &settings, resource_type)?;
@@ -146,11 +99,9 @@ fn made<'a, Row>(statement: ListSql<'a, Row>, tenant_id: i64, type_name: &'a str
     let mut by_key: Vec<&NewResource> = new.iter().map(|new| new.resource).collect();
     by_key.sort_by(|one, other| one.columns().unique_key.cmp(&other.columns().unique_key));
     let rows: Vec<_> = by_key.into_iter().map(cells_of).collect();
-    let columns = || CELLS.into_iter().flat_map(|column| [", ", column]);
-    let statement = statement.push("made AS (INSERT INTO resources (tenant_id, resource_type").push_all(columns());
+    let statement = statement.push(", made AS (INSERT INTO resources (tenant_id, resource_type, ").columns(&CELLS);
     let statement = statement.push(") SELECT ").bind_number(tenant_id).push(", ").bind_text(type_name);
-    let statement = statement.push(", g.* FROM t CROSS JOIN ").rows(&rows).push(" g (");
-    statement.push_all(columns().skip(1)).push(")")
+    statement.push(", g.* FROM t CROSS JOIN ").table(&rows, "g", &CELLS)
 }
 
 /// What the statement says of each.
@@ -171,21 +122,6 @@ fn predecessor<'a, Row>(statement: ListSql<'a, Row>, tenant_id: i64, type_name: 
     );
     let statement = statement.bind_number(tenant_id).push(" AND r.resource_type = ").bind_text(type_name);
     statement.push(" AND r.unique_key = g.unique_key ORDER BY r.row_id DESC LIMIT 1)")
-}
-
-const INDEXED: &str = "indexed AS (INSERT INTO resource_values (tenant_path, key, row_id, element, tail) ";
-
-const CHANGE: &str = "change AS (INSERT INTO audit (";
-
-/// The columns of the history, in a list.
-fn history_columns() -> impl Iterator<Item = &'static str> {
-    audit::COLUMNS.into_iter().flat_map(|column| [", ", column]).skip(1)
-}
-
-/// The end of what is put into the history, and the events of it.
-fn told<Row>(statement: ListSql<'_, Row>) -> ListSql<'_, Row> {
-    let statement = statement.push(" RETURNING row_id), told AS (INSERT INTO outbox (audit_row_id, event) ");
-    statement.push("SELECT row_id, ").bind_text(audit::CREATED).push(" FROM change) ")
 }
 
 /// The columns of [`cells_of`].
@@ -219,31 +155,26 @@ pub fn complete(
     inserted: &[(New<'_>, i64)],
 ) -> Result<Vec<(String, String)>> {
     let Some((first, _)) = inserted.first() else { return Ok(Vec::new()) };
-    let given: Vec<_> = inserted.iter().map(|(new, _)| given(new)).collect();
-    let indexed = inserted.iter().flat_map(|(new, row_id)| new.resource.indexed().iter().map(|value| (*row_id, value)));
-    let indexed: Vec<_> = indexed
-        .map(|(row_id, value)| {
-            let [tenant_path, key, row_id, element] = key_of(tenant_id, row_id, value);
-            [tenant_path, key, row_id, element, value.tail.as_str().into()]
-        })
-        .collect();
-    let statement: ListSql<'_, (Text, Text)> = ListSql::new("WITH given AS MATERIALIZED (SELECT g.*, ");
+    let given: Vec<_> = inserted.iter().map(|(new, row_id)| given(new, *row_id)).collect();
+    let indexed = inserted.iter().flat_map(|(new, _)| indexed_of(new));
+    let written: Vec<&Written> = inserted.iter().map(|(new, _)| new.written).collect();
+    let statement: ListSql<'_, (Text, Text)> = ListSql::new("WITH given AS MATERIALIZED (SELECT g.row_id, g.id, ");
     let statement = predecessor(statement, tenant_id, &first.resource.resource_type().name)
         .push(" AS predecessor FROM ")
-        .rows(&given)
-        .push(" g (unique_key, ")
-        .push_all(history_columns());
-    let statement = statement.push(")), ").push(INDEXED).push("SELECT * FROM ").rows(&indexed).push("), ");
-    let statement = statement.push(CHANGE).push_all(history_columns()).push(") SELECT ").push_all(history_columns());
-    let statement = told(statement.push(" FROM given WHERE predecessor IS NULL"))
-        .push("SELECT resource_id, predecessor FROM given WHERE predecessor IS NOT NULL");
+        .table(&given, "g", &["row_id", "id", "unique_key"])
+        .push("), alone AS (SELECT id FROM given WHERE predecessor IS NULL)");
+    let statement = values::beside::insert(statement, "given", tenant_id, indexed);
+    let statement = audit::beside::append(statement, "alone", &written, Operation::Create);
+    let statement = statement.push(" SELECT id, predecessor FROM given WHERE predecessor IS NOT NULL");
     Ok(statement.load(connection)?)
 }
 
-/// The unique key and what the history says.
-fn given<'a>(new: &New<'a>) -> [Cell<'a>; audit::COLUMNS.len() + 1] {
-    let key = new.resource.columns().unique_key.as_deref();
-    let mut cells = [Cell::NullableText(key); audit::COLUMNS.len() + 1];
-    cells[1..].copy_from_slice(&new.written.cells());
-    cells
+fn given<'a>(new: &New<'a>, row_id: i64) -> [Cell<'a>; 3] {
+    [row_id.into(), new.resource.id().into(), new.resource.columns().unique_key.as_deref().into()]
+}
+
+/// The values that the search index has of a resource, each with its id.
+fn indexed_of<'a>(new: &New<'a>) -> impl Iterator<Item = (&'a str, &'a IndexedValue)> {
+    let resource = new.resource;
+    resource.indexed().iter().map(|value| (resource.id(), value))
 }

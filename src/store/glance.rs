@@ -1,4 +1,5 @@
-//! A glance: a few resources with what they show of others, by one statement, which sees one moment without a transaction.
+//! A glance: a few resources with what they show of others, and what a write of one has to know, by one statement, which sees
+//! one moment without a transaction.
 //!
 //! It tells no more than a look-up needs. Where the groups are nested it tells nothing: to walk through them takes more
 //! than one statement. Look-ups of one kind that wait together share a statement (`together`).
@@ -9,12 +10,15 @@ use std::mem::discriminant;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::gathering::Errand;
+use super::instant::Instant;
 use super::line::Line;
 use super::members::{self, Groups, Membership};
 use super::resources::{ROW_COLUMNS, Row, RowType, StoredText};
 use super::search::{self, Scope, Search};
 use super::sql::Sql;
+use super::tenants::{Kept, SeenTenant};
 use super::{Connection, Inner};
+use crate::scim::schema::ResourceType;
 use crate::scim::{Error, ErrorKind, Result};
 
 /// How many look-ups share a statement at most.
@@ -29,6 +33,8 @@ pub struct Glance {
     pub resource_type: &'static str,
     /// Whether the groups that they are in are shown.
     pub with_groups: bool,
+    /// Whether to tell what a write has to know ([`Seen::for_write`]): for look-ups alone.
+    pub for_write: bool,
     /// The ids of resources of the same type whose displayNames are shown with them.
     pub named: Vec<String>,
 }
@@ -63,8 +69,8 @@ impl Errand for LookUp {
 
     fn is_like(&self, other: &LookUp) -> bool {
         let of = |look_up: &LookUp| {
-            let Glance { tenant_id, resource_type, with_groups, .. } = look_up.glance;
-            (tenant_id, resource_type, with_groups, discriminant(&look_up.whose))
+            let Glance { tenant_id, resource_type, with_groups, for_write, .. } = look_up.glance;
+            (tenant_id, resource_type, with_groups, for_write, discriminant(&look_up.whose))
         };
         of(self) == of(other)
     }
@@ -99,25 +105,40 @@ pub struct Seen {
     pub groups: Groups,
     /// The displayNames of those named that are live, by id.
     pub named: HashMap<String, Option<String>>,
+    /// What the tenant was like, and the edition of the one resource.
+    for_write: Option<(Kept, i64)>,
+}
+
+impl Seen {
+    /// What a write has to know of a resource that was looked up: what its tenant, that of this number, was like, and its edition,
+    /// by which PostgreSQL tells each state of a row from all others (`xmin`). `None` if that was not asked for, and if resources
+    /// of this type may not be written there.
+    pub fn for_write(&self, tenant_id: i64, resource_type: &ResourceType) -> Option<(SeenTenant, i64)> {
+        let (kept, edition) = self.for_write.clone()?;
+        let tenant = SeenTenant::of(tenant_id, kept, resource_type).ok()?;
+        Some((tenant, edition))
+    }
 }
 
 /// What a row of the answer stands for.
 const GROUP: i64 = 1;
 const NAMED: i64 = 2;
+const TENANT: i64 = 3;
 
-/// What it is; the resource, the group or the one that is named; of a group the row of the member, and the row of a group
-/// that lists it; of a resource the value that it was looked for by.
+/// What it is; the resource, the group, the one that is named or the tenant; of a group the row of the member, and the row of a
+/// group that lists it; of a resource its edition, and the value that it was looked for by.
 type AnswerType = (BigInt, RowType, Nullable<BigInt>, Nullable<BigInt>, Nullable<Text>);
 type Answer = (i64, Row, Option<i64>, Option<i64>, Option<String>);
 
 /// What a statement has told.
 #[derive(Default)]
 struct Told {
-    /// By what they were looked for.
-    resources: Vec<(String, StoredText)>,
+    /// With what each was looked for by, and its edition.
+    resources: Vec<(String, StoredText, Option<i64>)>,
     /// By the row of the member.
     memberships: HashMap<i64, Vec<Membership>>,
     named: HashMap<String, Option<String>>,
+    tenant: Option<Kept>,
 }
 
 impl Glance {
@@ -134,11 +155,11 @@ impl Glance {
     ) -> Result<Option<Seen>> {
         let rows = search::rows_of("r.id", connection, search, scope, limit);
         let named = self.named.iter().map(String::as_str).collect();
-        let Told { mut resources, memberships, named } = self.ask(connection, rows, &named)?;
+        let Told { mut resources, memberships, named, .. } = self.ask(connection, rows, &named)?;
         let groups = members::groups_of_direct(memberships.into_values().flatten().collect());
-        resources.sort_unstable_by_key(|(_, stored)| stored.row_id);
-        let resources = resources.into_iter().map(|(_, stored)| stored).collect();
-        Ok(groups.map(|groups| Seen { resources, groups, named }))
+        resources.sort_unstable_by_key(|(_, stored, _)| stored.row_id);
+        let resources = resources.into_iter().map(|(_, stored, _)| stored).collect();
+        Ok(groups.map(|groups| Seen { resources, groups, named, for_write: None }))
     }
 
     fn ask(&self, connection: &mut Connection, rows: Sql, named: &BTreeSet<&str>) -> Result<Told> {
@@ -151,19 +172,25 @@ impl Glance {
                     memberships.push(membership(row, member_row_id, beyond));
                 }
                 (NAMED, _) => drop(told.named.insert(row.1, row.7)),
-                _ => told.resources.push((wanted.unwrap_or_default(), StoredText::from(row))),
+                (TENANT, _) => told.tenant = Some(tenant(row)),
+                (_, edition) => {
+                    told.resources.push((wanted.unwrap_or_default(), StoredText::from(row), edition));
+                }
             }
         }
         Ok(told)
     }
 
-    /// `rows`, which have what they are wanted by beside them, UNION ALL the groups of these UNION ALL those who are named.
+    /// `rows`, which have what they are wanted by beside them, UNION ALL the groups of these UNION ALL the tenant UNION ALL
+    /// those who are named.
     fn statement(&self, rows: Sql, named: &BTreeSet<&str>) -> Sql<AnswerType> {
         let statement: Sql<AnswerType> = Sql::new("WITH f AS MATERIALIZED (").append(rows);
         let mut statement = statement.push(
             ") SELECT CAST(0 AS BIGINT), f.row_id, f.id, f.resource_type, f.document, f.version, f.created_at, \
-             f.modified_at, f.name, f.deleted_at, f.deleted_by, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), f.wanted FROM f",
+             f.modified_at, f.name, f.deleted_at, f.deleted_by, ",
         );
+        statement = statement.push(if self.for_write { "f.edition" } else { "CAST(NULL AS BIGINT)" });
+        statement = statement.push(", CAST(NULL AS BIGINT), f.wanted FROM f");
         if self.with_groups {
             statement = statement.push(
                 " UNION ALL SELECT 1, g.row_id, g.id, '', '', 0, g.created_at, g.modified_at, g.display_name, NULL, NULL, \
@@ -171,6 +198,13 @@ impl Glance {
                  NULL FROM f JOIN group_members gm ON gm.member_row_id = f.row_id \
                  JOIN resources g ON g.row_id = gm.group_row_id",
             );
+        }
+        if self.for_write {
+            statement = statement.push(
+                " UNION ALL SELECT 3, 0, '', '', t.settings, 0, t.created_at, t.created_at, t.schemas, t.deleted_at, NULL, \
+                 NULL, NULL, NULL FROM tenants t WHERE t.tenant_id = ",
+            );
+            statement = statement.bind(self.tenant_id);
         }
         if named.is_empty() {
             return statement;
@@ -190,6 +224,12 @@ fn membership(row: Row, member_row_id: i64, beyond: Option<i64>) -> Membership {
     (member_row_id, group_row_id, id, display_name, beyond)
 }
 
+/// The settings of a tenant stand in the place of a document, and the forms of its data in that of the name.
+fn tenant(row: Row) -> Kept {
+    let (_, _, _, settings, _, _, _, forms, deleted_at, _) = row;
+    (settings, forms.unwrap_or_default(), deleted_at.map(|Instant(at)| at))
+}
+
 /// What look-ups of one kind ([`Errand::is_like`]) see, in their order, by one statement; `None` for one of which it can't
 /// tell.
 ///
@@ -200,16 +240,17 @@ pub(super) fn together(connection: &mut Connection, look_ups: &[&LookUp]) -> Res
     let wanted: BTreeSet<&str> = look_ups.iter().map(|look_up| look_up.whose.value()).collect();
     let named: BTreeSet<&str> = look_ups.iter().flat_map(|look_up| &look_up.glance.named).map(String::as_str).collect();
     let told = glance.ask(connection, rows_of(glance, whose, &wanted), &named)?;
-    let found: HashMap<&str, &StoredText> =
-        told.resources.iter().map(|(wanted, stored)| (wanted.as_str(), stored)).collect();
+    let found: HashMap<&str, (&StoredText, Option<i64>)> =
+        told.resources.iter().map(|(wanted, stored, edition)| (wanted.as_str(), (stored, *edition))).collect();
     let seen = |look_up: &&LookUp| {
-        let stored = found.get(look_up.whose.value()).copied();
+        let (stored, edition) = found.get(look_up.whose.value()).copied().unzip();
         let memberships = stored.and_then(|stored| told.memberships.get(&stored.row_id)).cloned().unwrap_or_default();
         let named = look_up.glance.named.iter().filter_map(|id| told.named.get_key_value(id));
         Some(Seen {
             resources: stored.cloned().into_iter().collect(),
             groups: members::groups_of_direct(memberships)?,
             named: named.map(|(id, name)| (id.clone(), name.clone())).collect(),
+            for_write: told.tenant.clone().zip(edition.flatten()),
         })
     };
     Ok(look_ups.iter().map(seen).collect())
@@ -224,11 +265,14 @@ fn rows_of(glance: &Glance, whose: &Whose, wanted: &BTreeSet<&str>) -> Sql {
         Whose::Id(_) => ("r.id", " AND r.tenant_id + 0 = ", " AND r.resource_type || '' = "),
         Whose::Key(_) => ("r.unique_key", " AND r.tenant_id = ", " AND r.resource_type = "),
     };
-    let statement = Sql::new("SELECT ").push(ROW_COLUMNS).push(", ").push(column);
+    let statement = Sql::new("SELECT ").push(ROW_COLUMNS);
+    let statement = statement.push(if glance.for_write { EDITION } else { "" }).push(", ").push(column);
     let statement = statement.push(" AS wanted FROM resources r WHERE r.deleted_at IS NULL").push(tenant);
     let statement = statement.bind(glance.tenant_id).push(resource_type).bind(glance.resource_type);
     among(statement.push(" AND ").push(column).push(" IN ("), wanted).push(")")
 }
+
+const EDITION: &str = ", CAST(CAST(r.xmin AS TEXT) AS BIGINT) AS edition";
 
 /// Appends the values as a list of one of a few lengths, so that the statement stays prepared; the last one stands for those
 /// that are missing.

@@ -80,7 +80,23 @@ impl<'a, Row> ListSql<'a, Row> {
         self
     }
 
-    /// Appends rows, `unnest(…)`, in their order.
+    /// Appends the names of columns, with commas.
+    pub(super) fn columns(self, columns: &[&'static str]) -> Self {
+        let columns = columns.iter().flat_map(|column| [", ", column]);
+        self.push_all(columns.skip(1))
+    }
+
+    /// Appends rows as a table of that name.
+    pub(super) fn table<const N: usize>(
+        self,
+        rows: &[[Cell<'a>; N]],
+        name: &'static str,
+        columns: &[&'static str; N],
+    ) -> Self {
+        self.rows(rows).push(" ").push(name).push(" (").columns(columns).push(")")
+    }
+
+    /// Appends rows, `unnest(…)`, in their order. None at all are numbers to PostgreSQL, and can't be compared with texts.
     pub(super) fn rows<const N: usize>(mut self, rows: &[[Cell<'a>; N]]) -> Self {
         for column in 0..N {
             self = self.push(if column == 0 { "unnest(" } else { ", " });

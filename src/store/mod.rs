@@ -40,6 +40,7 @@ pub mod kept;
 pub mod load;
 pub mod members;
 pub mod resources;
+pub mod revisions;
 pub mod schema;
 pub mod search;
 mod statement;
@@ -452,9 +453,14 @@ impl Inner {
     fn ask<T>(&self, question: impl Fn(&mut Connection) -> Result<T>) -> Result<T> {
         for _ in 0..=self.pool.max_size() {
             let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
+            let losses = self.losses.so_far();
             match run(&mut connection, &question) {
+                Ok(answer) => {
+                    heard::hear(&mut connection, losses);
+                    return Ok(answer);
+                }
                 Err(failure) if error::may_run_again(&failure) => self.losses.count(),
-                outcome => return outcome,
+                Err(failure) => return Err(failure),
             }
         }
         Err(Error::new(ErrorKind::Unavailable, "The database cannot be reached at the moment."))
@@ -494,22 +500,21 @@ impl Inner {
         }
     }
 
-    /// A write of so many changes by a statement that is a transaction by itself; `None`, and nothing is stored, if it takes
-    /// more than that, or the connection of the pool may be dead by now.
+    /// Changes by a statement that is a transaction by itself, each with what comes of it if it is stored; `None`, and nothing is
+    /// stored, if it takes more than that, or the connection of the pool may be dead by now.
     fn write_at_once<T>(
         &self,
-        changes: usize,
-        statement: impl FnOnce(&mut Connection) -> Result<Option<T>>,
-    ) -> Result<Option<T>> {
+        statement: impl FnOnce(&mut Connection) -> Result<Option<Vec<Option<T>>>>,
+    ) -> Result<Option<Vec<Option<T>>>> {
         let mut connection = self.pool.get().map_err(|cause| self.no_connection(cause))?;
+        let losses = self.losses.so_far();
         if !self.losses.was_just_heard(&connection) {
             return Ok(None);
         }
-        let losses = self.losses.so_far();
         match run(&mut connection, statement) {
             Ok(Some(done)) => {
                 heard::hear(&mut connection, losses);
-                commit::count(changes);
+                commit::count(done.iter().flatten().count());
                 Ok(Some(done))
             }
             Ok(None) => Ok(None),

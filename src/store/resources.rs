@@ -833,6 +833,16 @@ pub fn touch(
     Ok(())
 }
 
+/// Makes another edition of a row, of the same content, where values of it were put into the search index alone. A statement that
+/// waits for the row meanwhile ([`super::revisions`]) would not see them, and leave what it has to take away.
+///
+/// # Errors
+/// Database failures.
+pub(super) fn renew(connection: &mut Connection, row_id: i64) -> Result<()> {
+    of_row(Sql::new("UPDATE resources SET version = version"), row_id).execute(connection)?;
+    Ok(())
+}
+
 /// Buries a resource (RFC 7644 §3.6 for clients, history for operators): the row stays, disabled, its values leave the
 /// search index, its unique value and its name are free. Memberships are the business of [`super::members`].
 ///

@@ -2,6 +2,7 @@
 
 mod contents;
 mod removal;
+mod seen;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -18,6 +19,7 @@ use crate::scim::{Error, ErrorKind, Profile, Result};
 
 pub use contents::{Contents, TypeCount, contents};
 pub use removal::{Piece, Removal, delete_events, events};
+pub use seen::{SeenTenant, TenantsSeen};
 
 /// The name of the tenant that is there from the first migration on.
 pub const DEFAULT: &str = "default";

@@ -13,8 +13,8 @@ pub trait Together: Clone + Send + Sync + 'static {
     /// What comes of it.
     type Answer: Send + 'static;
 
-    /// How many are done by one transaction at most.
-    const MOST_TOGETHER: usize;
+    /// How many are done together at most: of more each has hardly less to wait for, and all wait for the last one.
+    const MOST_TOGETHER: usize = 32;
 
     /// Whether one transaction may do both.
     fn is_like(&self, other: &Self) -> bool;
@@ -79,7 +79,7 @@ impl<W: Together> Errand for Joint<W> {
             answers if answers.len() == writes.len() => Ok(answers),
             _ => Err(Error::internal("what was done together has an answer for each")),
         };
-        let at_once = store.write_at_once(writes.len(), |connection| W::carry_out_at_once(connection, &writes));
+        let at_once = store.write_at_once(|connection| W::carry_out_at_once(connection, &writes));
         match at_once.and_then(|done| done.map_or_else(|| store.write(Haste::Hasty, writes.len(), work), Ok)) {
             // Nobody is spared that, nor is it known what became of a commit.
             Err(failure) if failure.kind() == ErrorKind::Unavailable => Err(failure),

@@ -3,6 +3,8 @@
 //! The index is one tree, (`tenant_path`, `key`, `row_id`, `element`): it answers a filter by itself, and a row
 //! is found again for deletion because the old document tells its whole key.
 
+pub(super) mod beside;
+
 use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 
@@ -419,14 +421,24 @@ impl Difference {
         insert(connection, tenant_id, row_id, &self.come)
     }
 
+    /// What goes.
+    pub(super) fn gone(&self) -> &[IndexedValue] {
+        &self.gone
+    }
+
+    /// Whether a value takes the place of another one, which two statements at the same time can't bring about.
+    pub(super) fn has_successors(&self) -> bool {
+        let place = |value: &IndexedValue| (value.path_hash, value.head.clone(), value.element);
+        let gone: HashSet<_> = self.gone.iter().map(place).collect();
+        self.come.iter().any(|value| gone.contains(&place(value)))
+    }
+
     /// The statements that write it beside another one, at the same time; `None` where it takes its own: where a value
     /// takes the place of another, and where it is so large that the text would hardly come again.
     pub(super) fn beside(&self, tenant_id: i64, row_id: i64) -> Option<Vec<Sql>> {
-        let place = |value: &IndexedValue| (value.path_hash, value.head.clone(), value.element);
-        let gone: HashSet<_> = self.gone.iter().map(place).collect();
         let most_gone = if self.come.is_empty() { MOST_OF_ONE } else { MOST_BESIDE };
         let is_large = self.gone.len() > most_gone || self.come.len() > MOST_BESIDE;
-        if is_large || self.come.iter().any(|value| gone.contains(&place(value))) {
+        if is_large || self.has_successors() {
             return None;
         }
         let mut statements = Vec::new();

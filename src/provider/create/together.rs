@@ -1,4 +1,4 @@
-//! New resources of several callers, made by one transaction.
+//! New resources of several callers, made together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,20 +9,21 @@ use crate::provider::membership::Difference;
 use crate::provider::record::record_of_new;
 use crate::scim::{Error, Result};
 use crate::store::audit::{self, Written};
-use crate::store::creations::{self, New, TenantsSeen};
+use crate::store::creations::{self, New};
 use crate::store::resources::{NewResource, StoredResource};
+use crate::store::tenants::TenantsSeen;
 use crate::store::{Connection, Together, credentials};
 
 /// A creation that concerns nobody else ([`Creation::concerns_nobody_else`]), and who asked for it.
 #[derive(Debug, Clone)]
-pub(crate) struct Independent {
+pub(crate) struct IndependentCreation {
     pub call: Call,
     pub creation: Arc<Creation>,
     /// Shared by all of them.
     pub tenants: Arc<TenantsSeen>,
 }
 
-impl Independent {
+impl IndependentCreation {
     fn resource(&self) -> &NewResource {
         &self.creation.new
     }
@@ -39,10 +40,8 @@ impl Independent {
     }
 }
 
-impl Together for Independent {
+impl Together for IndependentCreation {
     type Answer = StoredResource<()>;
-
-    const MOST_TOGETHER: usize = creations::MOST_TOGETHER;
 
     fn is_like(&self, other: &Self) -> bool {
         let of = |creation: &Self| (creation.call.caller.tenant_id, &creation.resource().resource_type().name);

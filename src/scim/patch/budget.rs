@@ -10,6 +10,9 @@ use crate::scim::{Error, ErrorKind, Result};
 /// on five thousand values.
 pub const MAX_WORK: usize = 5_000_000;
 
+/// The most that they may take on a thread that serves other requests meanwhile: about two milliseconds.
+const WORK_IN_PLACE: usize = MAX_WORK / 500;
+
 /// Text that one look takes in, in bytes. Folding it for a comparison takes about as long as all the rest of a look.
 const TEXT_OF_A_LOOK: usize = 64;
 
@@ -28,6 +31,11 @@ impl Budget {
     /// That of a whole request.
     pub fn full() -> Budget {
         Budget(Some(MAX_WORK))
+    }
+
+    /// That of a request that is tried on a thread that serves others.
+    pub fn in_place() -> Budget {
+        Budget(Some(WORK_IN_PLACE))
     }
 
     /// Takes off the cost of so many [`looks`], each for that many terms.

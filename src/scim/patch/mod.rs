@@ -36,6 +36,9 @@ pub struct PatchRequest {
     operations: Vec<Operation>,
 }
 
+/// What of a path takes as long to be parsed as a look at a value, in bytes.
+const PATH_OF_A_LOOK: usize = 8;
+
 /// One operation as sent. A `path` that is absent, `null` or, under `compat`, empty is `None`.
 #[derive(Debug, Clone, PartialEq)]
 struct Operation {
@@ -62,6 +65,22 @@ pub struct Patched {
     pub password: PasswordChange,
     /// Names and paths that the resource type does not define, for the log. Never their values.
     pub ignored: Vec<String>,
+}
+
+impl PatchRequest {
+    /// How many [`looks`] it takes to see all of its values, and to read its paths.
+    pub fn looks(&self) -> usize {
+        let path = |operation: &Operation| 1 + operation.path.as_ref().map_or(0, String::len) / PATH_OF_A_LOOK;
+        let paths: usize = self.operations.iter().map(path).sum();
+        paths + looks(self.operations.iter().filter_map(|operation| operation.value.as_ref()))
+    }
+}
+
+impl Patched {
+    /// Whether it is all in the document.
+    pub fn is_all_in_its_document(&self) -> bool {
+        self.members.is_empty() && self.password == PasswordChange::Unmentioned
+    }
 }
 
 /// Reads a PATCH message. Names and `op` in any case; unknown keys are ignored. Under `compat` also without `schemas`

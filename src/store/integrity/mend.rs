@@ -181,6 +181,7 @@ fn mend_values(connection: &mut Connection, registry: &'static Registry, row_id:
         return Ok(Outcome::Gone);
     }
     values::replace(connection, row.tenant_id, row_id, &stored, &due)?;
+    resources::renew(connection, row_id)?;
     Ok(Outcome::Mended)
 }
 

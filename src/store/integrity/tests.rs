@@ -9,7 +9,7 @@ use crate::scim::schema::{ENTERPRISE_URN, SchemaFile};
 use crate::store::audit::{self, Changes, Operation, Record};
 use crate::store::connection::Purpose;
 use crate::store::resources::{self, Place, StoredResource};
-use crate::store::tests::{Fixture, at, insert_resource, on_each_database, with_paths};
+use crate::store::tests::{Fixture, at, insert_resource, on_each_database, rows_in, with_paths};
 use crate::store::{credentials, members, tenants};
 
 /// A type with two unique attributes, one of which has no column of its own.
@@ -274,6 +274,27 @@ fn assert_found(found: &[(Flaw, Option<Outcome>)], case: &Case) {
         assert!(found.iter().any(|(flaw, _)| is_it(flaw)), "{statements}\n{kind:?} {id:?} {part}\n{found:#?}");
     }
     assert_eq!(found.len(), expected.len(), "{statements}\n{found:#?}");
+}
+
+/// Who has read a resource to write it would take away what the index had of it then.
+#[test]
+fn a_resource_whose_index_is_mended_is_another_edition_of_its_row() {
+    on_each_database(|Fixture { store, postgres }| async move {
+        if !postgres {
+            return;
+        }
+        let registry = registry();
+        store.write(move |c| populate(c, registry)).await.expect("populated");
+        let lose = "CREATE TABLE before AS SELECT row_id, xmin AS edition FROM resources WHERE id IN ('ann', 'bob'); \
+                    DELETE FROM resource_values WHERE tenant_path = path(1 displayname)";
+        tamper(&store, postgres, lose);
+
+        inspected(&store, registry, true).await;
+
+        let same = "before b JOIN resources r ON r.row_id = b.row_id AND r.xmin = b.edition";
+        let same = store.read(Reach::Point, move |c| rows_in(c, same)).await.expect("a number");
+        assert_eq!(same, 1, "bob has no displayName");
+    });
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::scim::schema::Registry;
-use crate::store::audit::{Changes, Operation, Record, Written};
-use crate::store::creations::{self, New, TenantsSeen};
+use crate::store::creations::{self, New};
+use crate::store::tenants::TenantsSeen;
 
 fn new(id: &str, name: &str) -> NewResource {
     let user = Registry::builtin().resource_type("User").unwrap();
@@ -11,19 +11,8 @@ fn new(id: &str, name: &str) -> NewResource {
     NewResource::of(user, id.to_owned(), document, at("2026-03-01T09:30:00").and_utc())
 }
 
-fn written(new: &NewResource) -> Written {
-    let record = Record {
-        tenant_id: 1,
-        at: new.meta().created,
-        caller: "test",
-        request_id: "",
-        operation: Operation::Create,
-        resource_type: "User",
-        resource_id: new.id(),
-        version: 1,
-        changes: &Changes::default(),
-    };
-    Written::of(&record).unwrap()
+fn creation_of(new: &NewResource) -> Written {
+    written(Operation::Create, new.id(), new.meta().created, 1)
 }
 
 /// Who succeeds whom.
@@ -35,13 +24,13 @@ fn made(c: &mut Connection, round: usize) -> Result<(Succeeding, Vec<bool>)> {
         |round: usize| ["key-1", "nobody"].map(|name| new(&format!("{round}-{name}"), &format!("{name}-{round}")));
     let seen = TenantsSeen::default();
     let resources = users(round);
-    let written_of = resources.each_ref().map(written);
+    let written_of = resources.each_ref().map(creation_of);
     let new = [0, 1].map(|at| New { resource: &resources[at], written: &written_of[at] });
     let stored = creations::insert(c, 1, &new, &seen)?;
     let inserted = [0, 1].map(|at| (new[at], stored[at].as_ref().expect("a free name").row_id));
     let succeeding = creations::complete(c, 1, &inserted)?;
     let resources = users(round + 1);
-    let written_of = resources.each_ref().map(written);
+    let written_of = resources.each_ref().map(creation_of);
     let new = [0, 1].map(|at| New { resource: &resources[at], written: &written_of[at] });
     let stored = creations::insert_at_once(c, 1, &new, &seen)?.expect("the tenant is known");
     Ok((succeeding, stored.iter().map(Option::is_some).collect()))

@@ -7,7 +7,8 @@ use crate::store::members::GroupOf;
 
 fn look_up(whose: Whose, named: &[&str]) -> LookUp {
     let named = named.iter().map(|id| (*id).to_owned()).collect();
-    LookUp { glance: Glance { tenant_id: 1, resource_type: "User", with_groups: true, named }, whose }
+    let glance = Glance { tenant_id: 1, resource_type: "User", with_groups: true, for_write: false, named };
+    LookUp { glance, whose }
 }
 
 fn of_id(id: &str) -> LookUp {

@@ -9,6 +9,7 @@ mod insertion;
 mod look_ups;
 mod members;
 mod postgres;
+mod revisions;
 mod tables;
 mod together;
 
@@ -23,12 +24,13 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use tokio::task::JoinHandle;
 
+use super::audit::{Changes, Operation, Record, Written};
 use super::connection::{Connection, each_backend};
 use super::resources::{NewResource, Place, StoredResource};
 use super::schema::{resources, tenants as tenants_table};
 use super::writer::LONG_ENOUGH;
 use super::*;
-use crate::scim::resource::Document;
+use crate::scim::resource::{Document, Meta};
 use crate::scim::schema::path_hash;
 
 /// A migrated store of its own for one test.
@@ -60,6 +62,22 @@ pub(crate) fn on_each_database_as<F: Future<Output = ()>>(
         run(test(Fixture { store: store.clone(), postgres }));
         store.close();
     });
+}
+
+/// What the history says of a change of a user that changes nothing.
+fn written(operation: Operation, id: &str, at: DateTime<Utc>, version: i64) -> Written {
+    let record = Record {
+        tenant_id: 1,
+        at,
+        caller: "test",
+        request_id: "",
+        operation,
+        resource_type: "User",
+        resource_id: id,
+        version,
+        changes: &Changes::default(),
+    };
+    Written::of(&record).unwrap()
 }
 
 /// Makes a resource.
@@ -186,6 +204,13 @@ pub(crate) fn begun_elsewhere(store: &Store, work: impl FnOnce(&mut Connection) 
     connection.begin_write(Duration::ZERO).unwrap();
     work(&mut connection).unwrap();
     connection
+}
+
+/// How many wait for a lock that the transaction of this connection has.
+pub(crate) fn kept_waiting(connection: &mut Connection) -> i64 {
+    run_sql(connection, "SELECT pg_stat_clear_snapshot()").expect("cleared");
+    let they_wait = "pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))";
+    rows_in(connection, they_wait).expect("a number")
 }
 
 /// Statements as they stand.

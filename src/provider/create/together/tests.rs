@@ -2,47 +2,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::auth::Caller;
-use crate::provider::{Call, Provider, Representation, Target, place, system_clock};
-use crate::scim::projection::Projection;
-use crate::scim::query::{Parameters, Query};
-use crate::scim::schema::{Registry, ResourceType};
-use crate::scim::version::Preconditions;
-use crate::scim::{Error, ErrorKind, Profile, Result, accept};
-use crate::store::audit::{self, Entry, Operation};
+use crate::provider::tests::{
+    all_wait, answers_of, assert_flawless, create, create_as, found, history, id, kinds, members, named, number_of,
+    provider, target, user,
+};
+use crate::provider::{Call, Provider, Representation, place, system_clock};
+use crate::scim::{ErrorKind, Profile, Result, accept};
+use crate::store::audit::Operation;
 use crate::store::tenants::{self, TenantSettings};
 use crate::store::tests::{
-    Fixture, all_turns_to_write, begun_elsewhere, commit, held, insert_resource, on_each_database, on_each_database_as,
-    on_each_database_with_one_connection, rows_in, run_sql, statements_of, waiting_writes,
+    Fixture, all_turns_to_write, begun_elsewhere, commit, held, insert_resource, kept_waiting, on_each_database,
+    on_each_database_as, on_each_database_with_one_connection, rows_in, run_sql, statements_of,
 };
 use crate::store::{Connection, Reach, Settings, Store, credentials, resources};
-
-fn provider(store: &Store) -> Provider {
-    Provider::new(store.clone(), Registry::with_passwords(), "https://x/scim/v2", system_clock())
-}
-
-fn user() -> &'static ResourceType {
-    Registry::with_passwords().resource_type("User").expect("User is built in")
-}
-
-fn members(value: &Value) -> Map<String, Value> {
-    value.as_object().expect("an object").clone()
-}
-
-fn call(request_id: &str) -> Call {
-    Call { request_id: request_id.into(), ..Call::of_a_test() }
-}
-
-async fn create(provider: Provider, body: Value) -> Result<Representation> {
-    let request = body["userName"].as_str().unwrap_or_default().to_owned();
-    create_as(call(&request), provider, body).await
-}
-
-async fn create_as(call: Call, provider: Provider, body: Value) -> Result<Representation> {
-    provider.create(call, user(), members(&body), Projection::parse(user(), None, None)?).await
-}
 
 /// What comes of these, which all wait by the time anything is written, and how many statements that took where there is one
 /// connection to PostgreSQL.
@@ -55,19 +30,11 @@ async fn created_together(
     let (release, write) = held(store).await;
     let asked: Vec<_> = bodies.iter().map(|body| tokio::spawn(create(provider.clone(), body.clone()))).collect();
     // SQLite's writer has them all at once.
-    let all_wait = async {
-        while store.counts_round_trips() && waiting_writes(store) < bodies.len() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), all_wait).await.expect("all wait in the end");
+    all_wait(store, bodies.len()).await;
     let before = statements.load(Ordering::SeqCst);
     drop(release);
     write.await.expect("it ends").expect("nothing fails");
-    let mut answers = Vec::new();
-    for asked in asked {
-        answers.push(asked.await.expect("it ends"));
-    }
+    let answers = answers_of(asked).await;
     // The end of the write that was held is one of them.
     (answers, statements.load(Ordering::SeqCst).saturating_sub(before + 1))
 }
@@ -84,53 +51,6 @@ fn at_first_and_later<F: Future<Output = ()>>(test: impl Fn(Fixture, Provider, u
         create(provider.clone(), named("somebody")).await.expect("made");
         test(fixture, provider, 1).await;
     });
-}
-
-fn named(name: &str) -> Value {
-    json!({"userName": name, "displayName": format!("The one called {name}"), "emails": [
-        {"value": format!("{name}@example.com"), "type": "work", "primary": true}, {"value": format!("{name}@example.org")}]})
-}
-
-fn id(representation: &Representation) -> String {
-    let shown = representation.members().expect("an object");
-    shown["id"].as_str().expect("an id").to_owned()
-}
-
-async fn found(store: &Store, filter: &str) -> Vec<String> {
-    let parameters = Parameters { filter: Some(filter.to_owned()), ..Parameters::default() };
-    let query = Query::resolve(&parameters, user(), Profile::Compat).expect("a query");
-    let results = provider(store).search(Call::of_a_test(), vec![query]).await.expect("results");
-    results.resources.iter().map(id).collect()
-}
-
-async fn history(store: &Store, id: &str) -> Vec<Entry> {
-    let id = id.to_owned();
-    let read = move |c: &mut Connection| audit::entries(c, 1, "User", &id, None, 10);
-    store.read(Reach::Point, read).await.expect("a history")
-}
-
-async fn number_of(store: &Store, table: &'static str) -> i64 {
-    store.read(Reach::Scan, move |c| rows_in(c, table)).await.expect("a number")
-}
-
-async fn assert_flawless(store: &Store) {
-    let mut flaws = Vec::new();
-    store
-        .inspect(Registry::with_passwords(), system_clock()(), false, (), |flaw, _| flaws.push(flaw))
-        .await
-        .expect("inspected");
-    assert!(flaws.is_empty(), "{flaws:?}");
-}
-
-/// How many wait for a lock that the transaction of this connection has.
-fn kept_waiting(connection: &mut Connection) -> i64 {
-    run_sql(connection, "SELECT pg_stat_clear_snapshot()").expect("cleared");
-    let they_wait = "pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))";
-    rows_in(connection, they_wait).expect("a number")
-}
-
-fn kinds(answers: &[Result<Representation>]) -> Vec<Option<ErrorKind>> {
-    answers.iter().map(|answer| answer.as_ref().err().map(Error::kind)).collect()
 }
 
 #[test]
@@ -184,8 +104,7 @@ fn the_history_says_whom_one_of_them_succeeds() {
         // The last one counts.
         for _ in 0..2 {
             before = id(&create(provider.clone(), named("ann")).await.expect("made"));
-            let target = Target { resource_type: user(), id: before.clone(), preconditions: Preconditions::default() };
-            provider.delete(Call::of_a_test(), target).await.expect("deleted");
+            provider.delete(Call::of_a_test(), target(user(), &before)).await.expect("deleted");
         }
 
         let (answers, _) = created_together(&store, &provider, &["bob", "ann"].map(named)).await;
@@ -269,9 +188,7 @@ fn users_of_two_tenants_are_made_apart() {
             .zip(["ann", "ann", "bob", "bob"])
             .map(|(call, name)| tokio::spawn(create_as(call, provider(&store), named(name))))
             .collect();
-        while store.counts_round_trips() && waiting_writes(&store) < 4 {
-            tokio::task::yield_now().await;
-        }
+        all_wait(&store, 4).await;
         drop(release);
         write.await.expect("it ends").expect("nothing fails");
         for asked in asked {
@@ -327,9 +244,7 @@ fn whoever_waits_for_another_process_keeps_nobody_else_waiting() {
         // When somebody asks for another ann, together with others.
         let turns = all_turns_to_write(&store).await;
         let [ann, bob, eve] = ["ann", "bob", "eve"].map(|name| tokio::spawn(create(provider.clone(), named(name))));
-        while waiting_writes(&store) < 3 {
-            tokio::task::yield_now().await;
-        }
+        all_wait(&store, 3).await;
         drop(turns);
 
         // Then she alone waits.
@@ -388,8 +303,7 @@ fn whoever_succeeds_somebody_or_cannot_know_is_not_made_at_once() {
         }
         let ann = id(&create(provider(&store), named("ann")).await.expect("made"));
         ask("READ COMMITTED").await.expect("she is there");
-        let target = Target { resource_type: user(), id: ann, preconditions: Preconditions::default() };
-        provider(&store).delete(Call::of_a_test(), target).await.expect("deleted");
+        provider(&store).delete(Call::of_a_test(), target(user(), &ann)).await.expect("deleted");
         assert_eq!(ask("READ COMMITTED").await.unwrap_err().kind(), ErrorKind::Busy, "she would be succeeded");
     });
 }
