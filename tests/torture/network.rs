@@ -81,12 +81,12 @@ const SYNC: &[u8] = b"S\0\0\0\x04";
 /// after, so that PostgreSQL commits and nobody hears of it.
 fn forward(mut client: &TcpStream, mut server: &TcpStream, is_bad: &AtomicBool, cuts: &[AtomicU64; 3]) -> bool {
     static COMMITS: AtomicU64 = AtomicU64::new(0);
-    let (mut bytes, mut at_once) = ([0; 16 * 1024], None);
+    let (mut bytes, mut at_once) = ([0; 16 * 1024], Vec::new());
     while let Ok(length @ 1..) = client.read(&mut bytes) {
         let said = &bytes[..length];
         let says = |word: &[u8]| said.windows(word.len()).any(|there| there == word);
-        let is_at_once = at_once.as_deref().is_some_and(|name| said[0] == b'B' && says(name));
-        at_once = prepared_at_once(said).or(at_once);
+        let is_at_once = said[0] == b'B' && at_once.iter().any(|name: &Vec<u8>| says(name));
+        at_once.extend(prepared_at_once(said));
         let cut = ((says(b"COMMIT") || is_at_once) && is_bad.load(Ordering::Relaxed))
             .then(|| COMMITS.fetch_add(1, Ordering::Relaxed))
             .filter(|number| number % 3 == 0);

@@ -1,8 +1,7 @@
 //! New states of resources that come together, on PostgreSQL.
 
 use super::*;
-use crate::scim::schema::Registry;
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{Registry, ResourceType};
 use crate::store::glance::{self, Glance, Whose};
 use crate::store::resources::StoredText;
 use crate::store::revisions::{self, Recorded, Revision};
